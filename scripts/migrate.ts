@@ -1,0 +1,18 @@
+/** npm run migrate: brings the schema of the database up to date. */
+import { loadConfig } from '../src/config.ts';
+import { migrate } from '../src/database/migrate.ts';
+import { openDatabase } from '../src/database/open-database.ts';
+import { reasonOf } from '../src/errors.ts';
+
+try {
+  const database = await openDatabase(loadConfig());
+  try {
+    const applied = await migrate(database.url);
+    console.log(applied.length > 0 ? `Applied ${applied.join(', ')}` : 'The schema is up to date.');
+  } finally {
+    await database.close();
+  }
+} catch (error) {
+  console.error(`Migration failed. ${reasonOf(error)}`);
+  process.exitCode = 1;
+}

@@ -1,0 +1,114 @@
+/** npm run train: fits the pipeline, checks it, publishes it. Running servers take it over by themselves. */
+import { parseArgs } from 'node:util';
+import { ConfigError, loadConfig } from '../src/config.ts';
+import { migrate } from '../src/database/migrate.ts';
+import { openDatabase } from '../src/database/open-database.ts';
+import { createPool, transaction } from '../src/database/pool.ts';
+import { reasonOf } from '../src/errors.ts';
+import { loadHousingDataset } from '../src/housing/dataset.ts';
+import { housing } from '../src/housing/features.ts';
+import { DEFAULT_ALPHA, DEFAULT_SEED } from '../src/prepare-database.ts';
+import { readCsvDataset } from '../src/training/csv-dataset.ts';
+import { publish } from '../src/training/publish.ts';
+import { trainPipeline } from '../src/training/train.ts';
+import { createProgress } from './progress.ts';
+
+const usage = `Usage: npm run train -- [options]
+
+  --alpha NUMBER  strength of the ridge penalty, from 0 up (default ${DEFAULT_ALPHA.toFixed(1)})
+  --seed NUMBER   decides the folds of the cross-validation (default ${DEFAULT_SEED})
+  --data FILE     a CSV file with the declared features and the target as header (default Boston housing)
+  --reason TEXT   kept in the history of promotions
+  --json          print one JSON object as the last line
+  --help`;
+
+interface Arguments {
+  alpha: number;
+  seed: number;
+  data: string | undefined;
+  json: boolean;
+  promotedBy: string;
+  reason: string;
+}
+
+async function train({ alpha, seed, data, json, promotedBy, reason }: Arguments): Promise<void> {
+  const started = performance.now();
+  const config = loadConfig();
+  const progress = createProgress({ quiet: json });
+  const dataset = data === undefined ? loadHousingDataset() : await readCsvDataset(data, housing);
+  const pipeline = await trainPipeline(dataset, { schema: housing, alpha, seed, onProgress: progress.show });
+  progress.end();
+  const database = await openDatabase(config);
+  try {
+    await migrate(database.url);
+    const pool = createPool({ url: database.url, onError: () => undefined, max: 1 });
+    const { pipelineVersion, file } = await publish(pipeline, {
+      transaction: (work) => transaction(pool, work),
+      modelsDir: config.modelsDir,
+      promotedBy,
+      reason,
+    }).finally(() => pool.end());
+    const { sha256, metrics } = pipeline;
+    const durationMs = Math.round(performance.now() - started);
+    if ('error' in file) console.error(`Published, but not written to ${config.modelsDir}: ${reasonOf(file.error)}`);
+    if (json) {
+      console.log(
+        JSON.stringify({ version: pipelineVersion, sha256, promoted: true, metrics, duration_ms: durationMs }),
+      );
+      return;
+    }
+    const shown = (name: string) => (metrics[name] ?? Number.NaN).toFixed(4).padStart(10);
+    console.log(`Published pipeline version ${pipelineVersion} in ${durationMs} ms (alpha ${alpha}, ${metrics.rows} rows)
+
+                            RMSE       MAE        R2
+  10-fold cross-validation${shown('cv_rmse')}${shown('cv_mae')}${shown('cv_r2')}
+  training rows           ${shown('train_rmse')}${shown('train_mae')}${shown('train_r2')}
+
+  SHA-256 ${sha256}
+  ${'path' in file ? file.path : ''}`);
+  } finally {
+    await database.close();
+  }
+}
+
+function readArguments(): Arguments | 'help' {
+  const { values } = parseArgs({
+    options: {
+      alpha: { type: 'string', default: String(DEFAULT_ALPHA) },
+      seed: { type: 'string', default: String(DEFAULT_SEED) },
+      data: { type: 'string' },
+      reason: { type: 'string', default: 'new training' },
+      by: { type: 'string', default: 'train' },
+      json: { type: 'boolean', default: false },
+      help: { type: 'boolean', default: false },
+    },
+  });
+  if (values.help) return 'help';
+  const alpha = numberArgument('--alpha', values.alpha);
+  const seed = numberArgument('--seed', values.seed);
+  if (alpha < 0) throw new Error(`--alpha ${values.alpha}: expected a number from 0 up`);
+  if (!Number.isSafeInteger(seed)) throw new Error(`--seed ${values.seed}: expected a whole number`);
+  return { alpha, seed, data: values.data, json: values.json, promotedBy: values.by, reason: values.reason };
+}
+
+function numberArgument(name: string, text: string): number {
+  const value = text.trim() === '' ? Number.NaN : Number(text);
+  if (!Number.isFinite(value)) throw new Error(`${name} ${text}: expected a number`);
+  return value;
+}
+
+let parsed: Arguments | 'help';
+try {
+  parsed = readArguments();
+} catch (error) {
+  console.error(`${reasonOf(error)}\n\n${usage}`);
+  process.exit(2);
+}
+if (parsed === 'help') {
+  console.log(usage);
+} else {
+  await train(parsed).catch((error: unknown) => {
+    console.error(error instanceof ConfigError ? error.message : `Training failed. ${reasonOf(error)}`);
+    process.exitCode = 1;
+  });
+}

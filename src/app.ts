@@ -1,0 +1,185 @@
+/**
+ * The composition root. It reads in the order a request travels: the pipeline that answers, the log that stores, the
+ * batcher that brings callers together, then the routes.
+ */
+import Fastify, { type FastifyBaseLogger, type FastifyInstance, LogController } from 'fastify';
+import { answerBatch, type PredictJob } from './answer-batch.ts';
+import type { Config } from './config.ts';
+import { startPartitionUpkeep } from './database/partition-upkeep.ts';
+import { createClient, createPool } from './database/pool.ts';
+import { createPredictionStore } from './database/prediction-store.ts';
+import { createProbe } from './database/probe.ts';
+import { RidgelineError, reasonOf } from './errors.ts';
+import { sqlColumns } from './feature-schema.ts';
+import { housing } from './housing/features.ts';
+import { registerDocs } from './http/plugins/docs.ts';
+import { registerDrain } from './http/plugins/drain.ts';
+import { registerJsonBody } from './http/plugins/json-body.ts';
+import {
+  answerClientError,
+  registerProblemDetails,
+  sendProblem,
+  toRidgelineError,
+} from './http/plugins/problem-details.ts';
+import { createRequestIds, registerRequestId } from './http/plugins/request-id.ts';
+import { registerRequestLog } from './http/plugins/request-log.ts';
+import { registerZodSerializer } from './http/plugins/zod-serializer.ts';
+import { registerHealthRoutes } from './http/routes/health.ts';
+import { type Answer, registerPredictRoutes } from './http/routes/predict.ts';
+import type { Health } from './http/schemas/health.ts';
+import { createMicroBatcher } from './inference/micro-batcher.ts';
+import { loadPredictor, type Predictor } from './inference/predictor.ts';
+import { createPredictionLog, type PredictionLog } from './prediction-log/prediction-log.ts';
+import { PROMOTION_CHANNEL } from './registry/pipeline-versions.ts';
+import { createServedPipeline, type ServedPipeline } from './registry/served-pipeline.ts';
+import { startVersionListener } from './registry/version-listener.ts';
+
+export interface AppOptions {
+  config: Config;
+  databaseUrl: string;
+  /** Where the spools of this and of earlier processes are. */
+  spoolRoot: string;
+  log: FastifyBaseLogger;
+}
+
+export interface App {
+  http: FastifyInstance;
+  /** The version that answers, if any does. */
+  servedVersion(): string | undefined;
+  /** Stops taking requests, answers those that are there, stores what is left; edge first. */
+  close(): Promise<void>;
+}
+
+/** Rows that may wait for a run: beyond it a caller is better served by another instance, or later. */
+const QUEUE_BATCHES = 8;
+/** Rows of one run. More would hold the event loop longer than a millisecond. */
+const RUN_ROWS = 2048;
+
+export async function createApp({ config, databaseUrl, spoolRoot, log }: AppOptions): Promise<App> {
+  const pool = createPool({ url: databaseUrl, onError: (err) => log.debug({ err }, 'a database connection broke') });
+  const featureCount = housing.features.length;
+
+  const served = createServedPipeline({
+    load: (pipeline) => loadPredictor(pipeline, featureCount),
+    database: pool,
+    modelsDir: config.modelsDir,
+    log,
+  });
+  await served.refresh().catch(async (error: unknown) => {
+    log.warn({ reason: reasonOf(error) }, 'the database cannot be read; looking for a pipeline in models/');
+    await served.loadFromDisk();
+  });
+
+  const predictionLog = await createPredictionLog({
+    mode: config.predictionLog,
+    root: spoolRoot,
+    featureColumns: sqlColumns(housing),
+    fsync: config.predictionLogFsync,
+    maxBytes: config.spoolMaxBytes,
+    store: createPredictionStore(pool),
+    log,
+  });
+
+  const batcher = createMicroBatcher<PredictJob, Answer>({
+    runBatch: (jobs) => answerBatch(jobs, { features: housing, predictor: served.current(), predictionLog }),
+    sizeOf: (job) => job.rows.length,
+    maxBatchSize: RUN_ROWS,
+    maxQueueSize: QUEUE_BATCHES * Math.max(RUN_ROWS, config.maxBatchRows),
+    refuse: () => new RidgelineError('overloaded'),
+  });
+
+  const http = createHttp({ config, log });
+  const drain = registerDrain(http);
+  if (config.docsPath) await registerDocs(http, { path: config.docsPath, version: config.version });
+  registerPredictRoutes(http, {
+    features: housing,
+    maxBatchRows: config.maxBatchRows,
+    exposeModelVersion: config.exposeModelVersion,
+    answer: (rows, pointerOf) => batcher.submit({ rows, pointerOf }),
+  });
+  const isDatabaseThere = createProbe(pool);
+  registerHealthRoutes(http, {
+    notReady() {
+      if (drain.isDraining()) return new RidgelineError('shutting_down');
+      return served.current() ? undefined : new RidgelineError('no_pipeline');
+    },
+    health: async () => describeHealth(await isDatabaseThere(), served, predictionLog, config),
+  });
+
+  const listener = startVersionListener({
+    createClient: () => createClient(databaseUrl),
+    channel: PROMOTION_CHANNEL,
+    pollSeconds: config.modelPollSeconds,
+    onChange: () => served.refresh(),
+    log,
+  });
+  const upkeep = startPartitionUpkeep(pool, log);
+
+  return {
+    http,
+    servedVersion: () => served.current()?.pipelineVersion,
+    async close() {
+      const graceMs = config.shutdownGraceSeconds * 1000;
+      await drain.start(graceMs / 5);
+      await http.close();
+      await batcher.drain();
+      await predictionLog.close(graceMs / 3);
+      upkeep.close();
+      await listener.close();
+      await served.close();
+      await pool.end();
+    },
+  };
+}
+
+/** Fastify with everything that is true of every route. */
+function createHttp({ config, log }: { config: Config; log: FastifyBaseLogger }): FastifyInstance {
+  const http = Fastify({
+    loggerInstance: log,
+    // One line a request, written by request-log.ts, instead of Fastify's two.
+    logController: new LogController({ disableRequestLogging: true }),
+    genReqId: createRequestIds(),
+    // A child logger for each request costs more than the request's own line, which carries the id anyway.
+    childLoggerFactory: (logger) => logger,
+    bodyLimit: config.bodyLimitBytes,
+    // Fastify's default of 0 would let a half-sent body hold its connection for ever.
+    requestTimeout: 10_000,
+    connectionTimeout: 30_000,
+    // Longer than the 60 s of common load balancers, so that it is they who close an idle connection.
+    keepAliveTimeout: 72_000,
+    // What still arrives while the listener closes is answered as before.
+    return503OnClosing: false,
+    frameworkErrors: (error, _request, reply) => sendProblem(reply, toRidgelineError(error, config.bodyLimitBytes)),
+    clientErrorHandler: answerClientError,
+  });
+  registerProblemDetails(http, { bodyLimitBytes: config.bodyLimitBytes });
+  registerRequestId(http);
+  registerRequestLog(http, { successes: config.logLevel === 'debug' || config.logLevel === 'trace' });
+  registerJsonBody(http);
+  registerZodSerializer(http);
+  return http;
+}
+
+function describeHealth(
+  databaseAnswers: boolean,
+  served: ServedPipeline<Predictor>,
+  predictionLog: PredictionLog,
+  config: Config,
+): Health {
+  const current = served.current();
+  const rejection = served.rejection();
+  const degraded = !databaseAnswers || rejection !== undefined;
+  const state: Health = {
+    status: current === undefined ? 'unavailable' : degraded ? 'degraded' : 'ok',
+    database: databaseAnswers ? 'ok' : 'unavailable',
+    model: current ? 'ok' : 'unavailable',
+    model_version: config.exposeModelVersion ? current?.pipelineVersion : undefined,
+  };
+  if (config.production) return state;
+  const { rows, oldestAgeSeconds, deadLetters } = predictionLog.backlog();
+  return {
+    ...state,
+    refused_version: rejection && { model_version: rejection.pipelineVersion, reason: rejection.reason },
+    prediction_log: { backlog_rows: rows, oldest_age_seconds: oldestAgeSeconds, dead_letters: deadLetters },
+  };
+}

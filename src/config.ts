@@ -1,0 +1,150 @@
+/**
+ * The environment, read once, validated and frozen. A `.env` file beside package.json is read first; the real
+ * environment wins over it. This is the only file that touches `process.env`.
+ */
+import { existsSync, readFileSync } from 'node:fs';
+import { dirname, join, resolve } from 'node:path';
+import { fileURLToPath } from 'node:url';
+import { validate as isCronExpression } from 'node-cron';
+import * as z from 'zod';
+
+/** The directory that holds package.json, whether this file runs from src/ or from dist/src/. */
+export const projectRoot = findProjectRoot(dirname(fileURLToPath(import.meta.url)));
+
+// ONNX Runtime 1.29+ opens a telemetry uploader when it loads unless this is set before; nobody here has asked for one.
+process.env.ORT_DISABLE_TELEMETRY ??= '1';
+
+const flag = z.enum(['true', 'false', '1', '0']).transform((value) => value === 'true' || value === '1');
+const wholeNumber = (low: number, high: number) =>
+  z
+    .string()
+    .regex(/^\d+$/)
+    .transform(Number)
+    .refine((value) => value >= low && value <= high);
+
+/** For each setting: how its text is read, and what a wrong value is told. */
+const settings = {
+  DATABASE_URL: [
+    z.url({ protocol: /^postgres(ql)?$/ }).optional(),
+    'a postgres:// URL, or unset for an embedded PostgreSQL',
+  ],
+  HOST: [z.string().min(1).default('127.0.0.1'), 'the address to listen on, such as 127.0.0.1 or 0.0.0.0'],
+  PORT: [wholeNumber(0, 65535).default(3000), 'a whole number from 0 (any free port) to 65535'],
+  NODE_ENV: [z.enum(['development', 'test', 'production']).default('development'), 'development, test or production'],
+  DOCS_ENABLED: [flag.optional(), 'true or false'],
+  DOCS_PATH: [
+    z
+      .string()
+      .regex(/^\/[\w/-]*\w$/)
+      .default('/docs'),
+    'a path such as /docs',
+  ],
+  EXPOSE_MODEL_VERSION: [flag.optional(), 'true or false'],
+  LOG_LEVEL: [
+    z.enum(['trace', 'debug', 'info', 'warn', 'error', 'fatal', 'silent']).default('info'),
+    'trace, debug, info, warn, error, fatal or silent',
+  ],
+  DATA_DIR: [z.string().min(1).default('.data'), 'a directory for the spool and the embedded database'],
+  MODELS_DIR: [z.string().min(1).default('models'), 'a directory for exported artefacts'],
+  WORKERS: [wholeNumber(1, 128).default(1), 'a whole number from 1 to 128'],
+  MAX_BATCH_ROWS: [wholeNumber(1, 100_000).default(1000), 'a whole number from 1 to 100000'],
+  BODY_LIMIT_BYTES: [
+    wholeNumber(1024, 1_073_741_824).optional(),
+    'bytes from 1024 to 1073741824, or unset to fit MAX_BATCH_ROWS',
+  ],
+  MODEL_POLL_SECONDS: [wholeNumber(1, 3600).default(5), 'seconds from 1 to 3600'],
+  PREDICTION_LOG: [z.enum(['spool', 'sync', 'off']).default('spool'), 'spool, sync or off'],
+  PREDICTION_LOG_FSYNC: [z.enum(['on', 'off']).default('off'), 'on or off'],
+  SPOOL_MAX_BYTES: [wholeNumber(65_536, 2 ** 50).default(1_073_741_824), 'bytes, at least 65536'],
+  RETRAIN_CRON: [
+    z
+      .string()
+      .regex(/^\S+( +\S+){4}$/)
+      .refine(isCronExpression)
+      .optional(),
+    'five cron fields in UTC, such as "0 3 * * *"',
+  ],
+  SHUTDOWN_GRACE_SECONDS: [wholeNumber(1, 600).default(25), 'seconds from 1 to 600'],
+} as const satisfies Record<string, readonly [z.ZodType, string]>;
+
+export const settingNames = Object.keys(settings) as (keyof typeof settings)[];
+
+/** Room for a row of 13 features with 17 significant digits each and their names, with white space to spare. */
+const BYTES_PER_ROW = 1024;
+
+export class ConfigError extends Error {}
+
+export interface Config {
+  /** The service's own version, from package.json. */
+  version: string;
+  databaseUrl: string | undefined;
+  host: string;
+  port: number;
+  production: boolean;
+  docsPath: string | undefined;
+  exposeModelVersion: boolean;
+  logLevel: string;
+  dataDir: string;
+  modelsDir: string;
+  workers: number;
+  maxBatchRows: number;
+  bodyLimitBytes: number;
+  modelPollSeconds: number;
+  predictionLog: 'spool' | 'sync' | 'off';
+  predictionLogFsync: boolean;
+  spoolMaxBytes: number;
+  retrainCron: string | undefined;
+  shutdownGraceSeconds: number;
+}
+
+/**
+ * Reads the settings. Throws one ConfigError that names every bad variable with its valid values. Relative directories
+ * are taken from the project's root, so that every command finds the same ones wherever it is started.
+ */
+export function loadConfig(environment: NodeJS.ProcessEnv = readEnvironment()): Readonly<Config> {
+  const problems: string[] = [];
+  const read = <Name extends keyof typeof settings>(name: Name): z.output<(typeof settings)[Name][0]> => {
+    const [schema, valid] = settings[name];
+    // An empty variable is what `NAME=` in an .env file or a compose file means by "not set".
+    const result = schema.safeParse(environment[name] === '' ? undefined : environment[name]);
+    if (!result.success) problems.push(`  ${name}: expected ${valid}`);
+    return result.data as z.output<(typeof settings)[Name][0]>;
+  };
+  const production = read('NODE_ENV') === 'production';
+  const maxBatchRows = read('MAX_BATCH_ROWS');
+  const config: Config = {
+    version: (JSON.parse(readFileSync(join(projectRoot, 'package.json'), 'utf8')) as { version: string }).version,
+    databaseUrl: read('DATABASE_URL'),
+    host: read('HOST'),
+    port: read('PORT'),
+    production,
+    docsPath: (read('DOCS_ENABLED') ?? !production) ? read('DOCS_PATH') : undefined,
+    exposeModelVersion: read('EXPOSE_MODEL_VERSION') ?? !production,
+    logLevel: read('LOG_LEVEL'),
+    dataDir: resolve(projectRoot, read('DATA_DIR') ?? ''),
+    modelsDir: resolve(projectRoot, read('MODELS_DIR') ?? ''),
+    workers: read('WORKERS'),
+    maxBatchRows,
+    bodyLimitBytes: read('BODY_LIMIT_BYTES') ?? Math.max(65_536, maxBatchRows * BYTES_PER_ROW),
+    modelPollSeconds: read('MODEL_POLL_SECONDS'),
+    predictionLog: read('PREDICTION_LOG'),
+    predictionLogFsync: read('PREDICTION_LOG_FSYNC') === 'on',
+    spoolMaxBytes: read('SPOOL_MAX_BYTES'),
+    retrainCron: read('RETRAIN_CRON'),
+    shutdownGraceSeconds: read('SHUTDOWN_GRACE_SECONDS'),
+  };
+  if (problems.length > 0) {
+    throw new ConfigError(`Wrong settings (see .env.example):\n${problems.join('\n')}`);
+  }
+  return Object.freeze(config);
+}
+
+function readEnvironment(): NodeJS.ProcessEnv {
+  const envFile = join(projectRoot, '.env');
+  if (existsSync(envFile)) process.loadEnvFile(envFile);
+  return process.env;
+}
+
+function findProjectRoot(directory: string): string {
+  return existsSync(join(directory, 'package.json')) ? directory : findProjectRoot(dirname(directory));
+}

@@ -1,0 +1,94 @@
+/** Connections to Postgres. Only this room imports `pg`; the others are handed the functions below. */
+import { Client, Pool, type PoolClient, type PoolConfig } from 'pg';
+import { RidgelineError, reasonOf } from '../errors.ts';
+
+export type { Client, Pool, PoolClient };
+
+/** What is older than this is given up: no caller waits for the database, so these bound background work only. */
+const CONNECT_TIMEOUT_MS = 5_000;
+const STATEMENT_TIMEOUT_MS = 30_000;
+
+function connectionSettings(url: string): PoolConfig {
+  return {
+    connectionString: url,
+    application_name: 'ridgeline',
+    connectionTimeoutMillis: CONNECT_TIMEOUT_MS,
+    statement_timeout: STATEMENT_TIMEOUT_MS,
+    // The server's limit does not help when the server has gone silent; this one is kept on our side.
+    query_timeout: STATEMENT_TIMEOUT_MS + 5_000,
+    idle_in_transaction_session_timeout: 60_000,
+    keepAlive: true,
+    keepAliveInitialDelayMillis: 10_000,
+  };
+}
+
+export interface PoolOptions {
+  url: string;
+  /** Hears of idle connections that break; the pool replaces them by itself. */
+  onError: (error: Error) => void;
+  max?: number;
+}
+
+export function createPool({ url, onError, max = 4 }: PoolOptions): Pool {
+  const pool = new Pool({ ...connectionSettings(url), max, maxLifetimeSeconds: 1800, idleTimeoutMillis: 60_000 });
+  pool.on('error', onError);
+  // A connection that breaks while it is checked out fails its query; without a listener it would end the process too.
+  pool.on('connect', (client) => client.on('error', () => undefined));
+  return pool;
+}
+
+/** A connection outside any pool, for LISTEN and for session locks. The caller adds its `error` listener and ends it. */
+export function createClient(url: string): Client {
+  return new Client(connectionSettings(url));
+}
+
+/** Runs `work` in one transaction and returns its result; any error rolls back and discards the connection. */
+export async function transaction<Result>(pool: Pool, work: (client: PoolClient) => Promise<Result>): Promise<Result> {
+  const client = await pool.connect();
+  try {
+    await client.query('begin');
+    const result = await work(client);
+    await client.query('commit');
+    client.release();
+    return result;
+  } catch (error) {
+    // Closing the connection rolls back, and works where a ROLLBACK would hang: on a connection that has gone silent.
+    client.release(true);
+    throw error;
+  }
+}
+
+/** Refuses a server that is too old, with a message that says what is needed. */
+export async function checkServerVersion(client: Pick<Client, 'query'>): Promise<void> {
+  const { rows } = await client.query('show server_version_num');
+  if (Number(rows[0].server_version_num) < 140_000) {
+    throw new RidgelineError('database_setup', {
+      detail: `PostgreSQL ${rows[0].server_version_num / 10_000} is too old; point DATABASE_URL at version 14 or newer.`,
+    });
+  }
+}
+
+/**
+ * Whether an error says that the database cannot be reached now, rather than that the request was wrong: a network
+ * error, or an SQLSTATE of class 08 (connection), 53 (resources), 57 (shutdown), or 25006 (read only).
+ */
+export function isUnavailable(error: unknown): boolean {
+  const { code, message } = error as { code?: string; message?: string };
+  if (error instanceof AggregateError) return true;
+  if (code === undefined) return /timeout|terminated|Connection|not queryable/i.test(message ?? '');
+  return /^E[A-Z]+$|^(08|53|57)|^25006$/.test(code);
+}
+
+/** Where the database is, without its password, for logs and messages. */
+export function describeUrl(url: string): string {
+  const { hostname, port, pathname } = new URL(url);
+  return `${hostname || 'local socket'}:${port || 5432}${pathname}`;
+}
+
+/** A `database_setup` error for a server that cannot be reached when a command needs it. */
+export function unreachable(url: string, cause: unknown): RidgelineError {
+  return new RidgelineError('database_setup', {
+    detail: `No answer from PostgreSQL at ${describeUrl(url)} (${reasonOf(cause)}). Start it, or correct DATABASE_URL.`,
+    cause,
+  });
+}

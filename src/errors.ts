@@ -1,0 +1,93 @@
+/**
+ * The closed catalogue of errors. Everything that can be refused is one entry: a code that machines match on, the HTTP
+ * status a caller sees, and a message that says what to do next. `%s` stands for the one detail that varies.
+ */
+const catalogue = {
+  invalid_json: [400, 'The body is not valid JSON', 'Send one JSON object encoded in UTF-8.'],
+  invalid_request: [400, 'The request cannot be read', 'Send a well-formed HTTP/1.1 request. %s'],
+  not_found: [
+    404,
+    'No such route',
+    'The routes are POST /predict, POST /predict/batch, GET /health, /livez and /readyz.',
+  ],
+  method_not_allowed: [405, 'Method not allowed', 'Use one of the methods in the Allow header: %s.'],
+  request_timeout: [408, 'The request took too long to arrive', 'Send the whole request within the time limit.'],
+  body_too_large: [413, 'The body is too large', 'Send at most %s bytes; split large batches.'],
+  unsupported_media_type: [415, 'Unsupported media type', 'Send Content-Type: application/json, without compression.'],
+  invalid_features: [422, 'The features are not valid', 'Correct every field listed in errors and send again.'],
+  outside_model_domain: [
+    422,
+    'The prediction is not a finite number',
+    'Bring the listed values nearer to the usual range.',
+  ],
+  headers_too_large: [431, 'The request headers are too large', 'Send fewer or shorter headers.'],
+  internal: [500, 'Unexpected error', 'The error is logged under this request_id. Retry; report it if it stays.'],
+  no_pipeline: [
+    503,
+    'No pipeline is loaded',
+    'Retry in a few seconds; an operator can publish one with npm run train.',
+  ],
+  overloaded: [503, 'The service is at its capacity', 'Retry after the time in the Retry-After header.'],
+  prediction_not_stored: [503, 'The prediction could not be stored', 'Retry after the time in the Retry-After header.'],
+  shutting_down: [503, 'The service is shutting down', 'Retry; another instance will answer.'],
+
+  training_data: [undefined, 'The training data cannot be used', '%s'],
+  singular_system: [undefined, 'The ridge system is singular', '%s'],
+  parity: [undefined, 'The exported pipeline does not reproduce the fit', '%s'],
+  bad_artefact: [undefined, 'The artefact cannot be served', '%s'],
+  database_setup: [undefined, 'The database cannot be used', '%s'],
+  spool: [undefined, 'The spool cannot be used', '%s'],
+} as const satisfies Record<string, readonly [number | undefined, string, string]>;
+
+export type ErrorCode = keyof typeof catalogue;
+
+/** One faulty place in a request: a JSON pointer (RFC 6901), a code and a sentence. */
+export interface FieldError {
+  pointer: string;
+  code: string;
+  message: string;
+}
+
+/** No answer lists more faults than this, so that a small request cannot ask for a large answer. */
+export const MAX_FIELD_ERRORS = 20;
+
+interface ErrorOptions {
+  detail?: string;
+  errors?: readonly FieldError[];
+  errorsTruncated?: boolean;
+  retryAfterSeconds?: number;
+  cause?: unknown;
+}
+
+export class RidgelineError extends Error {
+  readonly code: ErrorCode;
+  /** The HTTP status, or undefined for errors that only commands meet. */
+  readonly status: number | undefined;
+  readonly title: string;
+  readonly errors: readonly FieldError[] | undefined;
+  readonly errorsTruncated: boolean;
+  readonly retryAfterSeconds: number | undefined;
+
+  constructor(code: ErrorCode, options: ErrorOptions = {}) {
+    const [status, title, template] = catalogue[code];
+    const detail = template.replace('%s', () => options.detail ?? '').trim();
+    super(detail, options.cause === undefined ? undefined : { cause: options.cause });
+    this.name = 'RidgelineError';
+    this.code = code;
+    this.status = status;
+    this.title = title;
+    this.errors = options.errors;
+    this.errorsTruncated = options.errorsTruncated ?? false;
+    this.retryAfterSeconds = options.retryAfterSeconds ?? (status === 503 ? 1 : undefined);
+  }
+}
+
+export const errorCodes = Object.keys(catalogue) as ErrorCode[];
+
+/** The message of anything thrown, for logs and for the reason recorded beside a rejected version. */
+export function reasonOf(error: unknown): string {
+  if (error instanceof RidgelineError) return `${error.title}: ${error.message}`;
+  // A refused connection to a name with several addresses is an AggregateError whose own message is empty.
+  if (error instanceof AggregateError && error.message === '') return error.errors.map(reasonOf).join('; ');
+  return error instanceof Error ? error.message : String(error);
+}

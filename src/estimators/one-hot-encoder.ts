@@ -1,0 +1,17 @@
+/** OneHotEncoder as in scikit-learn with `handle_unknown='ignore'`: an unknown category becomes all zeros. */
+import type { DenseMatrix } from './dense-matrix.ts';
+
+/** What was learned: `categories_` of scikit-learn, for each encoded column its distinct values in ascending order. */
+export interface FittedOneHotEncoder {
+  categories: Float64Array[];
+}
+
+export function fitOneHotEncoder(X: DenseMatrix, columns: readonly number[]): FittedOneHotEncoder {
+  return { categories: columns.map((column) => distinct(X, column)) };
+}
+
+function distinct(X: DenseMatrix, column: number): Float64Array {
+  const seen = new Set<number>();
+  for (let at = column; at < X.data.length; at += X.columns) seen.add(X.data[at]!);
+  return Float64Array.from(seen).sort();
+}

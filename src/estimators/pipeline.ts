@@ -1,0 +1,35 @@
+/** The whole of what is served, as scikit-learn's `make_pipeline(ColumnTransformer(...), Ridge(alpha))`. */
+import {
+  type ColumnRoles,
+  type FittedColumnTransformer,
+  fitColumnTransformer,
+  rowTransformer,
+} from './column-transformer.ts';
+import type { Dataset, DenseMatrix } from './dense-matrix.ts';
+import { type FittedRidge, fitRidge, predictRidge } from './ridge.ts';
+
+export interface FittedPipeline {
+  nFeaturesIn: number;
+  transformer: FittedColumnTransformer;
+  ridge: FittedRidge;
+}
+
+export interface PipelineParameters extends ColumnRoles {
+  alpha: number;
+}
+
+export function fitPipeline({ X, y }: Dataset, { alpha, ...roles }: PipelineParameters): FittedPipeline {
+  const transformer = fitColumnTransformer(X, roles);
+  const design = { rows: X.rows, columns: transformer.width, readRow: rowTransformer(transformer, X) };
+  return { nFeaturesIn: X.columns, transformer, ridge: fitRidge(design, y, { alpha }) };
+}
+
+/** Predictions for the n rows of X, n elements. */
+export function predictPipeline({ transformer, ridge }: FittedPipeline, X: DenseMatrix): Float64Array {
+  const readRow = rowTransformer(transformer, X);
+  const row = new Float64Array(transformer.width);
+  return Float64Array.from({ length: X.rows }, (_, i) => {
+    readRow(i, row);
+    return predictRidge(ridge, row);
+  });
+}

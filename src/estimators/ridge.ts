@@ -1,0 +1,98 @@
+/**
+ * Ridge as in scikit-learn with `solver='cholesky'`: minimises |y - Xw - b|^2 + alpha |w|^2 with the intercept b not
+ * penalised, by w = (Xc' Xc + alpha I)^-1 Xc' yc on centred data and b = mean(y) - mean(X) w.
+ */
+import { CholeskyDecomposition, Matrix } from 'ml-matrix';
+import { RidgelineError } from '../errors.ts';
+
+/** What was learned: `coef_` (one element for each column of the design matrix) and `intercept_` of scikit-learn. */
+export interface FittedRidge {
+  coef: Float64Array;
+  intercept: number;
+  alpha: number;
+}
+
+/** A matrix of rows x columns that is read one row at a time into a buffer of `columns` elements. */
+export interface DesignMatrix {
+  rows: number;
+  columns: number;
+  readRow: (row: number, out: Float64Array) => void;
+}
+
+/**
+ * Fits on an n x p design matrix and n targets, alpha at least 0. Memory is p^2 whatever n; time is n p^2.
+ * Throws `singular_system` when X'X + alpha I has no stable factorisation and `training_data` when numbers overflow.
+ */
+export function fitRidge(design: DesignMatrix, y: Float64Array, { alpha }: { alpha: number }): FittedRidge {
+  const { columnMeans, targetMean } = means(design, y);
+  const { gram, moment } = centredNormalEquations(design, y, columnMeans, targetMean);
+  for (let k = 0; k < design.columns; k++) gram.set(k, k, gram.get(k, k) + alpha);
+  const coef = solvePositiveDefinite(gram, moment, alpha);
+  const intercept = coef.reduce((sum, weight, k) => sum - weight * columnMeans[k]!, targetMean);
+  if (!Number.isFinite(intercept) || !coef.every(Number.isFinite)) {
+    throw new RidgelineError('training_data', {
+      detail: 'The fit overflows: bring the features and the target nearer to 1, or drop rows with extreme values.',
+    });
+  }
+  return { coef, intercept, alpha };
+}
+
+/** The prediction for one row of the design matrix. */
+export function predictRidge({ coef, intercept }: FittedRidge, row: Float64Array): number {
+  let sum = intercept;
+  for (let k = 0; k < coef.length; k++) sum += coef[k]! * row[k]!;
+  return sum;
+}
+
+function means(design: DesignMatrix, y: Float64Array) {
+  const columnMeans = new Float64Array(design.columns);
+  const row = new Float64Array(design.columns);
+  let targetSum = 0;
+  for (let i = 0; i < design.rows; i++) {
+    design.readRow(i, row);
+    for (let k = 0; k < row.length; k++) columnMeans[k]! += row[k]!;
+    targetSum += y[i]!;
+  }
+  return { columnMeans: columnMeans.map((sum) => sum / design.rows), targetMean: targetSum / design.rows };
+}
+
+/** Xc' Xc and Xc' yc. Centred before they are formed: an offset much larger than the spread would cancel otherwise. */
+function centredNormalEquations(design: DesignMatrix, y: Float64Array, columnMeans: Float64Array, targetMean: number) {
+  const p = design.columns;
+  const lower = new Float64Array(p * p);
+  const moment = new Float64Array(p);
+  const row = new Float64Array(p);
+  for (let i = 0; i < design.rows; i++) {
+    design.readRow(i, row);
+    const target = y[i]! - targetMean;
+    for (let j = 0; j < p; j++) row[j]! -= columnMeans[j]!;
+    for (let j = 0; j < p; j++) {
+      const value = row[j]!;
+      const start = j * p;
+      for (let k = 0; k <= j; k++) lower[start + k]! += value * row[k]!;
+      moment[j]! += value * target;
+    }
+  }
+  const gram = Matrix.zeros(p, p);
+  for (let j = 0; j < p; j++) {
+    for (let k = 0; k <= j; k++) {
+      gram.set(j, k, lower[j * p + k]!);
+      gram.set(k, j, lower[j * p + k]!);
+    }
+  }
+  return { gram, moment };
+}
+
+function solvePositiveDefinite(gram: Matrix, moment: Float64Array, alpha: number): Float64Array {
+  if (gram.rows === 0) return new Float64Array(0);
+  const cholesky = new CholeskyDecomposition(gram);
+  const pivots = cholesky.lowerTriangularMatrix.diagonal().map((root) => root * root);
+  // A pivot below this is rounding error of the elimination, so a solution would be noise (Higham 2002, section 10.3).
+  const smallest = gram.rows * Number.EPSILON * Math.max(...gram.diagonal());
+  if (!cholesky.isPositiveDefinite() || !pivots.every((pivot) => pivot > smallest)) {
+    throw new RidgelineError('singular_system', {
+      detail: `Some columns are combinations of others and alpha is ${alpha}. Use a larger alpha, such as --alpha 1.0.`,
+    });
+  }
+  return Float64Array.from(cholesky.solve(Matrix.columnVector(moment)).to1DArray());
+}

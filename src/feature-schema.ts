@@ -1,0 +1,68 @@
+/**
+ * What a declared feature is, and what follows from the declaration: the order of columns, their names in SQL, the
+ * validator of a row. The rest of the house takes a FeatureSchema as an argument and knows no data set by name.
+ */
+import * as z from 'zod';
+
+export interface Feature {
+  /** The name in JSON and in the data set; in lower case, the name of the column in Postgres. */
+  name: string;
+  /** `numerical` is scaled; `categorical` is one-hot encoded and holds whole numbers. */
+  kind: 'numerical' | 'categorical';
+  description: string;
+  unit: string;
+  /** A value of one real row, shown in the documentation. */
+  example: number;
+}
+
+export interface FeatureSchema {
+  /** In the order of the ONNX input's columns. */
+  features: readonly Feature[];
+  target: { name: string; description: string; unit: string };
+}
+
+/** One row by feature name, as it arrives in JSON. */
+export type FeatureRow = Record<string, number>;
+
+export function featureNames(schema: FeatureSchema): string[] {
+  return schema.features.map((feature) => feature.name);
+}
+
+/** The positions, in the declared order, of the features of one kind. */
+export function columnsOfKind(schema: FeatureSchema, kind: Feature['kind']): number[] {
+  return schema.features.flatMap((feature, column) => (feature.kind === kind ? [column] : []));
+}
+
+export function sqlColumns(schema: FeatureSchema): string[] {
+  return featureNames(schema).map((name) => name.toLowerCase());
+}
+
+/**
+ * The schema of one row: exactly the declared keys, finite numbers, whole ones for categorical features. No bounds: a
+ * value outside the training range and a category never seen are legal, as they are in scikit-learn's pipeline.
+ */
+export function rowSchema(schema: FeatureSchema): z.ZodType<FeatureRow> {
+  const shape = Object.fromEntries(
+    schema.features.map(({ name, kind, description, unit }) => [
+      name,
+      (kind === 'categorical' ? z.int() : z.number()).meta({ description: `${description} (${unit})` }),
+    ]),
+  );
+  return z.strictObject(shape);
+}
+
+export function exampleRow(schema: FeatureSchema): FeatureRow {
+  return Object.fromEntries(schema.features.map(({ name, example }) => [name, example]));
+}
+
+/** Writes rows into a dense row-major block of `rows.length` x `features.length`, in the declared order. */
+export function encodeRows(schema: FeatureSchema, rows: readonly FeatureRow[]): Float64Array {
+  const width = schema.features.length;
+  const encoded = new Float64Array(rows.length * width);
+  for (let row = 0; row < rows.length; row++) {
+    for (let column = 0; column < width; column++) {
+      encoded[row * width + column] = rows[row]![schema.features[column]!.name]!;
+    }
+  }
+  return encoded;
+}

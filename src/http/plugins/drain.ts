@@ -1,0 +1,37 @@
+/**
+ * The gentle end of a server that callers keep connections to. First it only says that it is going: `Connection: close`
+ * on every answer, so that each connection ends after an answer and never under a request. When they have gone, or time
+ * is up, the listener closes.
+ */
+import type { Socket } from 'node:net';
+import { setTimeout as delay } from 'node:timers/promises';
+import type { FastifyInstance } from 'fastify';
+
+export interface Drain {
+  isDraining(): boolean;
+  /** Resolves when no connection is left, or after `limitMs`. */
+  start(limitMs: number): Promise<void>;
+}
+
+const LOOK_EVERY_MS = 10;
+
+export function registerDrain(app: FastifyInstance): Drain {
+  const sockets = new Set<Socket>();
+  let draining = false;
+  app.server.on('connection', (socket: Socket) => {
+    sockets.add(socket);
+    socket.once('close', () => sockets.delete(socket));
+  });
+  app.addHook('onRequest', (_request, reply, done) => {
+    if (draining) reply.header('connection', 'close');
+    done();
+  });
+  return {
+    isDraining: () => draining,
+    async start(limitMs) {
+      draining = true;
+      const deadline = Date.now() + limitMs;
+      while (sockets.size > 0 && Date.now() < deadline) await delay(LOOK_EVERY_MS);
+    },
+  };
+}

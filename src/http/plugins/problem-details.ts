@@ -1,0 +1,90 @@
+/** Turns everything that goes wrong into one kind of answer: RFC 9457 problem details, without stacks or internals. */
+import type { Socket } from 'node:net';
+import type { FastifyError, FastifyInstance, FastifyReply, FastifyRequest } from 'fastify';
+import { type ErrorCode, RidgelineError } from '../../errors.ts';
+import { PROBLEM_MEDIA_TYPE, toProblem } from '../schemas/problem.ts';
+
+/** What Fastify's own errors mean in our catalogue. */
+const fastifyErrors: Record<string, ErrorCode> = {
+  FST_ERR_CTP_INVALID_MEDIA_TYPE: 'unsupported_media_type',
+  FST_ERR_CTP_BODY_TOO_LARGE: 'body_too_large',
+  FST_ERR_CTP_EMPTY_JSON_BODY: 'invalid_json',
+  FST_ERR_CTP_INVALID_JSON_BODY: 'invalid_json',
+  FST_ERR_CTP_INVALID_CONTENT_LENGTH: 'invalid_request',
+  FST_ERR_BAD_URL: 'invalid_request',
+};
+
+/** What Node's HTTP parser refuses before Fastify sees a request. */
+const parserErrors: Record<string, ErrorCode> = {
+  HPE_HEADER_OVERFLOW: 'headers_too_large',
+  ERR_HTTP_REQUEST_TIMEOUT: 'request_timeout',
+};
+
+export function registerProblemDetails(app: FastifyInstance, { bodyLimitBytes }: { bodyLimitBytes: number }): void {
+  const allowedMethods = new Map<string, Set<string>>();
+  app.addHook('onRoute', ({ url, method }) => {
+    const methods = allowedMethods.get(url) ?? new Set();
+    for (const one of [method].flat()) methods.add(one);
+    allowedMethods.set(url, methods);
+  });
+
+  app.setErrorHandler<FastifyError>((error, request, reply) => {
+    const known = toRidgelineError(error, bodyLimitBytes);
+    if (known.status === undefined || known.status >= 500) logFailure(request, known, error);
+    sendProblem(reply, known);
+  });
+
+  app.setNotFoundHandler((request, reply) => {
+    const methods = allowedMethods.get(request.url.split('?', 1)[0]!);
+    if (!methods) return sendProblem(reply, new RidgelineError('not_found'));
+    const allow = [...methods].sort().join(', ');
+    reply.header('allow', allow);
+    return sendProblem(reply, new RidgelineError('method_not_allowed', { detail: allow }));
+  });
+}
+
+export function sendProblem(reply: FastifyReply, error: RidgelineError): void {
+  const { request } = reply;
+  // An error of a command that has strayed here is an internal one, and its text is not for callers.
+  const shown = error.status === undefined ? new RidgelineError('internal', { cause: error }) : error;
+  const status = shown.status ?? 500;
+  if (shown.retryAfterSeconds !== undefined) reply.header('retry-after', shown.retryAfterSeconds);
+  reply
+    .code(status)
+    .header('content-type', PROBLEM_MEDIA_TYPE)
+    // Past the route's serializer: a problem is not the route's success body.
+    .serializer((payload: unknown) => JSON.stringify(payload))
+    .send(toProblem(shown, status, request.id));
+}
+
+/** Answers on a bare socket to what is not HTTP enough for a request object; then the connection is closed. */
+export function answerClientError(error: Error & { code?: string }, socket: Socket): void {
+  if (!socket.writable || error.code === 'ECONNRESET') {
+    socket.destroy();
+    return;
+  }
+  const problem = new RidgelineError(parserErrors[error.code ?? ''] ?? 'invalid_request');
+  const status = problem.status ?? 400;
+  const body = JSON.stringify(toProblem(problem, status, ''));
+  socket.end(
+    `HTTP/1.1 ${status} ${problem.title}\r\nconnection: close\r\ncontent-type: ${PROBLEM_MEDIA_TYPE}\r\n` +
+      `content-length: ${Buffer.byteLength(body)}\r\n\r\n${body}`,
+  );
+}
+
+export function toRidgelineError(error: FastifyError | RidgelineError, bodyLimitBytes: number): RidgelineError {
+  if (error instanceof RidgelineError) return error;
+  const code = fastifyErrors[error.code];
+  if (code === 'body_too_large') return new RidgelineError(code, { detail: String(bodyLimitBytes) });
+  if (code) return new RidgelineError(code, { cause: error });
+  // A body that a caller aborts or that cannot be parsed carries a 4xx of its own.
+  if (error.statusCode === 400 || error instanceof SyntaxError)
+    return new RidgelineError('invalid_json', { cause: error });
+  return new RidgelineError('internal', { cause: error });
+}
+
+function logFailure(request: FastifyRequest, known: RidgelineError, error: Error): void {
+  if (known.code === 'internal') request.log.error({ err: error, reqId: request.id }, 'unexpected error');
+  // Overload and missing pipelines come in crowds; their beginning and end are logged where they are known.
+  else request.log.debug({ code: known.code, reqId: request.id, err: known.cause }, 'request refused');
+}

@@ -1,0 +1,65 @@
+/** POST /predict and POST /predict/batch: from a validated body to one call and back. */
+import type { FastifyInstance } from 'fastify';
+import type { FeatureRow, FeatureSchema } from '../../feature-schema.ts';
+import { type BatchBody, predictionSchemas } from '../schemas/predictions.ts';
+import { problemResponses } from '../schemas/problem.ts';
+import { batchValidator, rowValidator } from '../validation.ts';
+
+/** The answer to rows that were sent together, in their order. */
+export interface Answer {
+  predictions: ArrayLike<number>;
+  ids: readonly string[];
+  pipelineVersion: string;
+}
+
+export interface PredictRoutesOptions {
+  features: FeatureSchema;
+  maxBatchRows: number;
+  exposeModelVersion: boolean;
+  /** Predicts and stores rows; `pointerOf` names a row's place in the body for errors. Rejects with RidgelineErrors. */
+  answer: (rows: FeatureRow[], pointerOf: (row: number) => string) => Promise<Answer>;
+}
+
+const problems = problemResponses(400, 413, 415, 422, 500, 503);
+const wholeBody = () => '';
+const instance = (row: number) => `/instances/${row}`;
+
+export function registerPredictRoutes(app: FastifyInstance, options: PredictRoutesOptions): void {
+  const { features, maxBatchRows, exposeModelVersion, answer } = options;
+  const schemas = predictionSchemas(features, maxBatchRows);
+  const versionOf = ({ pipelineVersion }: Answer) => (exposeModelVersion ? pipelineVersion : undefined);
+
+  app.post<{ Body: FeatureRow }>('/predict', {
+    schema: {
+      summary: 'Predict one row',
+      body: schemas.row,
+      response: { 200: schemas.prediction, ...problems },
+    },
+    validatorCompiler: () => rowValidator(schemas.row),
+    handler: async (request) => {
+      const answered = await answer([request.body], wholeBody);
+      return {
+        prediction: answered.predictions[0]!,
+        prediction_id: answered.ids[0]!,
+        model_version: versionOf(answered),
+      };
+    },
+  });
+
+  app.post<{ Body: BatchBody }>('/predict/batch', {
+    schema: {
+      summary: `Predict up to ${maxBatchRows} rows`,
+      body: schemas.instances,
+      response: { 200: schemas.predictions, ...problems },
+    },
+    validatorCompiler: () => batchValidator(schemas.row, schemas.instances, maxBatchRows),
+    handler: async (request) => {
+      const answered = await answer(request.body.instances, instance);
+      return {
+        predictions: Array.from(answered.predictions),
+        prediction_ids: answered.ids,
+        model_version: versionOf(answered),
+      };
+    },
+  });
+}

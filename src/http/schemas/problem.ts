@@ -1,0 +1,49 @@
+/** Errors as RFC 9457 problem details. */
+import * as z from 'zod';
+import { errorCodes, type RidgelineError } from '../../errors.ts';
+
+export const PROBLEM_MEDIA_TYPE = 'application/problem+json';
+
+export const problem = z
+  .object({
+    type: z.string().meta({ description: `urn:ridgeline:error: and one of ${errorCodes.join(', ')}` }),
+    title: z.string(),
+    status: z.int(),
+    detail: z.string().meta({ description: 'What to do next' }),
+    request_id: z.string().meta({ description: 'The x-request-id of the answer, under which the log speaks of it' }),
+    errors: z
+      .array(
+        z.object({
+          pointer: z.string().meta({ description: 'JSON pointer (RFC 6901) into the body' }),
+          code: z.string(),
+          message: z.string(),
+        }),
+      )
+      .optional(),
+    errors_truncated: z.boolean().optional(),
+  })
+  .meta({ description: 'A problem (RFC 9457)' });
+
+export type Problem = z.infer<typeof problem>;
+
+export function toProblem(error: RidgelineError, status: number, requestId: string): Problem {
+  return {
+    type: `urn:ridgeline:error:${error.code}`,
+    title: error.title,
+    status,
+    detail: error.message,
+    request_id: requestId,
+    ...(error.errors && { errors: [...error.errors] }),
+    ...(error.errorsTruncated && { errors_truncated: true }),
+  };
+}
+
+/** The `response` entries of a route for the errors that it can answer with. */
+export function problemResponses(...statuses: number[]) {
+  return Object.fromEntries(
+    statuses.map((status) => [
+      status,
+      { description: 'Problem', content: { [PROBLEM_MEDIA_TYPE]: { schema: problem } } },
+    ]),
+  );
+}

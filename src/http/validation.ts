@@ -1,0 +1,93 @@
+/**
+ * Checks bodies against their schemas. A valid body costs one compiled pass; only a bad one is looked at again for its
+ * faults, row by row and no further than MAX_FIELD_ERRORS, so that neither the work nor the answer grows with what was sent.
+ */
+import * as z from 'zod';
+import { type FieldError, MAX_FIELD_ERRORS, RidgelineError } from '../errors.ts';
+import type { FeatureRow } from '../feature-schema.ts';
+import type { BatchBody } from './schemas/predictions.ts';
+
+/** Fastify's form of a validator. */
+export type BodyValidator = (body: unknown) => { value: unknown } | { error: RidgelineError };
+
+export function rowValidator(row: z.ZodType<FeatureRow>): BodyValidator {
+  const compiled = z.compile(row);
+  return (body) => (compiled.validate(body) ? { value: body } : { error: invalid(faultsOf(row, body, '')) });
+}
+
+export function batchValidator(
+  row: z.ZodType<FeatureRow>,
+  batch: z.ZodType<BatchBody>,
+  maxBatchRows: number,
+): BodyValidator {
+  const compiled = z.compile(batch);
+  const envelope = z.strictObject({ instances: z.array(z.unknown()).min(1).max(maxBatchRows) });
+  return (body) => {
+    if (compiled.validate(body)) return { value: body };
+    const faults = faultsOf(envelope, body, '');
+    if (faults.length > 0) return { error: invalid(faults) };
+    const { instances } = body as { instances: unknown[] };
+    for (let i = 0; i < instances.length && faults.length <= MAX_FIELD_ERRORS; i++) {
+      faults.push(...faultsOf(row, instances[i], `/instances/${i}`));
+    }
+    return { error: invalid(faults) };
+  };
+}
+
+function invalid(faults: FieldError[]): RidgelineError {
+  return new RidgelineError('invalid_features', {
+    errors: faults.slice(0, MAX_FIELD_ERRORS),
+    errorsTruncated: faults.length > MAX_FIELD_ERRORS,
+  });
+}
+
+function faultsOf(schema: z.ZodType, value: unknown, base: string): FieldError[] {
+  return schema.safeParse(value).error?.issues.flatMap((issue) => toFieldErrors(issue, value, base)) ?? [];
+}
+
+const expectations: Partial<Record<string, string>> = {
+  number: 'a finite number',
+  int: 'a whole number',
+  object: 'a JSON object',
+  array: 'a JSON array',
+};
+
+function toFieldErrors(issue: z.core.$ZodIssue, value: unknown, base: string): FieldError[] {
+  const pointer = base + issue.path.map((key) => `/${escapePointer(String(key))}`).join('');
+  switch (issue.code) {
+    case 'unrecognized_keys':
+      // One more than is reported tells that there are more.
+      return issue.keys.slice(0, MAX_FIELD_ERRORS + 1).map((key) => ({
+        pointer: isPlainName(key) ? `${pointer}/${key}` : pointer,
+        code: 'unknown_field',
+        message: 'This field is not declared. Remove it or correct its name.',
+      }));
+    case 'invalid_type': {
+      const missing =
+        issue.path.length === 1 && (value as Record<string, unknown>)[String(issue.path[0])] === undefined;
+      const expected = expectations[issue.expected] ?? issue.expected;
+      return missing
+        ? [{ pointer, code: 'missing', message: `This field is required: send ${expected}.` }]
+        : [{ pointer, code: 'invalid_type', message: `Send ${expected}.` }];
+    }
+    case 'too_big':
+    case 'too_small':
+      return [{ pointer, code: 'out_of_range', message: rangeMessage(issue) }];
+    default:
+      return [{ pointer, code: 'invalid', message: 'This value is not valid.' }];
+  }
+}
+
+function rangeMessage(issue: z.core.$ZodIssueTooBig | z.core.$ZodIssueTooSmall): string {
+  const [word, limit] = issue.code === 'too_big' ? ['at most', issue.maximum] : ['at least', issue.minimum];
+  return issue.origin === 'array' ? `Send ${word} ${limit} rows.` : `Send a number of ${word} ${limit}.`;
+}
+
+function escapePointer(key: string): string {
+  return key.replaceAll('~', '~0').replaceAll('/', '~1');
+}
+
+/** A name that could be a misspelt feature is worth pointing at; anything else of the caller's is not sent back. */
+function isPlainName(key: string): boolean {
+  return /^\w{1,32}$/.test(key);
+}

@@ -1,0 +1,98 @@
+/**
+ * Lets jobs that arrive together share one run. It knows a function that runs a batch, and nothing of what the jobs are.
+ *
+ * There is no timer and no window. A job that finds the batcher idle starts a run at the end of this turn of the event
+ * loop, together with every other job of the turn; jobs that arrive while a run is under way share the next one. So a
+ * lone job waits for nobody, and batches grow by themselves as load does.
+ *
+ *     idle -> (first job) -> gathering, until the end of the turn -> running -> running the next batch ... -> idle
+ *
+ * Limits count what costs: the sizes of jobs (rows), not jobs. A job is never split. When the queue is full a job is
+ * refused at once, because to wait longer than a caller does helps nobody.
+ */
+
+export interface MicroBatcherOptions<Job, Result> {
+  /** Answers jobs in their order. An Error in a place rejects that job alone; a rejection rejects the whole batch. */
+  runBatch: (jobs: Job[]) => Promise<(Result | Error)[]>;
+  sizeOf: (job: Job) => number;
+  /** A batch is closed before it would pass this; a single larger job runs alone. */
+  maxBatchSize: number;
+  /** The sum of the sizes of waiting jobs. */
+  maxQueueSize: number;
+  /** Makes the error for a job that finds the queue full. */
+  refuse: () => Error;
+}
+
+export interface MicroBatcher<Job, Result> {
+  submit(job: Job): Promise<Result>;
+  /** Resolves when no job waits or runs. */
+  drain(): Promise<void>;
+}
+
+interface Waiting<Job, Result> {
+  job: Job;
+  resolve: (result: Result) => void;
+  reject: (error: unknown) => void;
+}
+
+export function createMicroBatcher<Job, Result>(options: MicroBatcherOptions<Job, Result>): MicroBatcher<Job, Result> {
+  const { runBatch, sizeOf, maxBatchSize, maxQueueSize, refuse } = options;
+  let queue: Waiting<Job, Result>[] = [];
+  let queuedSize = 0;
+  let active = false;
+  const drained: (() => void)[] = [];
+
+  async function runUntilEmpty(): Promise<void> {
+    while (queue.length > 0) await run(takeBatch());
+    active = false;
+    for (const resolve of drained.splice(0)) resolve();
+  }
+
+  function takeBatch(): Waiting<Job, Result>[] {
+    let size = 0;
+    let count = 0;
+    for (const { job } of queue) {
+      if (count > 0 && size + sizeOf(job) > maxBatchSize) break;
+      size += sizeOf(job);
+      count++;
+    }
+    queuedSize -= size;
+    if (count === queue.length) {
+      const whole = queue;
+      queue = [];
+      return whole;
+    }
+    return queue.splice(0, count);
+  }
+
+  async function run(batch: Waiting<Job, Result>[]): Promise<void> {
+    try {
+      const results = await runBatch(batch.map(({ job }) => job));
+      batch.forEach(({ resolve, reject }, i) => {
+        const result = results[i]!;
+        if (result instanceof Error) reject(result);
+        else resolve(result);
+      });
+    } catch (error) {
+      for (const { reject } of batch) reject(error);
+    }
+  }
+
+  return {
+    submit: (job) =>
+      new Promise((resolve, reject) => {
+        const size = sizeOf(job);
+        // A job larger than the whole queue may still enter an empty one; it could never run otherwise.
+        if (queuedSize > 0 && queuedSize + size > maxQueueSize) {
+          reject(refuse());
+          return;
+        }
+        queue.push({ job, resolve, reject });
+        queuedSize += size;
+        if (active) return;
+        active = true;
+        setImmediate(runUntilEmpty);
+      }),
+    drain: () => (active ? new Promise((resolve) => drained.push(resolve)) : Promise.resolve()),
+  };
+}

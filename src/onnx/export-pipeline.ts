@@ -1,0 +1,82 @@
+/**
+ * Writes a fitted pipeline as one ONNX graph in float64, from raw features to the prediction:
+ *
+ *     features [N, F] -> Gather numerical [N, S] -> Sub mean -> Div scale ------------+
+ *                     -> Gather one categorical [N, 1] -> Equal -> Cast [N, C] -- ... +-> Concat [N, P]
+ *     Concat [N, P] -> MatMul coef [P, 1] -> Add intercept -> prediction [N, 1]
+ *
+ * Plain operators of the default domain, because ai.onnx.ml's Scaler and LinearRegressor compute in float32. A category
+ * that equals none of the known ones gives zeros, which is what `handle_unknown='ignore'` means. Sub and Div, not a
+ * multiplication by the reciprocal, because that is the arithmetic of the fit.
+ */
+import type { FittedPipeline } from '../estimators/pipeline.ts';
+import { createGraphBuilder, type GraphBuilder } from './graph-builder.ts';
+import { DataType, encodeModel } from './messages.ts';
+
+/** ONNX Runtime 1.18 and later read this pair; the newest runtime here reads up to IR 13 and opset 26. */
+const IR_VERSION = 10;
+const OPSET_VERSION = 21;
+
+/** The graph's input, float64 [N, features in the declared order], and its output, float64 [N, 1]. */
+export const INPUT_NAME = 'features';
+export const OUTPUT_NAME = 'prediction';
+
+export interface ExportMetadata {
+  featureNames: readonly string[];
+  targetName: string;
+  /** SHA-256 of the training data. */
+  dataFingerprint: string;
+}
+
+/** The bytes of the ONNX model. The same pipeline and metadata give the same bytes. */
+export function exportPipeline(pipeline: FittedPipeline, metadata: ExportMetadata): Uint8Array {
+  const { transformer, ridge, nFeaturesIn } = pipeline;
+  const graph = createGraphBuilder();
+  const transformed = addColumnTransformer(graph, pipeline);
+  const coef = graph.float64('coef', [transformer.width, 1], ridge.coef);
+  const intercept = graph.float64('intercept', [1], [ridge.intercept]);
+  graph.add('Add', OUTPUT_NAME, [graph.add('MatMul', 'weighted', [transformed, coef]), intercept]);
+  const categories = transformer.categorical.map((column, k) => [
+    metadata.featureNames[column]!,
+    Array.from(transformer.encoder.categories[k]!),
+  ]);
+  const properties = {
+    feature_names: JSON.stringify(metadata.featureNames),
+    target_name: metadata.targetName,
+    categories: JSON.stringify(Object.fromEntries(categories)),
+    alpha: String(ridge.alpha),
+    data_sha256: metadata.dataFingerprint,
+  };
+  return encodeModel({
+    irVersion: IR_VERSION,
+    producerName: 'ridgeline',
+    opsetImport: [{ domain: '', version: OPSET_VERSION }],
+    graph: graph.build(
+      'ridge_pipeline',
+      [{ name: INPUT_NAME, dims: ['N', nFeaturesIn] }],
+      [{ name: OUTPUT_NAME, dims: ['N', 1] }],
+    ),
+    metadataProps: Object.entries(properties).map(([key, value]) => ({ key, value })),
+  });
+}
+
+function addColumnTransformer(graph: GraphBuilder, { transformer }: FittedPipeline): string {
+  const { numerical, categorical, scaler, encoder } = transformer;
+  const blocks: string[] = [];
+  if (numerical.length > 0) {
+    const columns = graph.int64('numerical_columns', numerical);
+    const gathered = graph.add('Gather', 'numerical', [INPUT_NAME, columns], { axis: 1 });
+    const mean = graph.float64('mean', [numerical.length], scaler.mean);
+    const scale = graph.float64('scale', [numerical.length], scaler.scale);
+    blocks.push(graph.add('Div', 'scaled', [graph.add('Sub', 'centred', [gathered, mean]), scale]));
+  }
+  categorical.forEach((column, k) => {
+    const values = encoder.categories[k]!;
+    const position = graph.int64(`category_${k}_column`, [column]);
+    const gathered = graph.add('Gather', `category_${k}`, [INPUT_NAME, position], { axis: 1 });
+    const known = graph.float64(`category_${k}_values`, [1, values.length], values);
+    const equal = graph.add('Equal', `category_${k}_equal`, [gathered, known]);
+    blocks.push(graph.add('Cast', `category_${k}_indicators`, [equal], { to: DataType.DOUBLE }));
+  });
+  return blocks.length === 1 ? blocks[0]! : graph.add('Concat', 'transformed', blocks, { axis: 1 });
+}

@@ -1,0 +1,30 @@
+/** The file of records that cannot be stored: one JSON object a line with the time, the reason and the record's text. */
+import { closeSync, fsyncSync, openSync, writeSync } from 'node:fs';
+import { join } from 'node:path';
+
+export interface DeadLetters {
+  readonly path: string;
+  /** Records set aside since the start. */
+  count(): number;
+  /** Returns when the record is on the disk: it may be its last copy. Throws when the disk refuses. */
+  add(record: Buffer, reason: string): void;
+}
+
+export function createDeadLetters(root: string): DeadLetters {
+  const path = join(root, 'dead-letter.jsonl');
+  let count = 0;
+  return {
+    path,
+    count: () => count,
+    add(record, reason) {
+      const descriptor = openSync(path, 'a', 0o600);
+      try {
+        writeSync(descriptor, `${JSON.stringify({ at: new Date(), reason, record: record.toString('latin1') })}\n`);
+        fsyncSync(descriptor);
+      } finally {
+        closeSync(descriptor);
+      }
+      count++;
+    },
+  };
+}

@@ -1,0 +1,102 @@
+/**
+ * What happens to a prediction between its computation and its answer, by the three promises of PREDICTION_LOG:
+ * `spool`, answered means written to the local spool; `sync`, answered means committed in Postgres; `off`, not stored.
+ *
+ * When the spool cannot be written (disk full or failing, SPOOL_MAX_BYTES reached), rows go straight to Postgres until
+ * it can; when that fails too the caller is told so, because a 200 must not promise what is not there.
+ */
+import { RidgelineError, reasonOf } from '../errors.ts';
+import { type PredictionBatch, predictionColumns, toCopyLines } from './prediction-record.ts';
+import { type Backlog, type PredictionStore, startRelay } from './relay.ts';
+import { openSpool } from './spool.ts';
+
+export interface PredictionLog {
+  /** Stores a batch before it is answered. Throws or rejects with `prediction_not_stored`: then it must not be. */
+  append(batch: PredictionBatch): void | Promise<void>;
+  /** What is answered and not yet in Postgres. */
+  backlog(): Backlog;
+  close(withinMs: number): Promise<void>;
+}
+
+export interface PredictionLogOptions {
+  mode: 'spool' | 'sync' | 'off';
+  /** The directory of all spools. */
+  root: string;
+  featureColumns: readonly string[];
+  fsync: boolean;
+  maxBytes: number;
+  store: PredictionStore;
+  log: Record<'info' | 'warn' | 'error', (fields: object, message: string) => void>;
+}
+
+const NO_BACKLOG: Backlog = { rows: 0, oldestAgeSeconds: 0, deadLetters: 0 };
+const RETRY_AFTER_SECONDS = 2;
+
+export async function createPredictionLog(options: PredictionLogOptions): Promise<PredictionLog> {
+  if (options.mode === 'off') {
+    return { append: () => undefined, backlog: () => NO_BACKLOG, close: async () => undefined };
+  }
+  const columns = predictionColumns(options.featureColumns);
+  const storeDirectly = directWriter(options.store, columns);
+  if (options.mode === 'sync') {
+    return {
+      append: (batch) => storeDirectly(toCopyLines(batch)),
+      backlog: () => NO_BACKLOG,
+      close: async () => undefined,
+    };
+  }
+  return await createSpooledLog(options, columns, storeDirectly);
+}
+
+async function createSpooledLog(
+  { root, fsync, maxBytes, store, log }: PredictionLogOptions,
+  columns: readonly string[],
+  storeDirectly: (lines: readonly string[]) => Promise<void>,
+): Promise<PredictionLog> {
+  const spool = await openSpool({ root, columns, maxBytes, fsync });
+  const relay = startRelay({ spool, root, columns, store, log });
+  let spoolFailing = false;
+
+  function appended(): void {
+    relay.notify();
+    if (!spoolFailing) return;
+    spoolFailing = false;
+    log.info({}, 'the spool can be written again');
+  }
+
+  function bypass(lines: readonly string[], error: unknown): Promise<void> {
+    if (!spoolFailing) {
+      log.error({ reason: reasonOf(error) }, 'the spool cannot be written; predictions go straight to Postgres');
+    }
+    spoolFailing = true;
+    return storeDirectly(lines);
+  }
+
+  return {
+    append(batch) {
+      const lines = toCopyLines(batch);
+      try {
+        const synced = spool.append(lines);
+        if (!synced) return appended();
+        return synced.then(appended, (error: unknown) => bypass(lines, error));
+      } catch (error) {
+        return bypass(lines, error);
+      }
+    },
+    backlog: () => relay.backlog(),
+    async close(withinMs) {
+      await relay.close(withinMs);
+      await spool.close();
+    },
+  };
+}
+
+function directWriter(store: PredictionStore, columns: readonly string[]) {
+  return async (lines: readonly string[]): Promise<void> => {
+    try {
+      await store.insert(columns, Buffer.from(`${lines.join('\n')}\n`, 'latin1'));
+    } catch (cause) {
+      throw new RidgelineError('prediction_not_stored', { retryAfterSeconds: RETRY_AFTER_SECONDS, cause });
+    }
+  };
+}

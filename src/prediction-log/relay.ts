@@ -1,0 +1,241 @@
+/**
+ * Moves spooled records to Postgres, each exactly once, oldest first, in batches of bounded memory.
+ *
+ *     idle -> (notify) -> gathering -> reading a stretch -> storing it -> the next stretch ... -> idle
+ *                                          ^                  `-> Postgres away: pausing, longer each time -+
+ *                                          +----------------------------------------------------------------+
+ *
+ * A batch whose outcome is unknown, because the connection broke at the commit, is simply stored again: the second
+ * attempt fails on the primary key, and then only the missing rows are added. A batch that Postgres refuses for its
+ * content is halved until the refused records stand alone; they go to the dead-letter file and the others go on.
+ */
+import { open } from 'node:fs/promises';
+import { reasonOf } from '../errors.ts';
+import { createDeadLetters } from './dead-letters.ts';
+import { readStretch, type Stretch } from './segment.ts';
+import { adoptOrphans, type OrphanedSpool, type Segment, type Spool } from './spool.ts';
+
+/** Where predictions end up. A payload is whole COPY text lines. */
+export interface PredictionStore {
+  /** Adds all rows or none. */
+  insert(columns: readonly string[], payload: Buffer): Promise<void>;
+  /** Adds the rows whose primary key is not there yet, all of them or none. */
+  insertMissing(columns: readonly string[], payload: Buffer): Promise<void>;
+  /** Why an insert failed: a key is there already, the content was refused, or something that may pass. */
+  failureOf(error: unknown): 'duplicate' | 'refused' | 'unavailable';
+}
+
+export interface RelayOptions {
+  spool: Spool;
+  /** The directory of all spools, in which those of dead processes are found. */
+  root: string;
+  columns: readonly string[];
+  store: PredictionStore;
+  log: Record<'info' | 'warn' | 'error', (fields: object, message: string) => void>;
+}
+
+export interface Backlog {
+  /** Answered predictions that are not in Postgres yet. */
+  rows: number;
+  /** Since the oldest of them was answered. */
+  oldestAgeSeconds: number;
+  /** Records set aside since the start. */
+  deadLetters: number;
+}
+
+export interface Relay {
+  /** Says that records have been appended. */
+  notify(): void;
+  backlog(): Backlog;
+  /** Relays what is left, as long as Postgres takes it and `withinMs` lasts. The rest stays in the spool. */
+  close(withinMs: number): Promise<void>;
+}
+
+const BATCH_ROWS = 10_000;
+/** Room for a batch of the longest records. */
+const READ_BYTES = 4 * 1024 * 1024;
+/** Records gather this long, so that a trickle becomes one statement for many rows. */
+const GATHER_MS = 100;
+const FIRST_PAUSE_MS = 200;
+/** Bounds how late it is noticed that Postgres is back. */
+const LONGEST_PAUSE_MS = 5_000;
+/** How often spools of dead processes, such as another worker's, are looked for. */
+const ADOPTION_MS = 10_000;
+
+export function startRelay({ spool, root, columns, store, log }: RelayOptions): Relay {
+  const buffer = Buffer.allocUnsafe(READ_BYTES);
+  const deadLetters = createDeadLetters(root);
+  let orphans: OrphanedSpool[] = [];
+  let adoptionDue = 0;
+  let failing = false;
+  let closing = false;
+  let wakeIdle: (() => void) | undefined;
+  let interruptSleep: (() => void) | undefined;
+
+  const running = run();
+
+  async function run(): Promise<void> {
+    let pause = FIRST_PAUSE_MS;
+    while (true) {
+      try {
+        const moved = await relayNext();
+        setFailing(false);
+        pause = FIRST_PAUSE_MS;
+        if (moved === 0) {
+          if (closing) return;
+          await idle();
+        } else if (moved < BATCH_ROWS && !closing) await sleep(GATHER_MS);
+      } catch (error) {
+        setFailing(true, error);
+        if (closing) return;
+        // Jitter keeps many servers from returning to the database in the same instant.
+        await sleep(pause * (0.75 + Math.random() / 2));
+        pause = Math.min(pause * 2, LONGEST_PAUSE_MS);
+      }
+    }
+  }
+
+  /** Stores the oldest stretch and returns how many records it held; 0 when nothing waits. */
+  async function relayNext(): Promise<number> {
+    if (Date.now() >= adoptionDue) await adopt();
+    const segment = pendingSegments()[0];
+    const moved = segment ? await relayStretch(segment) : 0;
+    await removeFinished();
+    return moved;
+  }
+
+  function allSegments(): Segment[] {
+    return [...orphans.flatMap(({ segments }) => segments), ...spool.segments()];
+  }
+
+  function pendingSegments(): Segment[] {
+    return allSegments().filter(({ relayedBytes, writtenBytes }) => relayedBytes < writtenBytes);
+  }
+
+  async function removeFinished(): Promise<void> {
+    const finished = ({ sealed, relayedBytes, writtenBytes }: Segment) => sealed && relayedBytes >= writtenBytes;
+    for (const segment of spool.segments().filter(finished)) spool.remove(segment);
+    const relayed = orphans.filter(({ segments }) => segments.every(finished));
+    orphans = orphans.filter((orphan) => !relayed.includes(orphan));
+    for (const orphan of relayed) await orphan.finish();
+  }
+
+  async function adopt(): Promise<void> {
+    adoptionDue = Date.now() + ADOPTION_MS;
+    for (const orphan of await adoptOrphans(root, columns)) {
+      const rows = orphan.segments.reduce((sum, { pendingRows }) => sum + pendingRows, 0);
+      if (rows > 0) log.info({ rows }, 'predictions left in the spool by an earlier process are being relayed');
+      orphans.push(orphan);
+    }
+  }
+
+  async function relayStretch(segment: Segment): Promise<number> {
+    const stretch = await readAt(segment);
+    if (stretch.columns) segment.columns = stretch.columns;
+    await storeRecords(segment.columns, stretch.records);
+    for (const line of stretch.damaged) setAside(line, 'the checksum does not fit');
+    segment.relayedBytes += stretch.consumed;
+    const moved = stretch.records.length + stretch.damaged.length;
+    const isThrough = segment.relayedBytes >= segment.writtenBytes;
+    segment.pendingRows = isThrough ? 0 : Math.max(0, segment.pendingRows - moved);
+    segment.oldestAt = createdAtOf(stretch.records.at(-1)) ?? segment.oldestAt;
+    return moved;
+  }
+
+  async function readAt(segment: Segment): Promise<Stretch> {
+    const available = segment.writtenBytes - segment.relayedBytes;
+    const file = await open(segment.path, 'r');
+    try {
+      const { bytesRead } = await file.read(buffer, 0, Math.min(READ_BYTES, available), segment.relayedBytes);
+      const bytes = buffer.subarray(0, bytesRead);
+      const stretch = readStretch(bytes, BATCH_ROWS);
+      if (stretch.consumed > 0) return stretch;
+      // Damage has swallowed every line end, or the file was cut short. What is there is set aside, not read for ever.
+      return { ...stretch, damaged: [bytes], consumed: bytesRead || available };
+    } finally {
+      await file.close();
+    }
+  }
+
+  async function storeRecords(recordColumns: readonly string[], records: readonly Buffer[]): Promise<void> {
+    if (records.length === 0) return;
+    const payload = Buffer.concat(records);
+    try {
+      await store.insert(recordColumns, payload).catch(async (error: unknown) => {
+        if (store.failureOf(error) !== 'duplicate') throw error;
+        await store.insertMissing(recordColumns, payload);
+      });
+    } catch (error) {
+      if (store.failureOf(error) !== 'refused') throw error;
+      if (records.length === 1) return setAside(records[0]!, reasonOf(error));
+      const middle = records.length >> 1;
+      await storeRecords(recordColumns, records.slice(0, middle));
+      await storeRecords(recordColumns, records.slice(middle));
+    }
+  }
+
+  function setAside(record: Buffer, reason: string): void {
+    deadLetters.add(record, reason);
+    log.error({ reason, file: deadLetters.path }, 'a prediction record cannot be stored and is set aside');
+  }
+
+  function setFailing(now: boolean, error?: unknown): void {
+    if (now === failing) return;
+    failing = now;
+    if (now) log.warn({ reason: reasonOf(error) }, 'predictions cannot be moved to Postgres; they wait in the spool');
+    else log.info({}, 'predictions are moved to Postgres again');
+  }
+
+  function idle(): Promise<void> {
+    const asleep = sleep(Math.max(0, adoptionDue - Date.now()));
+    wakeIdle = interruptSleep;
+    return asleep;
+  }
+
+  function sleep(milliseconds: number): Promise<void> {
+    return new Promise((resolve) => {
+      const end = () => {
+        clearTimeout(timer);
+        wakeIdle = undefined;
+        interruptSleep = undefined;
+        resolve();
+      };
+      const timer = setTimeout(end, milliseconds);
+      interruptSleep = end;
+    });
+  }
+
+  return {
+    notify() {
+      if (!wakeIdle) return;
+      setTimeout(wakeIdle, GATHER_MS);
+      wakeIdle = undefined;
+    },
+    backlog() {
+      const pending = pendingSegments().filter(({ pendingRows }) => pendingRows > 0);
+      const oldestAt = Math.min(...pending.map((segment) => segment.oldestAt));
+      return {
+        rows: pending.reduce((sum, { pendingRows }) => sum + pendingRows, 0),
+        oldestAgeSeconds: pending.length > 0 ? Math.max(0, (Date.now() - oldestAt) / 1000) : 0,
+        deadLetters: deadLetters.count(),
+      };
+    },
+    async close(withinMs) {
+      closing = true;
+      interruptSleep?.();
+      let timer: NodeJS.Timeout | undefined;
+      const late = new Promise<void>((resolve) => {
+        timer = setTimeout(resolve, withinMs);
+      });
+      await Promise.race([running, late]);
+      clearTimeout(timer);
+    },
+  };
+}
+
+/** The last column of a record, in milliseconds since 1970. */
+function createdAtOf(record: Buffer | undefined): number | undefined {
+  if (!record) return undefined;
+  const time = Date.parse(record.toString('latin1', record.lastIndexOf(9) + 1, record.length - 1));
+  return Number.isNaN(time) ? undefined : time;
+}

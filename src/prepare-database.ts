@@ -1,0 +1,42 @@
+/** What a database needs before it can be served from: the schema, and a first pipeline version when there is none. */
+import { withAdvisoryLock } from './database/advisory-lock.ts';
+import { migrate } from './database/migrate.ts';
+import { createPool, transaction } from './database/pool.ts';
+import { loadHousingDataset } from './housing/dataset.ts';
+import { housing } from './housing/features.ts';
+import { newestPromotion } from './registry/pipeline-versions.ts';
+import { publish } from './training/publish.ts';
+import { trainPipeline } from './training/train.ts';
+
+export const DEFAULT_ALPHA = 1;
+export const DEFAULT_SEED = 0;
+
+/** Migrates, then trains and publishes a first version if none is served. Several processes at once make one. */
+export async function prepareDatabase(
+  url: string,
+  { modelsDir, onProgress }: { modelsDir: string; onProgress: (message: string) => void },
+): Promise<void> {
+  const migrations = await migrate(url);
+  if (migrations.length > 0) onProgress(`applied migrations ${migrations.join(', ')}`);
+  const pool = createPool({ url, onError: () => undefined, max: 2 });
+  try {
+    if (await newestPromotion(pool)) return;
+    await withAdvisoryLock(url, 'ridgeline_first_version', { wait: true }, async () => {
+      if (await newestPromotion(pool)) return;
+      onProgress('training a first pipeline, as there is none');
+      const pipeline = await trainPipeline(loadHousingDataset(), {
+        schema: housing,
+        alpha: DEFAULT_ALPHA,
+        seed: DEFAULT_SEED,
+      });
+      await publish(pipeline, {
+        transaction: (work) => transaction(pool, work),
+        modelsDir,
+        promotedBy: 'start',
+        reason: 'first version',
+      });
+    });
+  } finally {
+    await pool.end();
+  }
+}

@@ -1,0 +1,99 @@
+/**
+ * Artefacts as files: `pipeline_<version>.onnx` with a manifest `pipeline_<version>.json` beside it. The database row is
+ * the original; the files let a server start while the database is away. `last_served.json` names the version that a
+ * server has served last, so that a roll back survives a restart without the database.
+ */
+import { createHash, randomUUID } from 'node:crypto';
+import { mkdir, open, readdir, readFile, rename, rm } from 'node:fs/promises';
+import { join } from 'node:path';
+import { RidgelineError } from '../errors.ts';
+import type { GoldenRows, PipelineArtefact } from './pipeline-versions.ts';
+
+interface Manifest {
+  pipeline_version: string;
+  sha256: string;
+  golden_rows: GoldenRows;
+}
+
+const LAST_SERVED = 'last_served.json';
+
+export function sha256Of(bytes: Uint8Array): string {
+  return createHash('sha256').update(bytes).digest('hex');
+}
+
+/** Throws `bad_artefact` when the bytes are not those that were published: ONNX itself carries no checksum. */
+export function checkSha256({ artefact, sha256, pipelineVersion }: PipelineArtefact): void {
+  const found = sha256Of(artefact);
+  if (found !== sha256) {
+    throw new RidgelineError('bad_artefact', {
+      detail: `The bytes of ${pipelineVersion} have SHA-256 ${found}; ${sha256} was published. Publish a new version.`,
+    });
+  }
+}
+
+/** Writes the artefact, then its manifest: a manifest that exists describes a whole file. Returns the artefact's path. */
+export async function writeArtefact(modelsDir: string, pipeline: PipelineArtefact): Promise<string> {
+  const { pipelineVersion, artefact, sha256, goldenRows } = pipeline;
+  await mkdir(modelsDir, { recursive: true });
+  const path = join(modelsDir, `pipeline_${pipelineVersion}.onnx`);
+  await writeAtomically(path, artefact);
+  const manifest: Manifest = { pipeline_version: pipelineVersion, sha256, golden_rows: goldenRows };
+  await writeAtomically(join(modelsDir, `pipeline_${pipelineVersion}.json`), JSON.stringify(manifest));
+  return path;
+}
+
+export async function rememberServed(modelsDir: string, pipeline: PipelineArtefact): Promise<void> {
+  await writeArtefact(modelsDir, pipeline);
+  await writeAtomically(join(modelsDir, LAST_SERVED), JSON.stringify({ pipeline_version: pipeline.pipelineVersion }));
+}
+
+/**
+ * The versions on disk, best first: the one served last, then the others from the newest. Nothing is read but manifests;
+ * `read` fetches the bytes, unchecked. A damaged manifest is passed over.
+ */
+export async function versionsOnDisk(
+  modelsDir: string,
+): Promise<{ pipelineVersion: string; read: () => Promise<PipelineArtefact> }[]> {
+  const files = await readdir(modelsDir).catch(() => []);
+  const lastServed = (await readJson<{ pipeline_version: string }>(join(modelsDir, LAST_SERVED)))?.pipeline_version;
+  const versions = files
+    .flatMap((file) => /^pipeline_(.+)\.json$/.exec(file)?.[1] ?? [])
+    .sort((a, b) => Number(b === lastServed) - Number(a === lastServed) || b.localeCompare(a));
+  return versions.map((pipelineVersion) => ({
+    pipelineVersion,
+    async read() {
+      const manifest = await readJson<Manifest>(join(modelsDir, `pipeline_${pipelineVersion}.json`));
+      if (!manifest?.sha256 || !manifest.golden_rows) {
+        throw new RidgelineError('bad_artefact', { detail: `The manifest of ${pipelineVersion} is damaged.` });
+      }
+      const artefact = await readFile(join(modelsDir, `pipeline_${pipelineVersion}.onnx`));
+      return { pipelineVersion, artefact, sha256: manifest.sha256, goldenRows: manifest.golden_rows };
+    },
+  }));
+}
+
+async function readJson<Content>(path: string): Promise<Content | undefined> {
+  try {
+    return JSON.parse(await readFile(path, 'utf8')) as Content;
+  } catch {
+    return undefined;
+  }
+}
+
+/** Readers see the old file or the whole new one, after a crash too. */
+async function writeAtomically(path: string, content: Uint8Array | string): Promise<void> {
+  const temporary = `${path}.${randomUUID()}.tmp`;
+  try {
+    const file = await open(temporary, 'w');
+    try {
+      await file.writeFile(content);
+      await file.datasync();
+    } finally {
+      await file.close();
+    }
+    await rename(temporary, path);
+  } catch (error) {
+    await rm(temporary, { force: true });
+    throw error;
+  }
+}

@@ -1,0 +1,117 @@
+/** The tables of pipeline versions and of promotions: what was published, what is served, what was refused. */
+
+/** The slice of a Postgres client that this file uses. */
+export interface Queryable {
+  query(text: string, values?: unknown[]): Promise<{ rows: Record<string, unknown>[] }>;
+}
+
+/** The channel on which a promotion is announced; the payload is the version. Only a hint: the truth is the table. */
+export const PROMOTION_CHANNEL = 'ridgeline_promotion';
+
+/** Serialises publications, so that two in one second get two versions. */
+const PUBLISH_LOCK = 'ridgeline_publish';
+
+/** Rows in the declared feature order, with the answers the fit gave. */
+export interface GoldenRows {
+  features: number[][];
+  predictions: number[];
+}
+
+/** What a server needs in order to serve a version. */
+export interface PipelineArtefact {
+  pipelineVersion: string;
+  artefact: Uint8Array;
+  sha256: string;
+  goldenRows: GoldenRows;
+}
+
+/** What a training leaves behind, ready to be published. */
+export interface NewPipeline {
+  artefact: Uint8Array;
+  sha256: string;
+  hyperparameters: Record<string, number>;
+  metrics: Record<string, number>;
+  dataSha256: string;
+  codeSha256: string;
+  goldenRows: GoldenRows;
+  featureProfile: object;
+}
+
+/** Inserts a version named after the database's clock. Must run inside a transaction; the name is unique in it. */
+export async function insertPipeline(client: Queryable, pipeline: NewPipeline): Promise<string> {
+  await client.query('select pg_advisory_xact_lock(hashtext($1))', [PUBLISH_LOCK]);
+  // The newest version is never later than now by more than the publications of one second, so this ends.
+  const { rows } = await client.query(
+    `insert into ml_pipeline (pipeline_version, artefact, sha256, hyperparameters, metrics, data_sha256, code_sha256,
+       golden_rows, feature_profile)
+     select to_char(greatest(
+              date_trunc('second', clock_timestamp() at time zone 'UTC'),
+              max(to_timestamp(pipeline_version, 'YYYY_MM_DD__HH24_MI_SS')::timestamp) + interval '1 second'
+            ), 'YYYY_MM_DD__HH24_MI_SS'),
+       $1, $2, $3, $4, $5, $6, $7, $8
+     from ml_pipeline
+     returning pipeline_version`,
+    [
+      pipeline.artefact,
+      pipeline.sha256,
+      pipeline.hyperparameters,
+      pipeline.metrics,
+      pipeline.dataSha256,
+      pipeline.codeSha256,
+      pipeline.goldenRows,
+      pipeline.featureProfile,
+    ],
+  );
+  return rows[0]!.pipeline_version as string;
+}
+
+/** Makes a version the served one and announces it; both take effect when the caller's transaction commits. */
+export async function promote(
+  client: Queryable,
+  pipelineVersion: string,
+  { promotedBy, reason }: { promotedBy: string; reason: string },
+): Promise<void> {
+  await client.query('insert into ml_pipeline_promotion (pipeline_version, promoted_by, reason) values ($1, $2, $3)', [
+    pipelineVersion,
+    promotedBy,
+    reason,
+  ]);
+  await client.query('select pg_notify($1, $2)', [PROMOTION_CHANNEL, pipelineVersion]);
+}
+
+/** The newest promotion, or undefined before the first. `promotionId` grows with every promotion. */
+export async function newestPromotion(
+  client: Queryable,
+): Promise<{ promotionId: string; pipelineVersion: string } | undefined> {
+  const { rows } = await client.query(
+    'select promotion_id, pipeline_version from ml_pipeline_promotion order by promotion_id desc limit 1',
+  );
+  const row = rows[0];
+  return row && { promotionId: row.promotion_id as string, pipelineVersion: row.pipeline_version as string };
+}
+
+/** The artefact of a version with what is needed to check it, or undefined when there is no such version. */
+export async function readPipeline(client: Queryable, pipelineVersion: string): Promise<PipelineArtefact | undefined> {
+  const { rows } = await client.query(
+    'select artefact, sha256, golden_rows from ml_pipeline where pipeline_version = $1',
+    [pipelineVersion],
+  );
+  const row = rows[0];
+  return (
+    row && {
+      pipelineVersion,
+      artefact: row.artefact as Uint8Array,
+      sha256: row.sha256 as string,
+      goldenRows: row.golden_rows as GoldenRows,
+    }
+  );
+}
+
+/** Records that a server could not serve the version; the first reason stays. */
+export async function markRejected(client: Queryable, pipelineVersion: string, reason: string): Promise<void> {
+  await client.query(
+    `update ml_pipeline set rejected_at = now(), rejected_reason = $2
+     where pipeline_version = $1 and rejected_at is null`,
+    [pipelineVersion, reason],
+  );
+}

@@ -1,0 +1,99 @@
+/**
+ * Hears of promotions. A LISTEN connection brings the news at once; a poll finds what a lost notice hid. The connection
+ * is watched with a heartbeat, because one whose other end has vanished looks healthy for minutes, and it is made again
+ * with growing pauses. After every reconnection the state is read anew: what was announced meanwhile was not heard.
+ */
+import { setTimeout as delay } from 'node:timers/promises';
+import { reasonOf } from '../errors.ts';
+
+/** The slice of a Postgres client that this file uses. */
+export interface ListeningClient {
+  connect(): Promise<unknown>;
+  query(text: string): Promise<unknown>;
+  on(event: 'notification', listener: () => void): unknown;
+  on(event: 'error' | 'end', listener: (error?: Error) => void): unknown;
+  end(): Promise<void>;
+}
+
+export interface VersionListenerOptions {
+  /** Makes an unconnected client of its own for the listener. */
+  createClient: () => ListeningClient;
+  channel: string;
+  pollSeconds: number;
+  /** Reads the state and acts on it. A rejection means that the database could not be read; the next poll tries again. */
+  onChange: () => Promise<void>;
+  log: { info(fields: object, message: string): void; warn(fields: object, message: string): void };
+}
+
+const HEARTBEAT_MS = 5_000;
+const HEARTBEAT_TIMEOUT_MS = 4_000;
+const FIRST_PAUSE_MS = 250;
+const LONGEST_PAUSE_MS = 10_000;
+
+/** Starts listening and polling at once; the returned `close` stops both. */
+export function startVersionListener(options: VersionListenerOptions): { close: () => Promise<void> } {
+  const { createClient, channel, pollSeconds, onChange, log } = options;
+  const stopped = new AbortController();
+  let reachable = true;
+
+  function becameReachable(now: boolean, error?: unknown): void {
+    if (stopped.signal.aborted || now === reachable) return;
+    reachable = now;
+    if (now) log.info({}, 'the database is reachable again');
+    else log.warn({ reason: reasonOf(error) }, 'the database is not reachable; serving goes on with what is in memory');
+  }
+
+  const read = () => onChange().catch((error: unknown) => becameReachable(false, error));
+
+  /** One connection's life; resolves or rejects when it is lost. */
+  async function listenOnce(onListening: () => void): Promise<void> {
+    const client = createClient();
+    let lose: (error: Error) => void = () => undefined;
+    const lost = new Promise<never>((_, reject) => (lose = reject));
+    lost.catch(() => undefined);
+    client.on('error', (error) => lose(error ?? new Error('connection error')));
+    client.on('end', () => lose(new Error('the connection was closed')));
+    client.on('notification', () => void read());
+    try {
+      await client.connect();
+      await client.query(`listen "${channel}"`);
+      onListening();
+      becameReachable(true);
+      await read();
+      while (true) {
+        await Promise.race([delay(HEARTBEAT_MS, undefined, { signal: stopped.signal }), lost]);
+        await Promise.race([client.query('select 1'), lost, rejectAfter(HEARTBEAT_TIMEOUT_MS)]);
+      }
+    } finally {
+      // Without waiting: on a dead connection `end` would not return.
+      client.end().catch(() => undefined);
+    }
+  }
+
+  async function listenForever(): Promise<void> {
+    let pause = FIRST_PAUSE_MS;
+    while (!stopped.signal.aborted) {
+      await listenOnce(() => {
+        pause = FIRST_PAUSE_MS;
+      }).catch((error: unknown) => becameReachable(false, error));
+      // Jitter keeps many servers from returning to a database in the same instant.
+      await delay(pause * (0.5 + Math.random()), undefined, { signal: stopped.signal }).catch(() => undefined);
+      pause = Math.min(pause * 2, LONGEST_PAUSE_MS);
+    }
+  }
+
+  const poll = setInterval(() => void read(), pollSeconds * 1000);
+  const listening = listenForever();
+  return {
+    async close() {
+      clearInterval(poll);
+      stopped.abort();
+      await listening;
+    },
+  };
+}
+
+async function rejectAfter(milliseconds: number): Promise<never> {
+  await delay(milliseconds, undefined, { ref: false });
+  throw new Error('the heartbeat was not answered');
+}

@@ -1,0 +1,168 @@
+/**
+ * The process. It reads the settings, opens and prepares the database, serves, and ends in order: callers first, the
+ * database last. With WORKERS above 1 it serves through that many processes which share the port, and looks after them.
+ */
+import cluster from 'node:cluster';
+import { join } from 'node:path';
+import { setTimeout as delay } from 'node:timers/promises';
+import closeWithGrace from 'close-with-grace';
+import { type Logger, pino } from 'pino';
+import { type App, createApp } from './app.ts';
+import { type Config, ConfigError, loadConfig } from './config.ts';
+import { type Database, openDatabase } from './database/open-database.ts';
+import { describeUrl } from './database/pool.ts';
+import { RidgelineError, reasonOf } from './errors.ts';
+import { exampleRow } from './feature-schema.ts';
+import { housing } from './housing/features.ts';
+import { prepareDatabase } from './prepare-database.ts';
+import { startScheduler } from './scheduler.ts';
+import { startWorkers } from './workers.ts';
+
+/** Something that has been started: it is closed in the reverse order. */
+type Closer = () => Promise<void>;
+
+/** A second Ctrl-C within this is the echo of the first: npm passes on the signal that the terminal has sent already. */
+const SAME_SIGNAL_MS = 500;
+const PREPARE_AGAIN_MS = 5_000;
+
+async function start(config: Config, log: Logger): Promise<Closer[]> {
+  const closers: Closer[] = [];
+  try {
+    const database = await openDatabase({ ...config, onProgress: (message) => log.info({}, message) });
+    closers.push(() => database.close());
+    if (!cluster.isWorker) closers.push(await prepare(config, database, log));
+    if (!cluster.isWorker && config.workers > 1) {
+      const workers = startWorkers({ count: config.workers, databaseUrl: database.url, log });
+      closers.push(() => workers.close());
+    } else {
+      const app = await createApp({ config, databaseUrl: database.url, spoolRoot: join(config.dataDir, 'spool'), log });
+      closers.push(() => app.close());
+      await listen(app, config, log);
+    }
+    if (!cluster.isWorker && config.retrainCron) {
+      const scheduler = startScheduler({ cron: config.retrainCron, databaseUrl: database.url, log });
+      closers.push(() => scheduler.close());
+    }
+    return closers;
+  } catch (error) {
+    await closeAll(closers);
+    throw error;
+  }
+}
+
+/** Prepares the database now or, when it is away, as soon as it is there: what is in models/ serves meanwhile. */
+async function prepare(config: Config, database: Database, log: Logger): Promise<Closer> {
+  const stopped = new AbortController();
+  const once = () =>
+    prepareDatabase(database.url, {
+      modelsDir: config.modelsDir,
+      onProgress: (message) => log.info({}, message),
+    });
+  try {
+    await once();
+    return async () => undefined;
+  } catch (error) {
+    if (!(error instanceof RidgelineError && error.code === 'database_setup') || !config.databaseUrl) throw error;
+    log.warn({ reason: error.message }, 'the database cannot be prepared; it is tried again until it can');
+  }
+  const trying = (async () => {
+    while (!stopped.signal.aborted) {
+      await delay(PREPARE_AGAIN_MS, undefined, { signal: stopped.signal }).catch(() => undefined);
+      if (stopped.signal.aborted) return;
+      try {
+        await once();
+        log.info({}, 'the database is prepared');
+        return;
+      } catch (error) {
+        log.debug({ reason: reasonOf(error) }, 'the database still cannot be prepared');
+      }
+    }
+  })();
+  return async () => {
+    stopped.abort();
+    await trying;
+  };
+}
+
+async function listen(app: App, config: Config, log: Logger): Promise<void> {
+  try {
+    await app.http.listen({ host: config.host, port: config.port });
+  } catch (error) {
+    const { code } = error as NodeJS.ErrnoException;
+    if (code === 'EADDRINUSE') {
+      throw new Error(`Port ${config.port} on ${config.host} is in use. Stop the other program, or set PORT (0: any).`);
+    }
+    if (code === 'EACCES') throw new Error(`Port ${config.port} is not open to this user. Set PORT to 1024 or more.`);
+    if (code === 'EADDRNOTAVAIL') throw new Error(`${config.host} is not an address of this machine. Set HOST.`);
+    throw error;
+  }
+  const version = app.servedVersion();
+  log.info({ url: urlOf(app, config), pipelineVersion: version }, 'listening');
+  if (!config.production && !cluster.isWorker) console.log(welcome(urlOf(app, config), config, version));
+}
+
+function urlOf(app: App, { host }: Config): string {
+  const address = app.http.server.address();
+  const port = typeof address === 'object' && address ? address.port : 0;
+  // A wildcard address is for listening; callers need one to call.
+  const name = host === '0.0.0.0' || host === '::' ? '127.0.0.1' : host.includes(':') ? `[${host}]` : host;
+  return `http://${name}:${port}`;
+}
+
+function welcome(url: string, config: Config, version: string | undefined): string {
+  const body = JSON.stringify(exampleRow(housing));
+  return `
+Ridgeline ${config.version} answers at ${url}
+  pipeline  ${version ?? 'none yet'}
+  docs      ${config.docsPath ? url + config.docsPath : 'off'}
+  database  ${config.databaseUrl ? describeUrl(config.databaseUrl) : `embedded PostgreSQL in ${config.dataDir}`}
+
+  curl -s ${url}/predict -H 'content-type: application/json' -d '${body}'
+`;
+}
+
+/** Closes everything, the last opened first; one that fails does not keep the others open. */
+async function closeAll(closers: Closer[], log?: Logger): Promise<void> {
+  for (const close of closers.reverse()) {
+    await close().catch((err: unknown) => log?.error({ err }, 'something could not be closed in order'));
+  }
+}
+
+function endInOrder(closers: Closer[], config: Config, log: Logger): void {
+  let signalledAt = 0;
+  const ending = closeWithGrace(
+    { delay: config.shutdownGraceSeconds * 1000, logger: false, skip: ['SIGINT', 'SIGTERM'] },
+    async ({ err, signal }) => {
+      if (err) log.fatal({ err }, 'unexpected error; ending');
+      else log.info({ signal }, 'ending: answering what is there, then stopping');
+      await closeAll(closers, log);
+      log.info({}, 'ended');
+    },
+  );
+  const onSignal = (signal: string) => {
+    if (signalledAt === 0) {
+      signalledAt = Date.now();
+      ending.close();
+    } else if (Date.now() - signalledAt > SAME_SIGNAL_MS) {
+      log.warn({ signal }, 'second signal: ending at once; what is in the spool is stored at the next start');
+      process.exit(1);
+    }
+  };
+  process.on('SIGINT', onSignal);
+  process.on('SIGTERM', onSignal);
+  // The primary's wish, and its death: a worker does not outlive it.
+  process.on('message', (message) => message === 'end' && onSignal('end'));
+  process.on('disconnect', () => onSignal('disconnect'));
+}
+
+let log: Logger | undefined;
+try {
+  const config = loadConfig();
+  log = pino({ level: config.logLevel });
+  endInOrder(await start(config, log), config, log);
+} catch (error) {
+  const message = error instanceof ConfigError || error instanceof RidgelineError ? error.message : reasonOf(error);
+  console.error(`Ridgeline cannot start. ${message}`);
+  log?.debug({ err: error }, 'start failed');
+  process.exit(1);
+}

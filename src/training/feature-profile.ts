@@ -1,0 +1,36 @@
+/** What the training data looked like, kept beside the version so that live data can be held against it. */
+import type { DenseMatrix } from '../estimators/dense-matrix.ts';
+import type { FeatureSchema } from '../feature-schema.ts';
+
+/** The profile of one feature: range, mean and deciles (0 to 100 % in steps of 10), or how often each category is seen. */
+export type ColumnProfile =
+  | { kind: 'numerical'; min: number; max: number; mean: number; deciles: number[] }
+  | { kind: 'categorical'; counts: Record<string, number> };
+
+/** Profiles the n x p matrix whose columns are in the schema's order. */
+export function featureProfile(X: DenseMatrix, schema: FeatureSchema): Record<string, ColumnProfile> {
+  return Object.fromEntries(
+    schema.features.map(({ name, kind }, column) => {
+      const values = Float64Array.from({ length: X.rows }, (_, row) => X.data[row * X.columns + column]!);
+      return [name, kind === 'numerical' ? numericalProfile(values) : categoricalProfile(values)];
+    }),
+  );
+}
+
+function numericalProfile(values: Float64Array): ColumnProfile {
+  const sorted = values.toSorted();
+  const last = sorted.length - 1;
+  return {
+    kind: 'numerical',
+    min: sorted[0]!,
+    max: sorted[last]!,
+    mean: values.reduce((sum, value) => sum + value, 0) / values.length,
+    deciles: Array.from({ length: 11 }, (_, i) => sorted[Math.round((i * last) / 10)]!),
+  };
+}
+
+function categoricalProfile(values: Float64Array): ColumnProfile {
+  const counts: Record<string, number> = {};
+  for (const value of values) counts[value] = (counts[value] ?? 0) + 1;
+  return { kind: 'categorical', counts };
+}

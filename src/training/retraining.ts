@@ -1,0 +1,108 @@
+/**
+ * Retraining by cron. Each run is a child process: its own heap, a time limit, and a crash that leaves the server alone.
+ * However many schedulers run on one database, a minute is trained once (the first to claim its row) and one training
+ * runs at a time (an advisory lock); whoever skips says so in the log.
+ */
+import { execFile } from 'node:child_process';
+import { extname } from 'node:path';
+import { fileURLToPath } from 'node:url';
+import { promisify } from 'node:util';
+import { schedule } from 'node-cron';
+import { reasonOf } from '../errors.ts';
+import type { Queryable } from '../registry/pipeline-versions.ts';
+import { claimSlot, finishRun } from '../registry/retraining-runs.ts';
+
+export interface RetrainingOptions {
+  /** Five cron fields, read in UTC. */
+  cron: string;
+  database: Queryable;
+  /** Runs its argument while no other session holds the lock; undefined when one does. */
+  exclusively: <Result>(work: () => Promise<Result>) => Promise<Result | undefined>;
+  /** Trains and publishes; resolves with the version. Aborting the signal ends the training. */
+  train: (signal: AbortSignal) => Promise<string>;
+  log: Record<'debug' | 'info' | 'warn' | 'error', (fields: object, message: string) => void>;
+}
+
+/** A training takes a second; one that has not ended by then hangs. */
+const TIME_LIMIT_MS = 15 * 60_000;
+
+/** Starts the schedule; `close` ends it and a training under way. */
+export function startRetraining({ cron, database, exclusively, train, log }: RetrainingOptions) {
+  const closing = new AbortController();
+  let underWay: Promise<void> | undefined;
+
+  async function run(slot: Date): Promise<void> {
+    try {
+      const done = await exclusively(async () => {
+        if (!(await claimSlot(database, slot))) return 'claimed elsewhere';
+        await trainFor(slot);
+        return 'trained';
+      });
+      if (done === undefined) log.warn({ slot }, 'retraining is skipped: another training is under way');
+      if (done === 'claimed elsewhere')
+        log.info({ slot }, 'retraining is skipped: another scheduler has taken this run');
+    } catch (error) {
+      log.error({ slot, reason: reasonOf(error) }, 'retraining is skipped: the database cannot be used');
+    }
+  }
+
+  async function trainFor(slot: Date): Promise<void> {
+    log.info({ slot }, 'retraining begins');
+    try {
+      const pipelineVersion = await train(AbortSignal.any([closing.signal, AbortSignal.timeout(TIME_LIMIT_MS)]));
+      await finishRun(database, slot, { pipelineVersion });
+      log.info({ slot, pipelineVersion }, 'retraining has published a version');
+    } catch (error) {
+      log.error({ slot, reason: reasonOf(error) }, 'retraining failed; what is served stays');
+      await finishRun(database, slot, { failure: reasonOf(error) });
+    }
+  }
+
+  const task = schedule(
+    cron,
+    async ({ date }) => {
+      const slot = new Date(Math.floor(date.getTime() / 60_000) * 60_000);
+      underWay = run(slot);
+      await underWay;
+    },
+    {
+      name: 'retraining',
+      timezone: 'UTC',
+      noOverlap: true,
+      logger: {
+        debug: (message) => log.debug({}, `cron: ${message}`),
+        info: (message) => log.info({}, `cron: ${message}`),
+        warn: (message) => log.warn({}, `cron: ${message}`),
+        error: (message) => log.error({ reason: reasonOf(message) }, 'cron failed'),
+      },
+    },
+  );
+  task.on('execution:overlap', () => log.warn({}, 'retraining is skipped: the run before it has not ended'));
+  log.info({ cron, nextRun: task.getNextRun() }, 'retraining is scheduled (UTC)');
+
+  return {
+    async close() {
+      await task.destroy();
+      closing.abort(new Error('the scheduler is shutting down'));
+      await underWay;
+    },
+  };
+}
+
+const run = promisify(execFile);
+
+/** Runs the train command in a process of its own, as this one runs: the same Node, the same flags, src or dist. */
+export async function trainInChildProcess(signal: AbortSignal): Promise<string> {
+  const script = fileURLToPath(new URL(`../../scripts/train${extname(import.meta.url)}`, import.meta.url));
+  try {
+    const { stdout } = await run(process.execPath, [...process.execArgv, script, '--json', '--by', 'schedule'], {
+      signal,
+      killSignal: 'SIGKILL',
+    });
+    return (JSON.parse(stdout.trim().split('\n').at(-1)!) as { version: string }).version;
+  } catch (error) {
+    const { stderr } = error as { stderr?: string };
+    if (signal.aborted) throw signal.reason;
+    throw new Error(stderr?.trim() || reasonOf(error));
+  }
+}

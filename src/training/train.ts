@@ -1,0 +1,178 @@
+/**
+ * One training run, from rows to a pipeline that is ready to be published:
+ * check the data -> cross-validate -> fit on all rows -> export ONNX -> compare ONNX with the fit, row by row.
+ */
+import { createHash } from 'node:crypto';
+import { readdirSync, readFileSync } from 'node:fs';
+import { join } from 'node:path';
+import { RidgelineError } from '../errors.ts';
+import type { Dataset, DenseMatrix } from '../estimators/dense-matrix.ts';
+import { fitPipeline, predictPipeline } from '../estimators/pipeline.ts';
+import { columnsOfKind, type FeatureSchema, featureNames } from '../feature-schema.ts';
+import { openOnnxSession } from '../inference/onnx-session.ts';
+import { exportPipeline } from '../onnx/export-pipeline.ts';
+import { sha256Of } from '../registry/artefacts.ts';
+import type { GoldenRows, NewPipeline } from '../registry/pipeline-versions.ts';
+import { crossValidate, kFold } from './cross-validation.ts';
+import { featureProfile } from './feature-profile.ts';
+import { regressionMetrics } from './regression-metrics.ts';
+
+export interface TrainingOptions {
+  schema: FeatureSchema;
+  /** Strength of the L2 penalty, at least 0. */
+  alpha: number;
+  /** Decides the folds of the cross-validation. */
+  seed: number;
+  /** Hears what is being done and how far it is, from 0 to 1. */
+  onProgress?: (step: string, share: number) => void;
+}
+
+const FOLDS = 10;
+
+/** ONNX Runtime may add in another order than the fit; more than this, relative to max(1, |y|), is another answer. */
+export const PARITY_TOLERANCE = 1e-9;
+
+const GOLDEN_ROWS = 16;
+const PARITY_BLOCK_ROWS = 4096;
+
+/**
+ * Trains on a data set whose columns are in the schema's order. Same data, alpha and seed give the same bytes. Throws
+ * `training_data`, `singular_system` or `parity`; nothing has been written by then.
+ */
+export async function trainPipeline(dataset: Dataset, options: TrainingOptions): Promise<NewPipeline> {
+  const { schema, alpha, seed, onProgress = () => undefined } = options;
+  checkParameters(options);
+  checkDataset(dataset, schema);
+  const parameters = {
+    alpha,
+    numerical: columnsOfKind(schema, 'numerical'),
+    categorical: columnsOfKind(schema, 'categorical'),
+  };
+  const folds = Math.min(FOLDS, dataset.X.rows);
+  const crossValidation = crossValidate(dataset, parameters, kFold(dataset.X.rows, folds, seed), (done) =>
+    onProgress(`cross-validation, fold ${done} of ${folds}`, (0.9 * done) / folds),
+  );
+  onProgress('fit on all rows', 0.9);
+  const pipeline = fitPipeline(dataset, parameters);
+  const fitted = predictPipeline(pipeline, dataset.X);
+  const training = regressionMetrics(dataset.y, fitted);
+  const dataSha256 = fingerprintData(dataset, schema);
+  const artefact = exportPipeline(pipeline, {
+    featureNames: featureNames(schema),
+    targetName: schema.target.name,
+    dataFingerprint: dataSha256,
+  });
+  onProgress('compare the exported ONNX with the fit', 0.95);
+  const maxParityDifference = await compareWithFit(artefact, dataset.X, fitted);
+  onProgress('done', 1);
+  return {
+    artefact,
+    sha256: sha256Of(artefact),
+    hyperparameters: { alpha, seed, folds },
+    metrics: {
+      cv_rmse: crossValidation.rmse,
+      cv_mae: crossValidation.mae,
+      cv_r2: crossValidation.r2,
+      train_rmse: training.rmse,
+      train_mae: training.mae,
+      train_r2: training.r2,
+      max_parity_difference: maxParityDifference,
+      rows: dataset.X.rows,
+    },
+    dataSha256,
+    codeSha256: fingerprintCode(),
+    goldenRows: goldenRows(dataset.X, fitted),
+    featureProfile: featureProfile(dataset.X, schema),
+  };
+}
+
+function checkParameters({ alpha, seed }: TrainingOptions): void {
+  if (!Number.isFinite(alpha) || alpha < 0) {
+    throw new RidgelineError('training_data', { detail: `alpha is ${alpha}; it must be a finite number from 0 up.` });
+  }
+  if (!Number.isSafeInteger(seed)) {
+    throw new RidgelineError('training_data', { detail: `The seed is ${seed}; it must be a whole number.` });
+  }
+}
+
+function checkDataset({ X, y }: Dataset, schema: FeatureSchema): void {
+  const refuse = (detail: string) => new RidgelineError('training_data', { detail });
+  const names = featureNames(schema);
+  if (X.columns !== names.length || X.data.length !== X.rows * X.columns || y.length !== X.rows) {
+    throw refuse(`Expected ${names.length} columns (${names.join(', ')}) and one target a row.`);
+  }
+  if (X.rows < 2) throw refuse(`There are ${X.rows} rows; at least 2 are needed to fit and to cross-validate.`);
+  const categorical = new Set(columnsOfKind(schema, 'categorical'));
+  for (let row = 0; row < X.rows; row++) {
+    for (let column = 0; column < X.columns; column++) {
+      const value = X.data[row * X.columns + column]!;
+      if (!Number.isFinite(value))
+        throw refuse(`Row ${row + 1}, ${names[column]}: not a finite number. Drop or impute it.`);
+      if (categorical.has(column) && !Number.isSafeInteger(value)) {
+        throw refuse(
+          `Row ${row + 1}, ${names[column]}: ${value} is not a whole number, but the feature is categorical.`,
+        );
+      }
+    }
+    if (!Number.isFinite(y[row])) throw refuse(`Row ${row + 1}, ${schema.target.name}: not a finite number. Drop it.`);
+  }
+}
+
+/** The largest |ONNX - fit| / max(1, |fit|) over all rows; throws `parity` when it is above PARITY_TOLERANCE. */
+async function compareWithFit(artefact: Uint8Array, X: DenseMatrix, fitted: Float64Array): Promise<number> {
+  const session = await openOnnxSession(artefact, X.columns);
+  let largest = 0;
+  try {
+    for (let start = 0; start < X.rows; start += PARITY_BLOCK_ROWS) {
+      const rows = Math.min(PARITY_BLOCK_ROWS, X.rows - start);
+      const block = X.data.slice(start * X.columns, (start + rows) * X.columns);
+      const answers = await session.run(block, rows);
+      for (let i = 0; i < rows; i++) {
+        const expected = fitted[start + i]!;
+        const difference = Math.abs(answers[i]! - expected) / Math.max(1, Math.abs(expected));
+        // Written so that NaN fails.
+        if (!(difference <= PARITY_TOLERANCE)) {
+          throw new RidgelineError('parity', {
+            detail: `Row ${start + i + 1}: ONNX Runtime answers ${answers[i]}, the fit ${expected}. Nothing is published.`,
+          });
+        }
+        largest = Math.max(largest, difference);
+      }
+    }
+  } finally {
+    await session.release();
+  }
+  return largest;
+}
+
+/** Rows spread evenly over the data set, the first and the last among them. */
+function goldenRows(X: DenseMatrix, fitted: Float64Array): GoldenRows {
+  const count = Math.min(GOLDEN_ROWS, X.rows);
+  const rows = Array.from({ length: count }, (_, i) => Math.round((i * (X.rows - 1)) / Math.max(1, count - 1)));
+  return {
+    features: rows.map((row) => Array.from(X.data.subarray(row * X.columns, (row + 1) * X.columns))),
+    predictions: rows.map((row) => fitted[row]!),
+  };
+}
+
+/** SHA-256 over the names and kinds of the columns, then the numbers as little-endian float64. */
+function fingerprintData({ X, y }: Dataset, schema: FeatureSchema): string {
+  const declared = [...schema.features.map(({ name, kind }) => [name, kind]), [schema.target.name, 'target']];
+  return createHash('sha256').update(JSON.stringify(declared)).update(bytesOf(X.data)).update(bytesOf(y)).digest('hex');
+}
+
+function bytesOf(values: Float64Array): Uint8Array {
+  return new Uint8Array(values.buffer, values.byteOffset, values.byteLength);
+}
+
+/** SHA-256 over the files that decide what a training makes, as they run. */
+function fingerprintCode(): string {
+  const hash = createHash('sha256');
+  for (const room of ['estimators', 'onnx', 'training']) {
+    const directory = join(import.meta.dirname, '..', room);
+    for (const file of readdirSync(directory).sort()) {
+      if (/\.[jt]s$/.test(file)) hash.update(file).update(readFileSync(join(directory, file)));
+    }
+  }
+  return hash.digest('hex');
+}

@@ -1,0 +1,39 @@
+/** A database of its own for each test file, on the run's server; dropped only when its tests have passed. */
+import { randomBytes } from 'node:crypto';
+import { Client } from 'pg';
+import { inject } from 'vitest';
+import { migrate } from '../../src/database/migrate.ts';
+
+export interface TestDatabase {
+  url: string;
+  query<Row = Record<string, unknown>>(text: string, values?: unknown[]): Promise<Row[]>;
+  drop(): Promise<void>;
+}
+
+/** Creates an empty database, migrated unless told otherwise. */
+export async function createTestDatabase({ migrated = true } = {}): Promise<TestDatabase> {
+  const name = `test_${randomBytes(6).toString('hex')}`;
+  const serverUrl = inject('postgresUrl');
+  await withClient(serverUrl, (client) => client.query(`create database ${name}`));
+  const url = new URL(serverUrl);
+  url.pathname = `/${name}`;
+  if (migrated) await migrate(url.href);
+  return {
+    url: url.href,
+    query: (text, values) => withClient(url.href, async (client) => (await client.query(text, values)).rows),
+    drop: async () => {
+      await withClient(serverUrl, (client) => client.query(`drop database ${name} with (force)`));
+    },
+  };
+}
+
+async function withClient<Result>(url: string, work: (client: Client) => Promise<Result>): Promise<Result> {
+  const client = new Client({ connectionString: url });
+  client.on('error', () => undefined);
+  await client.connect();
+  try {
+    return await work(client);
+  } finally {
+    await client.end();
+  }
+}

@@ -1,0 +1,109 @@
+/** The real server process, as `npm start` runs it after its build, on a free port with directories of its own. */
+import { type ChildProcess, spawn } from 'node:child_process';
+import { once } from 'node:events';
+import { existsSync } from 'node:fs';
+import { mkdtemp, rm } from 'node:fs/promises';
+import { tmpdir } from 'node:os';
+import { join } from 'node:path';
+import { setTimeout as delay } from 'node:timers/promises';
+
+export const entryPoint = join(import.meta.dirname, '../../dist/src/server.js');
+export const trainScript = join(import.meta.dirname, '../../dist/scripts/train.js');
+
+export interface ServerProcess {
+  url: string;
+  process: ChildProcess;
+  /** Everything it has printed. */
+  output(): string;
+  /** Its log lines, parsed. */
+  logs(): Record<string, unknown>[];
+  /** Sends the signal and waits for the end; returns the exit code, or the signal that killed it. */
+  stop(signal?: NodeJS.Signals): Promise<number | NodeJS.Signals>;
+}
+
+export interface ServerDirectories {
+  dataDir: string;
+  modelsDir: string;
+  remove(): Promise<void>;
+}
+
+export async function makeDirectories(): Promise<ServerDirectories> {
+  const root = await mkdtemp(join(tmpdir(), 'ridgeline-server-'));
+  return {
+    dataDir: join(root, 'data'),
+    modelsDir: join(root, 'models'),
+    remove: () => rm(root, { recursive: true, force: true }),
+  };
+}
+
+/** The environment of a child: ours without settings that would leak in, with those given. */
+export function childEnvironment(settings: Record<string, string>, directories: ServerDirectories): NodeJS.ProcessEnv {
+  const { DATABASE_URL: _ours, NODE_ENV: _test, ...inherited } = process.env;
+  return {
+    ...inherited,
+    PORT: '0',
+    DATA_DIR: directories.dataDir,
+    MODELS_DIR: directories.modelsDir,
+    ...settings,
+  };
+}
+
+/** Starts the server and waits until it listens. Rejects with its output when it ends instead. */
+export async function startServer(
+  settings: Record<string, string>,
+  directories: ServerDirectories,
+): Promise<ServerProcess> {
+  if (!existsSync(entryPoint)) throw new Error('Run npm run build first: these tests start the built server.');
+  const child = spawn(process.execPath, [entryPoint], {
+    env: childEnvironment(settings, directories),
+    stdio: ['ignore', 'pipe', 'pipe'],
+  });
+  let output = '';
+  const collect = (chunk: Buffer) => {
+    output += chunk.toString();
+  };
+  child.stdout.on('data', collect);
+  child.stderr.on('data', collect);
+  const logs = () =>
+    output
+      .split('\n')
+      .filter((line) => line.startsWith('{"level"'))
+      .map((line) => JSON.parse(line) as Record<string, unknown>);
+  const exited = once(child, 'exit') as Promise<[number | null, NodeJS.Signals | null]>;
+
+  const deadline = Date.now() + 30_000;
+  let url: string | undefined;
+  while (!url) {
+    if (child.exitCode !== null || child.signalCode !== null) throw new Error(`The server ended:\n${output}`);
+    if (Date.now() > deadline) throw new Error(`The server does not listen:\n${output}`);
+    await delay(10);
+    url = logs().find(({ msg }) => msg === 'listening')?.url as string | undefined;
+  }
+  return {
+    url,
+    process: child,
+    output: () => output,
+    logs,
+    async stop(signal = 'SIGTERM') {
+      if (child.exitCode === null && child.signalCode === null) child.kill(signal);
+      const [code, killedBy] = await exited;
+      return code ?? killedBy!;
+    },
+  };
+}
+
+/** Calls `check` until it returns something truthy, which it returns; fails with the last error or after the limit. */
+export async function eventually<Result>(check: () => Promise<Result>, limitMs = 10_000): Promise<NonNullable<Result>> {
+  const deadline = Date.now() + limitMs;
+  while (true) {
+    let failure: unknown = new Error(`not so within ${limitMs} ms`);
+    try {
+      const result = await check();
+      if (result) return result;
+    } catch (error) {
+      failure = error;
+    }
+    if (Date.now() > deadline) throw failure;
+    await delay(20);
+  }
+}
