@@ -15,8 +15,8 @@ export interface PredictJob {
 
 export interface AnswerBatchOptions {
   features: FeatureSchema;
-  /** The pipeline at the moment the batch begins: it answers all of it, whatever is promoted meanwhile. */
-  predictor: Predictor | undefined;
+  /** The pipeline that serves now. It is asked once a run: the version that a run begins with answers all of it. */
+  currentPredictor: () => Predictor | undefined;
   predictionLog: PredictionLog;
 }
 
@@ -28,7 +28,8 @@ export async function answerBatch(
   jobs: readonly PredictJob[],
   options: AnswerBatchOptions,
 ): Promise<(Answer | RidgelineError)[]> {
-  const { features, predictor, predictionLog } = options;
+  const { features, predictionLog } = options;
+  const predictor = options.currentPredictor();
   if (!predictor) throw new RidgelineError('no_pipeline');
   if (jobs.length === 0) return [];
   const rows = jobs.length === 1 ? jobs[0]!.rows : jobs.flatMap((job) => job.rows);

@@ -68,6 +68,8 @@ export async function createApp({ config, databaseUrl, spoolRoot, log }: AppOpti
   await served.refresh().catch(async (error: unknown) => {
     log.warn({ reason: reasonOf(error) }, 'the database cannot be read; looking for a pipeline in models/');
     await served.loadFromDisk();
+    if (!served.current())
+      log.error({ modelsDir: config.modelsDir }, 'no pipeline there either; waiting for the database');
   });
 
   const predictionLog = await createPredictionLog({
@@ -81,7 +83,7 @@ export async function createApp({ config, databaseUrl, spoolRoot, log }: AppOpti
   });
 
   const batcher = createMicroBatcher<PredictJob, Answer>({
-    runBatch: (jobs) => answerBatch(jobs, { features: housing, predictor: served.current(), predictionLog }),
+    runBatch: (jobs) => answerBatch(jobs, { features: housing, currentPredictor: served.current, predictionLog }),
     sizeOf: (job) => job.rows.length,
     maxBatchSize: RUN_ROWS,
     maxQueueSize: QUEUE_BATCHES * Math.max(RUN_ROWS, config.maxBatchRows),

@@ -36,6 +36,7 @@ const catalogue = {
   parity: [undefined, 'The exported pipeline does not reproduce the fit', '%s'],
   bad_artefact: [undefined, 'The artefact cannot be served', '%s'],
   database_setup: [undefined, 'The database cannot be used', '%s'],
+  database_unreachable: [undefined, 'The database cannot be reached', '%s'],
   spool: [undefined, 'The spool cannot be used', '%s'],
 } as const satisfies Record<string, readonly [number | undefined, string, string]>;
 

@@ -3,6 +3,7 @@
  * database last. With WORKERS above 1 it serves through that many processes which share the port, and looks after them.
  */
 import cluster from 'node:cluster';
+import type { AddressInfo } from 'node:net';
 import { join } from 'node:path';
 import { setTimeout as delay } from 'node:timers/promises';
 import closeWithGrace from 'close-with-grace';
@@ -34,6 +35,7 @@ async function start(config: Config, log: Logger): Promise<Closer[]> {
     if (!cluster.isWorker && config.workers > 1) {
       const workers = startWorkers({ count: config.workers, databaseUrl: database.url, log });
       closers.push(() => workers.close());
+      announce(await workers.address, config, undefined, log);
     } else {
       const app = await createApp({ config, databaseUrl: database.url, spoolRoot: join(config.dataDir, 'spool'), log });
       closers.push(() => app.close());
@@ -62,7 +64,7 @@ async function prepare(config: Config, database: Database, log: Logger): Promise
     await once();
     return async () => undefined;
   } catch (error) {
-    if (!(error instanceof RidgelineError && error.code === 'database_setup') || !config.databaseUrl) throw error;
+    if (!(error instanceof RidgelineError && error.code === 'database_unreachable')) throw error;
     log.warn({ reason: error.message }, 'the database cannot be prepared; it is tried again until it can');
   }
   const trying = (async () => {
@@ -96,14 +98,16 @@ async function listen(app: App, config: Config, log: Logger): Promise<void> {
     if (code === 'EADDRNOTAVAIL') throw new Error(`${config.host} is not an address of this machine. Set HOST.`);
     throw error;
   }
-  const version = app.servedVersion();
-  log.info({ url: urlOf(app, config), pipelineVersion: version }, 'listening');
-  if (!config.production && !cluster.isWorker) console.log(welcome(urlOf(app, config), config, version));
+  if (!cluster.isWorker) announce(app.http.server.address() as AddressInfo, config, app.servedVersion(), log);
 }
 
-function urlOf(app: App, { host }: Config): string {
-  const address = app.http.server.address();
-  const port = typeof address === 'object' && address ? address.port : 0;
+function announce(address: { port: number }, config: Config, version: string | undefined, log: Logger): void {
+  const url = urlOf(address, config);
+  log.info({ url, pipelineVersion: version }, 'listening');
+  if (!config.production) console.log(welcome(url, config, version));
+}
+
+function urlOf({ port }: { port: number }, { host }: Config): string {
   // A wildcard address is for listening; callers need one to call.
   const name = host === '0.0.0.0' || host === '::' ? '127.0.0.1' : host.includes(':') ? `[${host}]` : host;
   return `http://${name}:${port}`;
@@ -113,7 +117,7 @@ function welcome(url: string, config: Config, version: string | undefined): stri
   const body = JSON.stringify(exampleRow(housing));
   return `
 Ridgeline ${config.version} answers at ${url}
-  pipeline  ${version ?? 'none yet'}
+  pipeline  ${version ?? `see ${url}/health`}
   docs      ${config.docsPath ? url + config.docsPath : 'off'}
   database  ${config.databaseUrl ? describeUrl(config.databaseUrl) : `embedded PostgreSQL in ${config.dataDir}`}
 
@@ -131,7 +135,13 @@ async function closeAll(closers: Closer[], log?: Logger): Promise<void> {
 function endInOrder(closers: Closer[], config: Config, log: Logger): void {
   let signalledAt = 0;
   const ending = closeWithGrace(
-    { delay: config.shutdownGraceSeconds * 1000, logger: false, skip: ['SIGINT', 'SIGTERM'] },
+    {
+      delay: config.shutdownGraceSeconds * 1000,
+      logger: false,
+      skip: ['SIGINT', 'SIGTERM'],
+      onTimeout: () =>
+        log.error({}, 'SHUTDOWN_GRACE_SECONDS are over; what is in the spool is stored at the next start'),
+    },
     async ({ err, signal }) => {
       if (err) log.fatal({ err }, 'unexpected error; ending');
       else log.info({ signal }, 'ending: answering what is there, then stopping');

@@ -16,19 +16,40 @@ const LONGEST_PAUSE_MS = 10_000;
 /** A worker that has lived this long was healthy, and its successor may start at once. */
 const HEALTHY_AFTER_MS = 10_000;
 
-export function startWorkers({ count, databaseUrl, log }: WorkersOptions): { close: () => Promise<void> } {
+export interface Workers {
+  /** Where they listen, once the first does; rejects when one ends before: its fault would end every successor too. */
+  address: Promise<{ port: number }>;
+  close(): Promise<void>;
+}
+
+export function startWorkers({ count, databaseUrl, log }: WorkersOptions): Workers {
   const living = new Set<Worker>();
   const restarts = new Set<NodeJS.Timeout>();
   let pause = FIRST_PAUSE_MS;
   let closing = false;
   let allGone: (() => void) | undefined;
+  let listening = false;
+  let reportAddress!: (address: { port: number }) => void;
+  let reportFailure!: (error: Error) => void;
+  const address = new Promise<{ port: number }>((resolve, reject) => {
+    reportAddress = resolve;
+    reportFailure = reject;
+  });
 
   function startWorker(): void {
     const startedAt = Date.now();
     const worker = cluster.fork({ DATABASE_URL: databaseUrl });
     living.add(worker);
+    worker.once('listening', (where) => {
+      listening = true;
+      reportAddress(where);
+    });
     worker.once('exit', (code, signal) => {
       living.delete(worker);
+      if (!listening) {
+        closing = true;
+        reportFailure(new Error('A worker ended before it listened; what it printed says why.'));
+      }
       if (closing) {
         if (living.size === 0) allGone?.();
         return;
@@ -46,6 +67,7 @@ export function startWorkers({ count, databaseUrl, log }: WorkersOptions): { clo
   for (let i = 0; i < count; i++) startWorker();
   log.info({ count }, 'workers are started');
   return {
+    address,
     close() {
       closing = true;
       for (const timer of restarts) clearTimeout(timer);

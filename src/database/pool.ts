@@ -5,7 +5,7 @@ import { RidgelineError, reasonOf } from '../errors.ts';
 export type { Client, Pool, PoolClient };
 
 /** What is older than this is given up: no caller waits for the database, so these bound background work only. */
-const CONNECT_TIMEOUT_MS = 5_000;
+const CONNECT_TIMEOUT_MS = 3_000;
 const STATEMENT_TIMEOUT_MS = 30_000;
 
 function connectionSettings(url: string): PoolConfig {
@@ -76,7 +76,7 @@ export function isUnavailable(error: unknown): boolean {
   const { code, message } = error as { code?: string; message?: string };
   if (error instanceof AggregateError) return true;
   if (code === undefined) return /timeout|terminated|Connection|not queryable/i.test(message ?? '');
-  return /^E[A-Z]+$|^(08|53|57)|^25006$/.test(code);
+  return /^E[A-Z_]+$|^(08|53|57)|^25006$/.test(code);
 }
 
 /** Where the database is, without its password, for logs and messages. */
@@ -85,10 +85,11 @@ export function describeUrl(url: string): string {
   return `${hostname || 'local socket'}:${port || 5432}${pathname}`;
 }
 
-/** A `database_setup` error for a server that cannot be reached when a command needs it. */
-export function unreachable(url: string, cause: unknown): RidgelineError {
-  return new RidgelineError('database_setup', {
-    detail: `No answer from PostgreSQL at ${describeUrl(url)} (${reasonOf(cause)}). Start it, or correct DATABASE_URL.`,
+/** What to tell of a failed attempt to use the server: `database_unreachable` when it may be there later. */
+export function connectionFailure(url: string, cause: unknown): RidgelineError {
+  if (cause instanceof RidgelineError) return cause;
+  return new RidgelineError(isUnavailable(cause) ? 'database_unreachable' : 'database_setup', {
+    detail: `PostgreSQL at ${describeUrl(url)}: ${reasonOf(cause)}. Start or mend it, or correct DATABASE_URL.`,
     cause,
   });
 }

@@ -1,5 +1,6 @@
 /** Training rows from a CSV file whose header names the declared features and the target, in any order and case. */
 import { createReadStream } from 'node:fs';
+import { pipeline } from 'node:stream';
 import { parse } from 'csv-parse';
 import { RidgelineError, reasonOf } from '../errors.ts';
 import type { Dataset } from '../estimators/dense-matrix.ts';
@@ -13,7 +14,9 @@ export async function readCsvDataset(path: string, schema: FeatureSchema): Promi
   let positions: number[] | undefined;
   let rows = 0;
   try {
-    const records = createReadStream(path).pipe(parse({ bom: true, trim: true, skip_empty_lines: true }));
+    const records = parse({ bom: true, trim: true, skip_empty_lines: true });
+    // A file that cannot be read destroys the parser with its error, which ends the loop below.
+    pipeline(createReadStream(path), records, () => undefined);
     for await (const record of records as AsyncIterable<string[]>) {
       if (!positions) {
         positions = findColumns(record, wanted);

@@ -93,13 +93,16 @@ export async function startServer(
 }
 
 /** Calls `check` until it returns something truthy, which it returns; fails with the last error or after the limit. */
-export async function eventually<Result>(check: () => Promise<Result>, limitMs = 10_000): Promise<NonNullable<Result>> {
+export async function eventually<Result>(
+  check: () => Promise<Result>,
+  limitMs = 10_000,
+): Promise<Exclude<Result, false | null | undefined>> {
   const deadline = Date.now() + limitMs;
   while (true) {
     let failure: unknown = new Error(`not so within ${limitMs} ms`);
     try {
       const result = await check();
-      if (result) return result;
+      if (result) return result as Exclude<Result, false | null | undefined>;
     } catch (error) {
       failure = error;
     }

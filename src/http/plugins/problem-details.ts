@@ -1,8 +1,10 @@
 /** Turns everything that goes wrong into one kind of answer: RFC 9457 problem details, without stacks or internals. */
+import { randomUUID } from 'node:crypto';
 import type { Socket } from 'node:net';
 import type { FastifyError, FastifyInstance, FastifyReply, FastifyRequest } from 'fastify';
 import { type ErrorCode, RidgelineError } from '../../errors.ts';
 import { PROBLEM_MEDIA_TYPE, toProblem } from '../schemas/problem.ts';
+import { REQUEST_ID_HEADER } from './request-id.ts';
 
 /** What Fastify's own errors mean in our catalogue. */
 const fastifyErrors: Record<string, ErrorCode> = {
@@ -52,6 +54,8 @@ export function sendProblem(reply: FastifyReply, error: RidgelineError): void {
   reply
     .code(status)
     .header('content-type', PROBLEM_MEDIA_TYPE)
+    // Framework errors come before the hook that sets it for other answers.
+    .header(REQUEST_ID_HEADER, request.id)
     // Past the route's serializer: a problem is not the route's success body.
     .serializer((payload: unknown) => JSON.stringify(payload))
     .send(toProblem(shown, status, request.id));
@@ -65,9 +69,11 @@ export function answerClientError(error: Error & { code?: string }, socket: Sock
   }
   const problem = new RidgelineError(parserErrors[error.code ?? ''] ?? 'invalid_request');
   const status = problem.status ?? 400;
-  const body = JSON.stringify(toProblem(problem, status, ''));
+  const requestId = randomUUID();
+  const body = JSON.stringify(toProblem(problem, status, requestId));
   socket.end(
     `HTTP/1.1 ${status} ${problem.title}\r\nconnection: close\r\ncontent-type: ${PROBLEM_MEDIA_TYPE}\r\n` +
+      `${REQUEST_ID_HEADER}: ${requestId}\r\n` +
       `content-length: ${Buffer.byteLength(body)}\r\n\r\n${body}`,
   );
 }

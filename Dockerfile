@@ -1,0 +1,55 @@
+# The image for production: compiled JavaScript, production dependencies, user `node`, nothing written outside the volume.
+#
+#   docker build -t ridgeline .
+#   docker run --init --read-only -p 3000:3000 -e DATABASE_URL=postgres://… -v ridgeline:/var/lib/ridgeline ridgeline
+#
+# DATABASE_URL is required: the embedded PostgreSQL is for work without Docker and is left out. The other settings are in
+# .env.example. At its start the service migrates the database and trains a first pipeline if there is none. There is no
+# TypeScript here for `npm run` to compile, so the other commands are started as
+#
+#   node dist/scripts/migrate.js
+#   node dist/scripts/train.js [--alpha 1.0] [--json]
+#   node dist/scripts/schedule.js        (RETRAIN_CRON; with --no-healthcheck, as it listens on no port)
+
+# A glibc image: ONNX Runtime has no build for musl (Alpine). Pin a digest with --build-arg NODE_IMAGE=node:24-…@sha256:…
+ARG NODE_IMAGE=node:24-bookworm-slim
+
+FROM ${NODE_IMAGE} AS build
+WORKDIR /app
+# .npmrc says that no install script is run; onnxruntime-node's would fetch GPU files from outside the registry.
+ENV ONNXRUNTIME_NODE_INSTALL=skip
+COPY package.json package-lock.json .npmrc ./
+RUN --mount=type=cache,target=/root/.npm npm ci --no-audit --no-fund
+COPY tsconfig.json tsconfig.build.json ./
+COPY src src
+COPY scripts scripts
+RUN npm run build && rm dist/.tsbuildinfo
+
+# A stage of its own, so that the layer of dependencies stays the same until package-lock.json changes.
+FROM ${NODE_IMAGE} AS dependencies
+WORKDIR /app
+ENV ONNXRUNTIME_NODE_INSTALL=skip
+COPY package.json package-lock.json .npmrc ./
+RUN --mount=type=cache,target=/root/.npm npm ci --omit=dev --omit=optional --no-audit --no-fund
+# What is never loaded, 358 MB -> 67 MB; the last stage checks that nothing else went:
+# - native code for other platforms (255 MB of ONNX Runtime, 1 MB of fs-native-extensions);
+# - what the data set depends on (8 MB, 160 packages): its rows are read from its JSON file, not through its code;
+# - source maps and TypeScript (19 MB), which Node does not read here; manuals, not licences (3 MB);
+# - the packages' own tests (6 MB), which bring private keys and certificates that scanners report.
+RUN cd node_modules \
+ && arch="$(node -p process.arch)" \
+ && find onnxruntime-node/bin/napi-v* -mindepth 2 -maxdepth 2 ! -path "*/linux/$arch" -exec rm -r {} + \
+ && find fs-native-extensions/prebuilds -mindepth 1 -maxdepth 1 ! -name "linux-$arch" -exec rm -r {} + \
+ && find @stdlib -mindepth 1 -maxdepth 1 ! -name datasets-harrison-boston-house-prices -exec rm -r {} + \
+ && find . -type d -name test -path '*/node_modules/*' -o -type d -path './*/test' | head -0 \
+ && find . -type f \( -name '*.map' -o -name '*.ts' -o -name '*.mts' -o -name '*.cts' \) -delete \
+ && find . -type f -iname '*.md' ! -iname '*licen[cs]e*' -delete
+
+FROM ${NODE_IMAGE}
+ENV NODE_ENV=production \
+    HOST=0.0.0.0 \
+    ONNXRUNTIME_NODE_INSTALL=skip \
+    ORT_DISABLE_TELEMETRY=1 \
+    DATA_DIR=/var/lib/ridgeline \
+    MODELS_DIR=/var/lib/ridgeline/models
+WORKDIR /app

@@ -1,0 +1,88 @@
+/** One service under test: a process, a database of its own, and between them a proxy that can be told to misbehave. */
+import { readFileSync } from 'node:fs';
+import { onTestFinished } from 'vitest';
+import { createTestDatabase, type TestDatabase } from '../support/database.ts';
+import { makeDirectories, type ServerDirectories, type ServerProcess, startServer } from '../support/server.ts';
+import { createTcpProxy, type TcpProxy } from './tcp-proxy.ts';
+
+export interface Health {
+  status: string;
+  database: string;
+  model: string;
+  model_version?: string;
+  refused_version?: { model_version: string; reason: string };
+  prediction_log: { backlog_rows: number; oldest_age_seconds: number; dead_letters: number };
+}
+
+export interface Service {
+  database: TestDatabase;
+  proxy: TcpProxy;
+  directories: ServerDirectories;
+  /** The process that was started last. */
+  readonly server: ServerProcess;
+  /** Starts a process, in the place of one that has ended. */
+  start(settings?: Record<string, string>): Promise<ServerProcess>;
+  /** Ends the process with `kill -9`. */
+  kill(): Promise<void>;
+  health(): Promise<Health>;
+  statusOf(path: string): Promise<number>;
+  /** How often the log has this message. */
+  logged(message: string | RegExp): number;
+}
+
+export interface ServiceOptions {
+  /** For every start. */
+  settings?: Record<string, string>;
+  /** Instead of temporary ones that are removed afterwards. */
+  directories?: ServerDirectories;
+}
+
+/** Makes the surroundings of a service, which are removed when the test ends; `start` starts it. */
+export async function prepareService({ settings = {}, ...options }: ServiceOptions = {}): Promise<Service> {
+  const database = await createTestDatabase();
+  const directories = options.directories ?? (await makeDirectories());
+  const proxy = await createTcpProxy(database.url);
+  const databaseUrl = proxy.through(database.url);
+  let server: ServerProcess | undefined;
+  onTestFinished(async () => {
+    await server?.stop('SIGKILL');
+    await proxy.close();
+    await directories.remove();
+    await database.drop();
+  });
+  const running = () => {
+    if (!server) throw new Error('The service has not been started.');
+    return server;
+  };
+  return {
+    database,
+    proxy,
+    directories,
+    get server() {
+      return running();
+    },
+    async start(more = {}) {
+      server = await startServer({ DATABASE_URL: databaseUrl, ...settings, ...more }, directories);
+      return server;
+    },
+    async kill() {
+      await running().stop('SIGKILL');
+    },
+    health: async () => (await fetch(`${running().url}/health`)).json() as Promise<Health>,
+    statusOf: async (path) => (await fetch(`${running().url}${path}`)).status,
+    logged: (message) =>
+      running()
+        .logs()
+        .filter(({ msg }) => (typeof message === 'string' ? msg === message : message.test(String(msg)))).length,
+  };
+}
+
+/** The memory of a process in MiB; undefined where /proc does not say. */
+export function residentMiB({ process: { pid } }: ServerProcess): number | undefined {
+  try {
+    const kilobytes = /VmRSS:\s+(\d+) kB/.exec(readFileSync(`/proc/${pid}/status`, 'utf8'))?.[1];
+    return Number(kilobytes) / 1024;
+  } catch {
+    return undefined;
+  }
+}

@@ -1,0 +1,99 @@
+import { afterAll, beforeAll, describe, expect, it } from 'vitest';
+import { startTestApp, type TestApp } from '../support/app.ts';
+import { articleRow, post } from '../support/requests.ts';
+
+describe('outside production', () => {
+  let app: TestApp;
+  beforeAll(async () => {
+    app = await startTestApp();
+  });
+  afterAll(() => app.close());
+
+  it('tells in /health what works, the version and the backlog', async () => {
+    const response = await fetch(`${app.url}/health`);
+    expect(response.status).toBe(200);
+    expect(await response.json()).toEqual({
+      status: 'ok',
+      database: 'ok',
+      model: 'ok',
+      model_version: app.app.servedVersion(),
+      prediction_log: { backlog_rows: 0, oldest_age_seconds: 0, dead_letters: 0 },
+    });
+  });
+
+  it('answers the probes', async () => {
+    expect((await fetch(`${app.url}/livez`)).status).toBe(200);
+    expect((await fetch(`${app.url}/readyz`)).status).toBe(200);
+  });
+
+  it('documents every route but its own pages, with the example house', async () => {
+    expect((await fetch(`${app.url}/docs`)).status).toBe(200);
+    const document = (await (await fetch(`${app.url}/docs/json`)).json()) as {
+      openapi: string;
+      paths: Record<string, Record<string, never>>;
+    };
+    expect(document.openapi).toMatch(/^3\.1\./);
+    expect(Object.keys(document.paths).sort()).toEqual(['/health', '/livez', '/predict', '/predict/batch', '/readyz']);
+    expect(JSON.stringify(document.paths['/predict'])).toContain(JSON.stringify(articleRow));
+  });
+});
+
+describe('in production', () => {
+  let app: TestApp;
+  beforeAll(async () => {
+    app = await startTestApp({ NODE_ENV: 'production' });
+  });
+  afterAll(() => app.close());
+
+  it.each([
+    '/docs',
+    '/docs/',
+    '/docs/json',
+    '/docs/yaml',
+    '/docs/static/index.html',
+    '/openapi.json',
+    '/documentation',
+  ])('answers 404 for %s', async (path) => {
+    expect((await fetch(app.url + path)).status).toBe(404);
+  });
+
+  it('names no version in any answer or header', async () => {
+    const version = app.app.servedVersion()!;
+    const responses = await Promise.all([
+      fetch(`${app.url}/health`),
+      fetch(`${app.url}/readyz`),
+      fetch(`${app.url}/nope`),
+      post(`${app.url}/predict`, articleRow),
+      post(`${app.url}/predict`, {}),
+      post(`${app.url}/predict/batch`, { instances: [articleRow] }),
+    ]);
+    for (const response of responses) {
+      const everything = JSON.stringify([...response.headers]) + (await response.text());
+      expect(everything).not.toContain('version');
+      expect(everything).not.toContain(version);
+      expect(everything).not.toMatch(/node_modules|\.ts:|\.js:|fastify|ridgeline\/|server/i);
+    }
+  });
+});
+
+describe('with overrides', () => {
+  it('shows docs and versions in production when told to, at the path it is given', async () => {
+    const app = await startTestApp({
+      NODE_ENV: 'production',
+      DOCS_ENABLED: 'true',
+      DOCS_PATH: '/reference',
+      EXPOSE_MODEL_VERSION: '1',
+    });
+    expect((await fetch(`${app.url}/reference/json`)).status).toBe(200);
+    expect((await fetch(`${app.url}/docs/json`)).status).toBe(404);
+    expect(await (await post(`${app.url}/predict`, articleRow)).json()).toHaveProperty('model_version');
+    await app.close();
+  });
+
+  it('hides docs and versions in development when told to', async () => {
+    const app = await startTestApp({ DOCS_ENABLED: 'false', EXPOSE_MODEL_VERSION: 'false' });
+    expect((await fetch(`${app.url}/docs`)).status).toBe(404);
+    expect(await (await post(`${app.url}/predict`, articleRow)).json()).not.toHaveProperty('model_version');
+    await app.close();
+  });
+});

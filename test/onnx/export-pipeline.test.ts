@@ -1,0 +1,184 @@
+import { readFileSync } from 'node:fs';
+import { describe, expect, test } from 'vitest';
+import type { Dataset, DenseMatrix } from '../../src/estimators/dense-matrix.ts';
+import { type FittedPipeline, fitPipeline, predictPipeline } from '../../src/estimators/pipeline.ts';
+import { columnsOfKind, featureNames } from '../../src/feature-schema.ts';
+import { loadHousingDataset } from '../../src/housing/dataset.ts';
+import { housing } from '../../src/housing/features.ts';
+import { openOnnxSession } from '../../src/inference/onnx-session.ts';
+import { type ExportMetadata, exportPipeline, INPUT_NAME, OUTPUT_NAME } from '../../src/onnx/export-pipeline.ts';
+import { DataType, decodeModel } from '../../src/onnx/messages.ts';
+
+const boston: { extra_rows: number[][]; alphas: Record<string, { predictions: number[]; extra: number[] }> } =
+  readFixture('boston');
+const synthetic: {
+  sets: {
+    name: string;
+    numerical: string[];
+    categorical: string[];
+    X: number[][];
+    y: number[];
+    alpha: number;
+    new_rows: number[][];
+    new_predictions: number[];
+    solver_spread?: number;
+  }[];
+} = readFixture('synthetic');
+
+function readFixture<Content>(name: string): Content {
+  return JSON.parse(readFileSync(new URL(`../oracle/fixtures/${name}.json`, import.meta.url), 'utf8')) as Content;
+}
+
+function matrix(rows: readonly (readonly number[])[]): DenseMatrix {
+  return { rows: rows.length, columns: rows[0]!.length, data: Float64Array.from(rows.flat()) };
+}
+
+const dataset = loadHousingDataset();
+const metadata: ExportMetadata = {
+  featureNames: featureNames(housing),
+  targetName: housing.target.name,
+  dataFingerprint: 'ab'.repeat(32),
+};
+
+function fitHousing(alpha: number, { X, y }: Dataset = dataset): FittedPipeline {
+  const roles = {
+    numerical: columnsOfKind(housing, 'numerical'),
+    categorical: columnsOfKind(housing, 'categorical'),
+  };
+  return fitPipeline({ X, y }, { ...roles, alpha });
+}
+
+/** The answers of ONNX Runtime, asked in batches of the given size; the last one may be smaller. */
+async function answersOf(bytes: Uint8Array, X: DenseMatrix, batchSize = X.rows): Promise<number[]> {
+  const session = await openOnnxSession(bytes, X.columns);
+  const answers: number[] = [];
+  for (let start = 0; start < X.rows; start += batchSize) {
+    const rows = Math.min(batchSize, X.rows - start);
+    const block = X.data.slice(start * X.columns, (start + rows) * X.columns);
+    answers.push(...(await session.run(block, rows)));
+  }
+  await session.release();
+  return answers;
+}
+
+function expectClose(actual: readonly number[], expected: ArrayLike<number>, tolerance = 1e-9): void {
+  expect(actual).toHaveLength(expected.length);
+  const worst = actual.reduce((largest, value, i) => {
+    const difference = Math.abs(value - expected[i]!) / Math.max(1, Math.abs(expected[i]!));
+    return Number.isNaN(difference) ? Number.POSITIVE_INFINITY : Math.max(largest, difference);
+  }, 0);
+  expect(worst).toBeLessThanOrEqual(tolerance);
+}
+
+describe.each(Object.keys(boston.alphas))('Boston housing with alpha %s', (alpha) => {
+  const pipeline = fitHousing(Number(alpha));
+  const bytes = exportPipeline(pipeline, metadata);
+
+  test.each([1, 7, 506])('ONNX Runtime answers as the fit and as scikit-learn in batches of %i', async (batchSize) => {
+    const answers = await answersOf(bytes, dataset.X, batchSize);
+    expectClose(answers, predictPipeline(pipeline, dataset.X), 1e-12);
+    expectClose(answers, boston.alphas[alpha]!.predictions);
+  });
+
+  test('it answers as scikit-learn for unknown categories and far outside the range', async () => {
+    const answers = await answersOf(bytes, matrix(boston.extra_rows));
+    expectClose(answers, predictPipeline(pipeline, matrix(boston.extra_rows)));
+    expectClose(answers, boston.alphas[alpha]!.extra);
+  });
+});
+
+test.each(synthetic.sets)('ONNX Runtime answers as the fit and as scikit-learn: $name', async (set) => {
+  const names = [...set.numerical, ...set.categorical];
+  const pipeline = fitPipeline(
+    { X: matrix(set.X), y: Float64Array.from(set.y) },
+    {
+      alpha: set.alpha,
+      numerical: Array.from(set.numerical.keys()),
+      categorical: set.categorical.map((_, k) => set.numerical.length + k),
+    },
+  );
+  const bytes = exportPipeline(pipeline, { ...metadata, featureNames: names });
+  expectClose(await answersOf(bytes, matrix(set.X)), predictPipeline(pipeline, matrix(set.X)));
+  const answers = await answersOf(bytes, matrix(set.new_rows));
+  expectClose(answers, predictPipeline(pipeline, matrix(set.new_rows)));
+  expectClose(answers, set.new_predictions, 1e-9 + (set.solver_spread ?? 0));
+});
+
+test('the sets include pipelines without numerical and without categorical columns', () => {
+  expect(synthetic.sets.some(({ numerical }) => numerical.length === 0)).toBe(true);
+  expect(synthetic.sets.some(({ categorical }) => categorical.length === 0)).toBe(true);
+});
+
+test('the columns may be in any order', async () => {
+  const X = matrix([
+    [3, 1.5, 0, 20],
+    [1, 2.5, 1, 10],
+    [3, 0.5, 1, 40],
+    [2, 9.5, 0, 30],
+  ]);
+  const pipeline = fitPipeline(
+    { X, y: Float64Array.of(1, 5, 2, 8) },
+    { alpha: 0.5, numerical: [3, 1], categorical: [2, 0] },
+  );
+  const bytes = exportPipeline(pipeline, { ...metadata, featureNames: ['c', 'a', 'd', 'b'] });
+  expectClose(await answersOf(bytes, X), predictPipeline(pipeline, X), 1e-12);
+});
+
+test('an unknown category is worth the same whichever it is, and -0 is the known 0', async () => {
+  const bytes = exportPipeline(fitHousing(1), metadata);
+  const [first] = boston.extra_rows;
+  const withRad = (value: number) => first!.map((old, column) => (column === 8 ? value : old));
+  const withChas = (value: number) => first!.map((old, column) => (column === 3 ? value : old));
+  const rows = [withRad(99), withRad(-1), withRad(4.5), withRad(1e300), withChas(0), withChas(-0)];
+  const answers = await answersOf(bytes, matrix(rows));
+  expect(new Set(answers.slice(0, 4)).size).toBe(1);
+  expect(answers[0]).not.toBe(answers[4]);
+  expect(answers[4]).toBe(answers[5]);
+});
+
+test('the same fit and metadata give the same bytes, another fit or other metadata give others', () => {
+  const bytes = exportPipeline(fitHousing(1), metadata);
+  expect(exportPipeline(fitHousing(1), metadata)).toEqual(bytes);
+  expect(exportPipeline(fitHousing(10), metadata)).not.toEqual(bytes);
+  expect(exportPipeline(fitHousing(1), { ...metadata, dataFingerprint: 'cd'.repeat(32) })).not.toEqual(bytes);
+});
+
+describe('the exported model', () => {
+  const model = decodeModel(exportPipeline(fitHousing(10), metadata)) as {
+    irVersion: number;
+    producerName: string;
+    opsetImport: unknown[];
+    metadataProps: { key: string; value: string }[];
+    graph: {
+      node: { opType: string }[];
+      initializer: { dataType: number; name: string }[];
+      input: unknown[];
+      output: unknown[];
+    };
+  };
+
+  test('says what it was made from', () => {
+    const properties = Object.fromEntries(model.metadataProps.map(({ key, value }) => [key, value]));
+    expect(JSON.parse(properties.feature_names!)).toEqual(metadata.featureNames);
+    expect(JSON.parse(properties.categories!)).toEqual({ CHAS: [0, 1], RAD: [1, 2, 3, 4, 5, 6, 7, 8, 24] });
+    expect(properties).toMatchObject({ target_name: 'MEDV', alpha: '10', data_sha256: metadata.dataFingerprint });
+    expect(model.producerName).toBe('ridgeline');
+  });
+
+  test('takes float64 [N, 13] and gives float64 [N, 1], N free', () => {
+    const type = (width: number) => ({
+      tensorType: { elemType: DataType.DOUBLE, shape: { dim: [{ dimParam: 'N' }, { dimValue: width }] } },
+    });
+    expect(model.graph.input).toEqual([{ name: INPUT_NAME, type: type(13) }]);
+    expect(model.graph.output).toEqual([{ name: OUTPUT_NAME, type: type(1) }]);
+  });
+
+  test('has plain operators of the default domain and no float32 constant', () => {
+    expect(model.irVersion).toBe(10);
+    expect(model.opsetImport).toEqual([{ domain: '', version: 21 }]);
+    const plain = ['Add', 'Cast', 'Concat', 'Div', 'Equal', 'Gather', 'MatMul', 'Sub'];
+    expect([...new Set(model.graph.node.map(({ opType }) => opType))].sort()).toEqual(plain);
+    const types = new Set(model.graph.initializer.map(({ dataType }) => dataType));
+    expect(types).toEqual(new Set([DataType.DOUBLE, DataType.INT64]));
+  });
+});

@@ -1,0 +1,96 @@
+import { execFile, spawn } from 'node:child_process';
+import { once } from 'node:events';
+import { existsSync } from 'node:fs';
+import { createServer } from 'node:net';
+import { join } from 'node:path';
+import { promisify } from 'node:util';
+import { afterEach, describe, expect, inject, it } from 'vitest';
+import { createTestDatabase } from '../support/database.ts';
+import { articleAnswer, articleRow, type PredictAnswer, post } from '../support/requests.ts';
+import {
+  childEnvironment,
+  entryPoint,
+  makeDirectories,
+  type ServerDirectories,
+  startServer,
+} from '../support/server.ts';
+
+const run = promisify(execFile);
+const cleanups: (() => Promise<unknown>)[] = [];
+afterEach(async () => {
+  for (const cleanup of cleanups.splice(0).reverse()) await cleanup();
+});
+
+async function directories(): Promise<ServerDirectories> {
+  const made = await makeDirectories();
+  cleanups.push(made.remove);
+  return made;
+}
+
+/** Starts the server with settings it should refuse; returns its exit code and what it printed. */
+async function failToStart(settings: Record<string, string>): Promise<{ code: number; output: string }> {
+  const env = childEnvironment(settings, await directories());
+  const child = spawn(process.execPath, [entryPoint], { env, stdio: ['ignore', 'pipe', 'pipe'] });
+  let output = '';
+  for (const stream of [child.stdout, child.stderr]) stream.on('data', (chunk: Buffer) => (output += chunk.toString()));
+  const [code] = (await once(child, 'close')) as [number];
+  return { code, output };
+}
+
+describe('without DATABASE_URL', () => {
+  it('starts from nothing with a database of its own, stops it again, and finds its data at the second start', async () => {
+    const where = await directories();
+    const first = await startServer({}, where);
+    cleanups.push(() => first.stop('SIGKILL'));
+    const curl = /^ {2}(curl .*)$/m.exec(first.output())?.[1];
+    expect(curl).toBeDefined();
+    expect(first.output()).toContain(`${first.url}/docs`);
+    const { stdout } = await run('sh', ['-c', curl!]);
+    const answer = JSON.parse(stdout) as PredictAnswer;
+    expect(Math.abs(answer.prediction - articleAnswer)).toBeLessThan(1e-7);
+    expect(first.output()).toContain(answer.model_version);
+    const pidFile = join(where.dataDir, 'postgres', 'postmaster.pid');
+    expect(existsSync(pidFile)).toBe(true);
+    expect(await first.stop('SIGINT')).toBe(0);
+    expect(existsSync(pidFile)).toBe(false);
+
+    const second = await startServer({}, where);
+    cleanups.push(() => second.stop('SIGKILL'));
+    const again = (await (await post(`${second.url}/predict`, articleRow)).json()) as PredictAnswer;
+    expect(again.model_version).toBe(answer.model_version);
+    expect(await second.stop('SIGINT')).toBe(0);
+  });
+});
+
+describe('a start that cannot succeed says why in one message', () => {
+  it('names every wrong setting with its valid values', async () => {
+    const { code, output } = await failToStart({ PORT: 'x', LOG_LEVEL: 'loud', RETRAIN_CRON: '99 * * * *' });
+    expect(code).toBe(1);
+    for (const text of ['PORT: expected', 'LOG_LEVEL: expected', 'RETRAIN_CRON: expected'])
+      expect(output).toContain(text);
+    expect(output).not.toMatch(/^\s+at /m);
+  });
+
+  it('tells that the port is in use', async () => {
+    const database = await createTestDatabase();
+    cleanups.push(database.drop);
+    const squatter = createServer().listen(0, '127.0.0.1');
+    await once(squatter, 'listening');
+    const { port } = squatter.address() as { port: number };
+    const { code, output } = await failToStart({ DATABASE_URL: database.url, PORT: String(port) });
+    squatter.close();
+    expect(code).toBe(1);
+    expect(output).toContain(`Port ${port} on 127.0.0.1 is in use`);
+    expect(output).not.toMatch(/^\s+at /m);
+  });
+
+  it('tells that the database refuses the login, without the password', async () => {
+    const url = new URL(inject('postgresUrl'));
+    url.username = 'nobody_here';
+    url.password = 'hunter2';
+    const { code, output } = await failToStart({ DATABASE_URL: url.href });
+    expect(code).toBe(1);
+    expect(output).toContain('DATABASE_URL');
+    expect(output).not.toContain('hunter2');
+  });
+});
