@@ -56,7 +56,8 @@ describe('WORKERS=2', () => {
   it('replaces a worker that was killed under load and relays its spool', async () => {
     const service = await prepareService({ settings: { WORKERS: '2' } });
     const server = await service.start();
-    const workers = () => new Set(server.logs().flatMap(({ msg, pid }) => (msg === 'listening' ? [pid as number] : [])));
+    const workers = () =>
+      new Set(server.logs().flatMap(({ msg, pid }) => (msg === 'listening' ? [pid as number] : [])));
     workers().delete(server.process.pid!);
     const load = startLoad({ url: server.url, connections: CONNECTIONS });
     await delay(1_000);

@@ -73,7 +73,9 @@ function cells(result: FaultResult): string[] {
 function asText(rows: string[][]): string {
   const widths = COLUMNS.map((_, column) => Math.max(...rows.map((row) => row[column]!.length)));
   const line = (row: string[]) =>
-    row.map((cell, column) => (column < 2 || column > 7 ? cell.padEnd(widths[column]!) : cell.padStart(widths[column]!)));
+    row.map((cell, column) =>
+      column < 2 || column > 7 ? cell.padEnd(widths[column]!) : cell.padStart(widths[column]!),
+    );
   return rows.map((row) => line(row).join('  ').trimEnd()).join('\n');
 }
 

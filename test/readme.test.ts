@@ -1,0 +1,53 @@
+import { execFile } from 'node:child_process';
+import { existsSync, readFileSync } from 'node:fs';
+import { join } from 'node:path';
+import { promisify } from 'node:util';
+import { afterAll, beforeAll, describe, expect, it } from 'vitest';
+import { settingNames } from '../src/config.ts';
+import { startTestApp, type TestApp } from './support/app.ts';
+import { articleAnswer, type PredictAnswer } from './support/requests.ts';
+
+const root = join(import.meta.dirname, '..');
+const readme = readFileSync(join(root, 'README.md'), 'utf8');
+const packageJson = JSON.parse(readFileSync(join(root, 'package.json'), 'utf8')) as { scripts: Record<string, string> };
+
+/** The fenced blocks of a language, in order. */
+function blocks(language: string): string[] {
+  return [...readme.matchAll(/^```(\w+)\n([\s\S]*?)^```$/gm)].flatMap(([, name, text]) =>
+    name === language ? text! : [],
+  );
+}
+
+describe('README', () => {
+  let app: TestApp;
+  beforeAll(async () => {
+    app = await startTestApp();
+  });
+  afterAll(() => app.close());
+
+  it('shows a request that is answered as it says', async () => {
+    const curl = blocks('sh').find((block) => block.startsWith('curl'))!;
+    const { stdout } = await promisify(execFile)('sh', ['-c', curl.replace('http://127.0.0.1:3000', app.url)]);
+    const answer = JSON.parse(stdout) as PredictAnswer;
+    const shown = JSON.parse(blocks('json')[0]!) as PredictAnswer;
+    expect(Object.keys(answer)).toEqual(Object.keys(shown));
+    for (const { prediction } of [answer, shown]) expect(Math.abs(prediction - articleAnswer)).toBeLessThan(1e-9);
+  });
+
+  it('shows SQL that runs', async () => {
+    const version = app.app.servedVersion()!;
+    for (const block of blocks('sql')) {
+      await app.database.query(block.replace(/'\d{4}_[\d_]+'/, `'${version}'`));
+    }
+    expect(await app.database.query('select 1 from ml_pipeline_promotion')).toHaveLength(2);
+  });
+
+  it('names commands, files and settings that exist, and every setting', () => {
+    const texts = [readme, readFileSync(join(root, 'CONTRIBUTING.md'), 'utf8')].join('\n');
+    for (const [, script] of texts.matchAll(/npm run ([\w:]+)/g)) expect(packageJson.scripts).toHaveProperty([script!]);
+    for (const [, path] of texts.matchAll(/\]\(((?!http)[^)]+)\)/g))
+      expect(existsSync(join(root, path!)), path).toBe(true);
+    const table = /## Settings[\s\S]*?(?=\n## )/.exec(readme)![0];
+    expect([...settingNames].filter((name) => !table.includes(`\`${name}\``))).toEqual([]);
+  });
+});
