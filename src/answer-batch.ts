@@ -1,10 +1,12 @@
 /** One batch, from the rows of several callers to their answers: encode, run, name, store. */
-import { v7 as uuidv7 } from 'uuid';
 import { type FieldError, MAX_FIELD_ERRORS, RidgelineError } from './errors.ts';
 import { encodeRows, type FeatureRow, type FeatureSchema } from './feature-schema.ts';
 import type { Answer } from './http/routes/predict.ts';
 import type { Predictor } from './inference/predictor.ts';
+import { createPredictionIds } from './prediction-log/prediction-ids.ts';
 import type { PredictionLog } from './prediction-log/prediction-log.ts';
+
+const newPredictionId = createPredictionIds();
 
 /** The rows of one request. */
 export interface PredictJob {
@@ -47,7 +49,7 @@ export async function answerBatch(
   }
 
   const createdAt = new Date();
-  const ids = rows.map(() => uuidv7({ msecs: createdAt.getTime() }));
+  const ids = rows.map(() => newPredictionId(createdAt.getTime()));
   const { pipelineVersion } = predictor;
   const stored = predictionLog.append({
     ids,

@@ -2,7 +2,8 @@
  * The composition root. It reads in the order a request travels: the pipeline that answers, the log that stores, the
  * batcher that brings callers together, then the routes.
  */
-import Fastify, { type FastifyBaseLogger, type FastifyInstance, LogController } from 'fastify';
+import Fastify, { type FastifyBaseLogger, type FastifyInstance } from 'fastify';
+import type * as z from 'zod';
 import { answerBatch, type PredictJob } from './answer-batch.ts';
 import type { Config } from './config.ts';
 import { startPartitionUpkeep } from './database/partition-upkeep.ts';
@@ -12,6 +13,7 @@ import { createProbe } from './database/probe.ts';
 import { RidgelineError, reasonOf } from './errors.ts';
 import { sqlColumns } from './feature-schema.ts';
 import { housing } from './housing/features.ts';
+import { registerAnswers } from './http/plugins/answers.ts';
 import { registerDocs } from './http/plugins/docs.ts';
 import { registerDrain } from './http/plugins/drain.ts';
 import { registerJsonBody } from './http/plugins/json-body.ts';
@@ -21,12 +23,12 @@ import {
   sendProblem,
   toRidgelineError,
 } from './http/plugins/problem-details.ts';
-import { createRequestIds, registerRequestId } from './http/plugins/request-id.ts';
+import { createRequestIds } from './http/plugins/request-id.ts';
 import { registerRequestLog } from './http/plugins/request-log.ts';
-import { registerZodSerializer } from './http/plugins/zod-serializer.ts';
 import { registerHealthRoutes } from './http/routes/health.ts';
 import { type Answer, registerPredictRoutes } from './http/routes/predict.ts';
 import type { Health } from './http/schemas/health.ts';
+import { compileSerializer } from './http/zod-serializer.ts';
 import { createMicroBatcher } from './inference/micro-batcher.ts';
 import { loadPredictor, type Predictor } from './inference/predictor.ts';
 import { createPredictionLog, type PredictionLog } from './prediction-log/prediction-log.ts';
@@ -92,11 +94,13 @@ export async function createApp({ config, databaseUrl, spoolRoot, log }: AppOpti
 
   const http = createHttp({ config, log });
   const drain = registerDrain(http);
+  const sendJson = registerAnswers(http, drain);
   if (config.docsPath) await registerDocs(http, { path: config.docsPath, version: config.version });
   registerPredictRoutes(http, {
     features: housing,
     maxBatchRows: config.maxBatchRows,
     exposeModelVersion: config.exposeModelVersion,
+    sendJson,
     answer: (rows, pointerOf) => batcher.submit({ rows, pointerOf }),
   });
   const isDatabaseThere = createProbe(pool);
@@ -137,12 +141,9 @@ export async function createApp({ config, databaseUrl, spoolRoot, log }: AppOpti
 /** Fastify with everything that is true of every route. */
 function createHttp({ config, log }: { config: Config; log: FastifyBaseLogger }): FastifyInstance {
   const http = Fastify({
-    loggerInstance: log,
-    // One line a request, written by request-log.ts, instead of Fastify's two.
-    logController: new LogController({ disableRequestLogging: true }),
+    // One line a request is written by request-log.ts; Fastify's own logger would make a child for each request.
+    logger: false,
     genReqId: createRequestIds(),
-    // A child logger for each request costs more than the request's own line, which carries the id anyway.
-    childLoggerFactory: (logger) => logger,
     bodyLimit: config.bodyLimitBytes,
     // Fastify's default of 0 would let a half-sent body hold its connection for ever.
     requestTimeout: 10_000,
@@ -154,11 +155,10 @@ function createHttp({ config, log }: { config: Config; log: FastifyBaseLogger })
     frameworkErrors: (error, _request, reply) => sendProblem(reply, toRidgelineError(error, config.bodyLimitBytes)),
     clientErrorHandler: answerClientError,
   });
-  registerProblemDetails(http, { bodyLimitBytes: config.bodyLimitBytes });
-  registerRequestId(http);
-  registerRequestLog(http, { successes: config.logLevel === 'debug' || config.logLevel === 'trace' });
+  registerProblemDetails(http, { bodyLimitBytes: config.bodyLimitBytes, log });
+  registerRequestLog(http, log);
   registerJsonBody(http);
-  registerZodSerializer(http);
+  http.setSerializerCompiler(({ schema }) => compileSerializer(schema as unknown as z.ZodType));
   return http;
 }
 

@@ -6,7 +6,7 @@ export type { Client, Pool, PoolClient };
 
 /** What is older than this is given up: no caller waits for the database, so these bound background work only. */
 const CONNECT_TIMEOUT_MS = 3_000;
-const STATEMENT_TIMEOUT_MS = 30_000;
+const STATEMENT_TIMEOUT_MS = 15_000;
 
 function connectionSettings(url: string): PoolConfig {
   return {
@@ -15,7 +15,7 @@ function connectionSettings(url: string): PoolConfig {
     connectionTimeoutMillis: CONNECT_TIMEOUT_MS,
     statement_timeout: STATEMENT_TIMEOUT_MS,
     // The server's limit does not help when the server has gone silent; this one is kept on our side.
-    query_timeout: STATEMENT_TIMEOUT_MS + 5_000,
+    query_timeout: STATEMENT_TIMEOUT_MS + 1_000,
     idle_in_transaction_session_timeout: 60_000,
     keepAlive: true,
     keepAliveInitialDelayMillis: 10_000,

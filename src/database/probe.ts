@@ -1,4 +1,4 @@
-/** Asks the database whether it answers, for /health: at most one question at a time, its answer good for a second. */
+/** Asks the database whether it answers, for /health: one question at a time, its answer good for a second. */
 import { setTimeout as delay } from 'node:timers/promises';
 import type { Pool } from './pool.ts';
 
@@ -6,19 +6,22 @@ const GOOD_FOR_MS = 1_000;
 const PATIENCE_MS = 1_000;
 
 export function createProbe(pool: Pool): () => Promise<boolean> {
-  let asked = 0;
-  let answer: Promise<boolean> = Promise.resolve(false);
+  let answer: Promise<boolean> | undefined;
+  // A question that hangs is waited for, not repeated: repeated, it would take up every connection of the pool.
+  async function ask(): Promise<boolean> {
+    const asked = pool.query('select 1').then(
+      () => true,
+      () => false,
+    );
+    void asked
+      .then(() => delay(GOOD_FOR_MS, undefined, { ref: false }))
+      .then(() => {
+        answer = undefined;
+      });
+    return await Promise.race([asked, delay(PATIENCE_MS, false, { ref: false })]);
+  }
   return () => {
-    if (Date.now() - asked >= GOOD_FOR_MS) {
-      asked = Date.now();
-      answer = Promise.race([
-        pool.query('select 1').then(
-          () => true,
-          () => false,
-        ),
-        delay(PATIENCE_MS, false, { ref: false }),
-      ]);
-    }
+    answer ??= ask();
     return answer;
   };
 }

@@ -38,7 +38,7 @@ async function sendRaw(bytes: string): Promise<string> {
 }
 
 describe('errors are problem details', () => {
-  it.each(['{bad', '', '{"a":1', `${JSON.stringify(articleRow)}x`, '{"__proto__": {"x": 1}}'])(
+  it.each(['{bad', '', '{"a":1', `${JSON.stringify(articleRow)}x`])(
     'answers 400 for unreadable JSON: %s',
     async (body) => {
       await expectProblem(await post(`${app.url}/predict`, body), 400, 'invalid_json');

@@ -56,6 +56,8 @@ describe('POST /predict', () => {
     ['null', 'null'],
     ['an array', '[]'],
     ['true', 'true'],
+    ['a key that would reach the prototype', JSON.stringify(articleRow).replace('{', '{"__proto__":{"x":1},')],
+    ['a key called constructor', JSON.stringify(articleRow).replace('{', '{"constructor":{"prototype":{}},')],
     ['a number that JSON reads as infinite', JSON.stringify(articleRow).replace('6.575', '1e999')],
     ['a whole number past 2^53', JSON.stringify(articleRow).replace('"RAD":1', '"RAD":9007199254740993')],
   ])('answers 422 for %s', async (_name, body) => {

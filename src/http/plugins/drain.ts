@@ -1,7 +1,7 @@
 /**
- * The gentle end of a server that callers keep connections to. First it only says that it is going: `Connection: close`
- * on every answer, so that each connection ends after an answer and never under a request. When they have gone, or those
- * that are left have been silent for a while, or time is up, the listener closes.
+ * The gentle end of a server that callers keep connections to. First it only says that it is going: with `Connection:
+ * close` on every answer (answers.ts), so that each connection ends after an answer and never under a request. When they
+ * have gone, or those that are left have been silent for a while, or time is up, the listener closes.
  */
 import type { Socket } from 'node:net';
 import { setTimeout as delay } from 'node:timers/promises';
@@ -25,12 +25,8 @@ export function registerDrain(app: FastifyInstance): Drain {
     sockets.add(socket);
     socket.once('close', () => sockets.delete(socket));
   });
-  app.addHook('onRequest', (_request, reply, done) => {
-    if (draining) {
-      lastRequestAt = Date.now();
-      reply.header('connection', 'close');
-    }
-    done();
+  app.server.on('request', () => {
+    if (draining) lastRequestAt = Date.now();
   });
   return {
     isDraining: () => draining,

@@ -1,7 +1,7 @@
 /** Turns everything that goes wrong into one kind of answer: RFC 9457 problem details, without stacks or internals. */
 import { randomUUID } from 'node:crypto';
 import type { Socket } from 'node:net';
-import type { FastifyError, FastifyInstance, FastifyReply, FastifyRequest } from 'fastify';
+import type { FastifyBaseLogger, FastifyError, FastifyInstance, FastifyReply } from 'fastify';
 import { type ErrorCode, RidgelineError } from '../../errors.ts';
 import { PROBLEM_MEDIA_TYPE, toProblem } from '../schemas/problem.ts';
 import { REQUEST_ID_HEADER } from './request-id.ts';
@@ -22,7 +22,10 @@ const parserErrors: Record<string, ErrorCode> = {
   ERR_HTTP_REQUEST_TIMEOUT: 'request_timeout',
 };
 
-export function registerProblemDetails(app: FastifyInstance, { bodyLimitBytes }: { bodyLimitBytes: number }): void {
+export function registerProblemDetails(
+  app: FastifyInstance,
+  { bodyLimitBytes, log }: { bodyLimitBytes: number; log: FastifyBaseLogger },
+): void {
   const allowedMethods = new Map<string, Set<string>>();
   app.addHook('onRoute', ({ url, method }) => {
     const methods = allowedMethods.get(url) ?? new Set();
@@ -32,7 +35,7 @@ export function registerProblemDetails(app: FastifyInstance, { bodyLimitBytes }:
 
   app.setErrorHandler<FastifyError>((error, request, reply) => {
     const known = toRidgelineError(error, bodyLimitBytes);
-    if (known.status === undefined || known.status >= 500) logFailure(request, known, error);
+    if (known.code === 'internal') log.error({ err: error, requestId: request.id }, 'unexpected error');
     sendProblem(reply, known);
   });
 
@@ -87,10 +90,4 @@ export function toRidgelineError(error: FastifyError | RidgelineError, bodyLimit
   if (error.statusCode === 400 || error instanceof SyntaxError)
     return new RidgelineError('invalid_json', { cause: error });
   return new RidgelineError('internal', { cause: error });
-}
-
-function logFailure(request: FastifyRequest, known: RidgelineError, error: Error): void {
-  if (known.code === 'internal') request.log.error({ err: error, reqId: request.id }, 'unexpected error');
-  // Overload and missing pipelines come in crowds; their beginning and end are logged where they are known.
-  else request.log.debug({ code: known.code, reqId: request.id, err: known.cause }, 'request refused');
 }

@@ -1,7 +1,6 @@
 /** Every request has an id: the caller's `x-request-id` when it is a plain token, else one made here. It is sent back. */
 import { randomBytes } from 'node:crypto';
 import type { IncomingMessage } from 'node:http';
-import type { FastifyInstance } from 'fastify';
 
 export const REQUEST_ID_HEADER = 'x-request-id';
 
@@ -16,11 +15,4 @@ export function createRequestIds(): (request: IncomingMessage) => string {
     const given = headers[REQUEST_ID_HEADER];
     return typeof given === 'string' && ACCEPTED.test(given) ? given : `${prefix}-${(++count).toString(36)}`;
   };
-}
-
-export function registerRequestId(app: FastifyInstance): void {
-  app.addHook('onRequest', (request, reply, done) => {
-    reply.header(REQUEST_ID_HEADER, request.id);
-    done();
-  });
 }

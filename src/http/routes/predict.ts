@@ -1,9 +1,11 @@
 /** POST /predict and POST /predict/batch: from a validated body to one call and back. */
 import type { FastifyInstance } from 'fastify';
 import type { FeatureRow, FeatureSchema } from '../../feature-schema.ts';
+import type { SendJson } from '../plugins/answers.ts';
 import { type BatchBody, predictionSchemas } from '../schemas/predictions.ts';
 import { problemResponses } from '../schemas/problem.ts';
 import { batchValidator, rowValidator } from '../validation.ts';
+import { compileSerializer } from '../zod-serializer.ts';
 
 /** The answer to rows that were sent together, in their order. */
 export interface Answer {
@@ -18,6 +20,7 @@ export interface PredictRoutesOptions {
   exposeModelVersion: boolean;
   /** Predicts and stores rows; `pointerOf` names a row's place in the body for errors. Rejects with RidgelineErrors. */
   answer: (rows: FeatureRow[], pointerOf: (row: number) => string) => Promise<Answer>;
+  sendJson: SendJson;
 }
 
 const problems = problemResponses(400, 413, 415, 422, 500, 503);
@@ -25,8 +28,10 @@ const wholeBody = () => '';
 const instance = (row: number) => `/instances/${row}`;
 
 export function registerPredictRoutes(app: FastifyInstance, options: PredictRoutesOptions): void {
-  const { features, maxBatchRows, exposeModelVersion, answer } = options;
+  const { features, maxBatchRows, exposeModelVersion, answer, sendJson } = options;
   const schemas = predictionSchemas(features, maxBatchRows);
+  const serializePrediction = compileSerializer(schemas.prediction);
+  const serializePredictions = compileSerializer(schemas.predictions);
   const versionOf = ({ pipelineVersion }: Answer) => (exposeModelVersion ? pipelineVersion : undefined);
 
   app.post<{ Body: FeatureRow }>('/predict', {
@@ -36,13 +41,16 @@ export function registerPredictRoutes(app: FastifyInstance, options: PredictRout
       response: { 200: schemas.prediction, ...problems },
     },
     validatorCompiler: () => rowValidator(schemas.row),
-    handler: async (request) => {
+    handler: async (request, reply) => {
       const answered = await answer([request.body], wholeBody);
-      return {
-        prediction: answered.predictions[0]!,
-        prediction_id: answered.ids[0]!,
-        model_version: versionOf(answered),
-      };
+      sendJson(
+        reply,
+        serializePrediction({
+          prediction: answered.predictions[0]!,
+          prediction_id: answered.ids[0]!,
+          model_version: versionOf(answered),
+        }),
+      );
     },
   });
 
@@ -53,13 +61,16 @@ export function registerPredictRoutes(app: FastifyInstance, options: PredictRout
       response: { 200: schemas.predictions, ...problems },
     },
     validatorCompiler: () => batchValidator(schemas.row, schemas.instances, maxBatchRows),
-    handler: async (request) => {
+    handler: async (request, reply) => {
       const answered = await answer(request.body.instances, instance);
-      return {
-        predictions: Array.from(answered.predictions),
-        prediction_ids: answered.ids,
-        model_version: versionOf(answered),
-      };
+      sendJson(
+        reply,
+        serializePredictions({
+          predictions: Array.from(answered.predictions),
+          prediction_ids: [...answered.ids],
+          model_version: versionOf(answered),
+        }),
+      );
     },
   });
 }
