@@ -10,7 +10,7 @@ import { housing } from '../src/housing/features.ts';
 import { DEFAULT_ALPHA, DEFAULT_SEED } from '../src/prepare-database.ts';
 import { readCsvDataset } from '../src/training/csv-dataset.ts';
 import { publish } from '../src/training/publish.ts';
-import { trainPipeline } from '../src/training/train.ts';
+import { MAX_SEED, trainPipeline } from '../src/training/train.ts';
 import { createProgress } from './progress.ts';
 
 const usage = `Usage: npm run train -- [options]
@@ -87,7 +87,9 @@ function readArguments(): Arguments | 'help' {
   const alpha = numberArgument('--alpha', values.alpha);
   const seed = numberArgument('--seed', values.seed);
   if (alpha < 0) throw new Error(`--alpha ${values.alpha}: expected a number from 0 up`);
-  if (!Number.isSafeInteger(seed)) throw new Error(`--seed ${values.seed}: expected a whole number`);
+  if (!Number.isInteger(seed) || seed < 0 || seed > MAX_SEED) {
+    throw new Error(`--seed ${values.seed}: expected a whole number from 0 to ${MAX_SEED}`);
+  }
   return { alpha, seed, data: values.data, json: values.json, promotedBy: values.by, reason: values.reason };
 }
 

@@ -145,9 +145,8 @@ function createHttp({ config, log }: { config: Config; log: FastifyBaseLogger })
     logger: false,
     genReqId: createRequestIds(),
     bodyLimit: config.bodyLimitBytes,
-    // Fastify's default of 0 would let a half-sent body hold its connection for ever.
+    // Fastify's default of 0 would let a half-sent request hold its connection for ever.
     requestTimeout: 10_000,
-    connectionTimeout: 30_000,
     // Longer than the 60 s of common load balancers, so that it is they who close an idle connection.
     keepAliveTimeout: 72_000,
     // What still arrives while the listener closes is answered as before.

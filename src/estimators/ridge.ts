@@ -30,9 +30,7 @@ export function fitRidge(design: DesignMatrix, y: Float64Array, { alpha }: { alp
   const coef = solvePositiveDefinite(gram, moment, alpha);
   const intercept = coef.reduce((sum, weight, k) => sum - weight * columnMeans[k]!, targetMean);
   if (!Number.isFinite(intercept) || !coef.every(Number.isFinite)) {
-    throw new RidgelineError('training_data', {
-      detail: 'The fit overflows: bring the features and the target nearer to 1, or drop rows with extreme values.',
-    });
+    throw overflow();
   }
   return { coef, intercept, alpha };
 }
@@ -85,6 +83,7 @@ function centredNormalEquations(design: DesignMatrix, y: Float64Array, columnMea
 
 function solvePositiveDefinite(gram: Matrix, moment: Float64Array, alpha: number): Float64Array {
   if (gram.rows === 0) return new Float64Array(0);
+  if (!gram.to1DArray().every(Number.isFinite)) throw overflow();
   const cholesky = new CholeskyDecomposition(gram);
   const pivots = cholesky.lowerTriangularMatrix.diagonal().map((root) => root * root);
   // A pivot below this is rounding error of the elimination, so a solution would be noise (Higham 2002, section 10.3).
@@ -95,4 +94,10 @@ function solvePositiveDefinite(gram: Matrix, moment: Float64Array, alpha: number
     });
   }
   return Float64Array.from(cholesky.solve(Matrix.columnVector(moment)).to1DArray());
+}
+
+function overflow(): RidgelineError {
+  return new RidgelineError('training_data', {
+    detail: 'The fit overflows: bring the features and the target nearer to 1, or drop rows with extreme values.',
+  });
 }

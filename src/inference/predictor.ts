@@ -59,10 +59,12 @@ export async function loadPredictor(pipeline: LoadablePipeline, featureCount: nu
 }
 
 async function checkGoldenRows(session: OnnxSession, pipeline: LoadablePipeline, featureCount: number): Promise<void> {
-  const { features, predictions } = pipeline.goldenRows;
+  // They come from a database column that holds any JSON.
+  const { features, predictions } = pipeline.goldenRows ?? {};
   const refuse = (detail: string, cause?: unknown) => new RidgelineError('bad_artefact', { detail, cause });
-  if (features.length === 0 || features.some((row) => row.length !== featureCount)) {
-    throw refuse(`The golden rows must be one or more rows of ${featureCount} values.`);
+  const areRows = Array.isArray(features) && Array.isArray(predictions) && features.length === predictions.length;
+  if (!areRows || features.length === 0 || features.some((row) => row?.length !== featureCount)) {
+    throw refuse(`The golden rows must be one or more rows of ${featureCount} values, with an answer each.`);
   }
   const answers = await session.run(Float64Array.from(features.flat()), features.length).catch((error: unknown) => {
     throw refuse(`ONNX Runtime cannot run the golden rows: ${String(error)}`, error);

@@ -9,7 +9,6 @@
  * that equals none of the known ones gives zeros, which is what `handle_unknown='ignore'` means. Sub and Div, not a
  * multiplication by the reciprocal, because that is the arithmetic of the fit.
  */
-import type { FittedPipeline } from '../estimators/pipeline.ts';
 import { createGraphBuilder, type GraphBuilder } from './graph-builder.ts';
 import { DataType, encodeModel } from './messages.ts';
 
@@ -21,6 +20,20 @@ const OPSET_VERSION = 21;
 export const INPUT_NAME = 'features';
 export const OUTPUT_NAME = 'prediction';
 
+/** What is read of a fitted pipeline: columns by their position, what was learned by scikit-learn's names. */
+export interface ExportablePipeline {
+  nFeaturesIn: number;
+  transformer: {
+    numerical: readonly number[];
+    categorical: readonly number[];
+    scaler: { mean: Float64Array; scale: Float64Array };
+    encoder: { categories: readonly Float64Array[] };
+    /** Columns after the transform. */
+    width: number;
+  };
+  ridge: { coef: Float64Array; intercept: number; alpha: number };
+}
+
 export interface ExportMetadata {
   featureNames: readonly string[];
   targetName: string;
@@ -29,7 +42,7 @@ export interface ExportMetadata {
 }
 
 /** The bytes of the ONNX model. The same pipeline and metadata give the same bytes. */
-export function exportPipeline(pipeline: FittedPipeline, metadata: ExportMetadata): Uint8Array {
+export function exportPipeline(pipeline: ExportablePipeline, metadata: ExportMetadata): Uint8Array {
   const { transformer, ridge, nFeaturesIn } = pipeline;
   const graph = createGraphBuilder();
   const transformed = addColumnTransformer(graph, pipeline);
@@ -60,7 +73,7 @@ export function exportPipeline(pipeline: FittedPipeline, metadata: ExportMetadat
   });
 }
 
-function addColumnTransformer(graph: GraphBuilder, { transformer }: FittedPipeline): string {
+function addColumnTransformer(graph: GraphBuilder, { transformer }: ExportablePipeline): string {
   const { numerical, categorical, scaler, encoder } = transformer;
   const blocks: string[] = [];
   if (numerical.length > 0) {

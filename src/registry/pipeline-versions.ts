@@ -40,6 +40,8 @@ export interface NewPipeline {
 /** Inserts a version named after the database's clock. Must run inside a transaction; the name is unique in it. */
 export async function insertPipeline(client: Queryable, pipeline: NewPipeline): Promise<string> {
   await client.query('select pg_advisory_xact_lock(hashtext($1))', [PUBLISH_LOCK]);
+  // Versions are read back as times, which in a zone with summer time would not always round-trip.
+  await client.query("set local time zone 'UTC'");
   // The newest version is never later than now by more than the publications of one second, so this ends.
   const { rows } = await client.query(
     `insert into ml_pipeline (pipeline_version, artefact, sha256, hyperparameters, metrics, data_sha256, code_sha256,

@@ -43,7 +43,11 @@ export function startVersionListener(options: VersionListenerOptions): { close: 
     else log.warn({ reason: reasonOf(error) }, 'the database is not reachable; serving goes on with what is in memory');
   }
 
-  const read = () => onChange().catch((error: unknown) => becameReachable(false, error));
+  const read = () =>
+    onChange().then(
+      () => becameReachable(true),
+      (error: unknown) => becameReachable(false, error),
+    );
 
   /** One connection's life; resolves or rejects when it is lost. */
   async function listenOnce(onListening: () => void): Promise<void> {

@@ -7,7 +7,8 @@ import { type RegressionMetrics, regressionMetrics } from './regression-metrics.
 
 /**
  * Cuts 0..n-1 into k folds at random, as scikit-learn's `KFold(shuffle=True)` sizes them: the first n mod k folds hold
- * one row more. The same seed gives the same folds on every machine.
+ * one row more. The same seed, a 32-bit
+ * number, gives the same folds on every machine.
  */
 export function kFold(n: number, k: number, seed: number): Uint32Array[] {
   const order = Uint32Array.from({ length: n }, (_, row) => row);
@@ -25,7 +26,7 @@ export function kFold(n: number, k: number, seed: number): Uint32Array[] {
   return folds;
 }
 
-/** Measures over all out-of-fold predictions together. `onFold` hears after each fold how many are done. */
+/** Measures over all out-of-fold predictions together. Each fold lists its rows in ascending order. `onFold` hears after each fold how many are done. */
 export function crossValidate(
   dataset: Dataset,
   parameters: PipelineParameters,

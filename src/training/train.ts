@@ -28,6 +28,7 @@ export interface TrainingOptions {
 }
 
 const FOLDS = 10;
+export const MAX_SEED = 2 ** 32 - 1;
 
 /** ONNX Runtime may add in another order than the fit; more than this, relative to max(1, |y|), is another answer. */
 export const PARITY_TOLERANCE = 1e-9;
@@ -90,8 +91,8 @@ function checkParameters({ alpha, seed }: TrainingOptions): void {
   if (!Number.isFinite(alpha) || alpha < 0) {
     throw new RidgelineError('training_data', { detail: `alpha is ${alpha}; it must be a finite number from 0 up.` });
   }
-  if (!Number.isSafeInteger(seed)) {
-    throw new RidgelineError('training_data', { detail: `The seed is ${seed}; it must be a whole number.` });
+  if (!Number.isInteger(seed) || seed < 0 || seed > MAX_SEED) {
+    throw new RidgelineError('training_data', { detail: `The seed is ${seed}; it must be from 0 to ${MAX_SEED}.` });
   }
 }
 

@@ -1,0 +1,194 @@
+import { readFileSync } from 'node:fs';
+import { isAbsolute, join } from 'node:path';
+import { describe, expect, test } from 'vitest';
+import { ConfigError, loadConfig, projectRoot, settingNames } from '../src/config.ts';
+
+const packageJson = JSON.parse(readFileSync(new URL('../package.json', import.meta.url), 'utf8')) as {
+  version: string;
+};
+
+function refusalOf(environment: Record<string, string>): string {
+  try {
+    loadConfig(environment);
+  } catch (error) {
+    expect(error).toBeInstanceOf(ConfigError);
+    return (error as ConfigError).message;
+  }
+  throw new Error('The settings were accepted.');
+}
+
+const defaults = {
+  version: packageJson.version,
+  databaseUrl: undefined,
+  host: '127.0.0.1',
+  port: 3000,
+  production: false,
+  docsPath: '/docs',
+  exposeModelVersion: true,
+  logLevel: 'info',
+  dataDir: join(projectRoot, '.data'),
+  modelsDir: join(projectRoot, 'models'),
+  workers: 1,
+  maxBatchRows: 1000,
+  modelPollSeconds: 5,
+  predictionLog: 'spool',
+  predictionLogFsync: false,
+  spoolMaxBytes: 1024 ** 3,
+  retrainCron: undefined,
+  shutdownGraceSeconds: 25,
+};
+
+describe('the defaults', () => {
+  test('are those of the documentation', () => {
+    expect(loadConfig({})).toMatchObject(defaults);
+  });
+
+  test('are taken for empty variables too', () => {
+    expect(loadConfig(Object.fromEntries(settingNames.map((name) => [name, ''])))).toEqual(loadConfig({}));
+  });
+
+  test('in production turn the documentation off and hide the version of the pipeline', () => {
+    const config = loadConfig({ NODE_ENV: 'production' });
+    expect(config).toMatchObject({ production: true, exposeModelVersion: false });
+    expect(config.docsPath).toBeUndefined();
+  });
+
+  test('leave room for a full batch in the body', () => {
+    expect(loadConfig({}).bodyLimitBytes).toBeGreaterThanOrEqual(1000 * 500);
+    expect(loadConfig({ MAX_BATCH_ROWS: '20000' }).bodyLimitBytes).toBeGreaterThanOrEqual(20_000 * 500);
+    expect(loadConfig({ MAX_BATCH_ROWS: '1' }).bodyLimitBytes).toBeGreaterThanOrEqual(16_384);
+  });
+});
+
+describe('a setting is read:', () => {
+  test.each<[Record<string, string>, object]>([
+    [{ DATABASE_URL: 'postgres://me:secret@db:5433/house' }, { databaseUrl: 'postgres://me:secret@db:5433/house' }],
+    [
+      { DATABASE_URL: 'postgresql://db/house?sslmode=require' },
+      { databaseUrl: 'postgresql://db/house?sslmode=require' },
+    ],
+    [
+      { HOST: '0.0.0.0', PORT: '0' },
+      { host: '0.0.0.0', port: 0 },
+    ],
+    [{ NODE_ENV: 'test' }, { production: false }],
+    [
+      { NODE_ENV: 'production', DOCS_ENABLED: 'true', EXPOSE_MODEL_VERSION: '1' },
+      { docsPath: '/docs', exposeModelVersion: true },
+    ],
+    [
+      { DOCS_ENABLED: 'false', EXPOSE_MODEL_VERSION: '0' },
+      { docsPath: undefined, exposeModelVersion: false },
+    ],
+    [{ DOCS_PATH: '/internal/api-docs' }, { docsPath: '/internal/api-docs' }],
+    [{ LOG_LEVEL: 'silent' }, { logLevel: 'silent' }],
+    [
+      { DATA_DIR: '/var/lib/ridgeline', MODELS_DIR: 'artefacts' },
+      { dataDir: '/var/lib/ridgeline', modelsDir: join(projectRoot, 'artefacts') },
+    ],
+    [
+      { WORKERS: '4', MAX_BATCH_ROWS: '100', BODY_LIMIT_BYTES: '2048' },
+      { workers: 4, maxBatchRows: 100, bodyLimitBytes: 2048 },
+    ],
+    [{ MODEL_POLL_SECONDS: '60' }, { modelPollSeconds: 60 }],
+    [
+      { PREDICTION_LOG: 'sync', PREDICTION_LOG_FSYNC: 'on', SPOOL_MAX_BYTES: '1000000' },
+      { predictionLog: 'sync', predictionLogFsync: true, spoolMaxBytes: 1_000_000 },
+    ],
+    [{ PREDICTION_LOG: 'off' }, { predictionLog: 'off' }],
+    [{ RETRAIN_CRON: '*/5 3 * * 1-5' }, { retrainCron: '*/5 3 * * 1-5' }],
+    [{ SHUTDOWN_GRACE_SECONDS: '1' }, { shutdownGraceSeconds: 1 }],
+  ])('%j', (environment, expected) => {
+    expect(loadConfig(environment)).toMatchObject(expected);
+  });
+});
+
+describe('a wrong setting is refused with its name and its valid values:', () => {
+  test.each([
+    ['DATABASE_URL', 'mysql://db/house', 'a postgres:// URL'],
+    ['DATABASE_URL', 'localhost:5432', 'a postgres:// URL'],
+    ['PORT', '65536', '0 (any free port) to 65535'],
+    ['PORT', '-1', '0 (any free port) to 65535'],
+    ['PORT', '80.5', '0 (any free port) to 65535'],
+    ['PORT', '0x50', '0 (any free port) to 65535'],
+    ['PORT', ' 3000', '0 (any free port) to 65535'],
+    ['NODE_ENV', 'prod', 'development, test or production'],
+    ['DOCS_ENABLED', 'yes', 'true or false'],
+    ['DOCS_PATH', 'docs', 'a path such as /docs'],
+    ['DOCS_PATH', '/', 'a path such as /docs'],
+    ['EXPOSE_MODEL_VERSION', 'TRUE', 'true or false'],
+    ['LOG_LEVEL', 'verbose', 'trace, debug, info, warn, error, fatal or silent'],
+    ['WORKERS', '0', '1 to 128'],
+    ['WORKERS', 'auto', '1 to 128'],
+    ['MAX_BATCH_ROWS', '0', '1 to 100000'],
+    ['MAX_BATCH_ROWS', '1e3', '1 to 100000'],
+    ['BODY_LIMIT_BYTES', '100', 'from 1024 to 1073741824'],
+    ['MODEL_POLL_SECONDS', '0', '1 to 3600'],
+    ['PREDICTION_LOG', 'on', 'spool, sync or off'],
+    ['PREDICTION_LOG_FSYNC', 'true', 'on or off'],
+    ['SPOOL_MAX_BYTES', '1', 'at least 65536'],
+    ['SPOOL_MAX_BYTES', '9'.repeat(400), 'at least 65536'],
+    ['RETRAIN_CRON', 'daily', 'five cron fields in UTC'],
+    ['RETRAIN_CRON', '0 3 * *', 'five cron fields in UTC'],
+    ['RETRAIN_CRON', '0 0 3 * * *', 'five cron fields in UTC'],
+    ['RETRAIN_CRON', '61 3 * * *', 'five cron fields in UTC'],
+    ['SHUTDOWN_GRACE_SECONDS', '601', '1 to 600'],
+  ])('%s=%s', (name, value, valid) => {
+    const [heading, ...problems] = refusalOf({ [name]: value }).split('\n');
+    expect(heading).toContain('.env.example');
+    expect(problems).toHaveLength(1);
+    expect(problems[0]).toContain(`${name}: expected`);
+    expect(problems[0]).toContain(valid);
+  });
+});
+
+test('every wrong setting is named in one message, and those that are right are not', () => {
+  const message = refusalOf({ PORT: 'x', LOG_LEVEL: 'x', WORKERS: 'x', HOST: 'localhost', DATABASE_URL: 'x' });
+  const named = message
+    .split('\n')
+    .slice(1)
+    .map((line) => line.trim().split(':')[0]);
+  expect(named.toSorted()).toEqual(['DATABASE_URL', 'LOG_LEVEL', 'PORT', 'WORKERS']);
+});
+
+test('a wrong setting is not echoed: it may be a password', () => {
+  expect(refusalOf({ DATABASE_URL: 'postgress://me:hunter2@db/house' })).not.toContain('hunter2');
+});
+
+test('unknown variables are nobody here', () => {
+  expect(loadConfig({ PATH: '/bin', PORTS: 'x' })).toEqual(loadConfig({}));
+});
+
+test('the settings are frozen', () => {
+  const config = loadConfig({}) as { port: number };
+  expect(() => {
+    config.port = 1;
+  }).toThrow(TypeError);
+});
+
+test('directories are absolute, wherever a command is started', () => {
+  const { dataDir, modelsDir } = loadConfig({ DATA_DIR: './a/../b' });
+  expect(isAbsolute(dataDir) && isAbsolute(modelsDir)).toBe(true);
+  expect(dataDir).toBe(join(projectRoot, 'b'));
+});
+
+describe('.env.example', () => {
+  const read = () => readFileSync(new URL('../.env.example', import.meta.url), 'utf8');
+
+  test('names every setting once, and nothing else', () => {
+    const names = Array.from(read().matchAll(/^(?:# ?)?([A-Z][A-Z0-9_]*)=/gm), ([, name]) => name);
+    expect(names.toSorted()).toEqual(settingNames.toSorted());
+  });
+
+  test('changes nothing when it is copied to .env as it is', () => {
+    const assigned = Array.from(read().matchAll(/^([A-Z][A-Z0-9_]*)=(.*)$/gm), ([, name, value]) => [
+      name,
+      value!.replace(/\s+#.*$/, '').replace(/^(["'])(.*)\1$/, '$2'),
+    ]);
+    expect(loadConfig(Object.fromEntries(assigned))).toEqual(loadConfig({}));
+  });
+});
+
+test('the telemetry of ONNX Runtime is off from here on', () => {
+  expect(process.env.ORT_DISABLE_TELEMETRY).toBe('1');
+});

@@ -1,0 +1,264 @@
+import { setImmediate as endOfTurn } from 'node:timers/promises';
+import fc from 'fast-check';
+import { expect, test } from 'vitest';
+import { createMicroBatcher } from '../../src/inference/micro-batcher.ts';
+
+interface Job {
+  id: number;
+  size: number;
+}
+type Answers = (string | Error)[];
+
+/** A batcher whose runs end when the test says so. */
+function controlled({ maxBatchSize = 100, maxQueueSize = 1000 } = {}) {
+  const runs: { jobs: number[]; end: (answers?: Answers) => Promise<void>; fail: (error: Error) => Promise<void> }[] =
+    [];
+  const batcher = createMicroBatcher<Job, string>({
+    runBatch: (jobs) =>
+      new Promise((resolve, reject) => {
+        runs.push({
+          jobs: jobs.map(({ id }) => id),
+          end(answers = jobs.map(({ id }) => `answer ${id}`)) {
+            resolve(answers);
+            return endOfTurn();
+          },
+          fail(error) {
+            reject(error);
+            return endOfTurn();
+          },
+        });
+      }),
+    sizeOf: ({ size }) => size,
+    maxBatchSize,
+    maxQueueSize,
+    refuse: () => new Error('refused'),
+  });
+  return { batcher, runs, submit: (id: number, size = 1) => batcher.submit({ id, size }) };
+}
+
+test('jobs of one turn of the event loop share a run', async () => {
+  const { runs, submit } = controlled();
+  const answers = Promise.all([submit(1), submit(2), Promise.resolve().then(() => submit(3))]);
+  await endOfTurn();
+  expect(runs.map(({ jobs }) => jobs)).toEqual([[1, 2, 3]]);
+  await runs[0]!.end();
+  expect(await answers).toEqual(['answer 1', 'answer 2', 'answer 3']);
+});
+
+test('a lone job runs alone at the end of its turn', async () => {
+  const { runs, submit } = controlled();
+  const answer = submit(1);
+  expect(runs).toHaveLength(0);
+  await endOfTurn();
+  expect(runs.map(({ jobs }) => jobs)).toEqual([[1]]);
+  await runs[0]!.end();
+  expect(await answer).toBe('answer 1');
+});
+
+test('jobs that arrive during a run share the next one', async () => {
+  const { runs, submit } = controlled();
+  const first = submit(1);
+  await endOfTurn();
+  const second = submit(2);
+  await endOfTurn();
+  const third = submit(3);
+  await endOfTurn();
+  expect(runs).toHaveLength(1);
+  await runs[0]!.end();
+  expect(runs.map(({ jobs }) => jobs)).toEqual([[1], [2, 3]]);
+  await runs[1]!.end();
+  expect(await Promise.all([first, second, third])).toEqual(['answer 1', 'answer 2', 'answer 3']);
+});
+
+test('a batch is closed before its rows pass the limit, and no job is split', async () => {
+  const { runs, submit } = controlled({ maxBatchSize: 10 });
+  const answers = Promise.all([submit(1, 4), submit(2, 6), submit(3, 1), submit(4, 10), submit(5, 3)]);
+  await endOfTurn();
+  for (let run = 0; run < 4; run++) await runs[run]!.end();
+  expect(runs.map(({ jobs }) => jobs)).toEqual([[1, 2], [3], [4], [5]]);
+  expect(await answers).toHaveLength(5);
+});
+
+test('a job larger than a batch runs alone', async () => {
+  const { runs, submit } = controlled({ maxBatchSize: 10 });
+  const answers = Promise.all([submit(1, 1), submit(2, 11), submit(3, 1)]);
+  await endOfTurn();
+  for (let run = 0; run < 3; run++) await runs[run]!.end();
+  expect(runs.map(({ jobs }) => jobs)).toEqual([[1], [2], [3]]);
+  await answers;
+});
+
+test('a job that finds the queue full is refused at once, and a smaller one is still taken', async () => {
+  const { runs, submit } = controlled({ maxQueueSize: 10 });
+  const answers = Promise.all([submit(1, 6), submit(3, 4)]);
+  await expect(submit(2, 5)).rejects.toThrow('refused');
+  await expect(submit(4, 1)).rejects.toThrow('refused');
+  await endOfTurn();
+  await runs[0]!.end();
+  expect(runs.map(({ jobs }) => jobs)).toEqual([[1, 3]]);
+  await answers;
+});
+
+test('rows that run no longer count as waiting', async () => {
+  const { runs, submit } = controlled({ maxQueueSize: 10 });
+  const answers = [submit(1, 10)];
+  await endOfTurn();
+  answers.push(submit(2, 10));
+  await expect(submit(3, 1)).rejects.toThrow('refused');
+  await runs[0]!.end();
+  answers.push(submit(4, 10));
+  await runs[1]!.end();
+  await runs[2]!.end();
+  expect(runs.map(({ jobs }) => jobs)).toEqual([[1], [2], [4]]);
+  expect(await Promise.all(answers)).toHaveLength(3);
+});
+
+test('a job larger than the whole queue may enter an empty one', async () => {
+  const { runs, submit } = controlled({ maxQueueSize: 10 });
+  const answer = submit(1, 50);
+  await endOfTurn();
+  await runs[0]!.end();
+  expect(await answer).toBe('answer 1');
+});
+
+test('an Error in the place of a job rejects that job alone', async () => {
+  const { runs, submit } = controlled();
+  const settled = Promise.allSettled([submit(1), submit(2), submit(3)]);
+  await endOfTurn();
+  await runs[0]!.end(['one', new Error('not this one'), 'three']);
+  expect(await settled).toEqual([
+    { status: 'fulfilled', value: 'one' },
+    { status: 'rejected', reason: new Error('not this one') },
+    { status: 'fulfilled', value: 'three' },
+  ]);
+});
+
+test('a run that rejects rejects its batch alone, and those who wait are still run', async () => {
+  const { runs, submit } = controlled();
+  const failed = Promise.allSettled([submit(1), submit(2)]);
+  await endOfTurn();
+  const waiting = submit(3);
+  await runs[0]!.fail(new Error('broken'));
+  expect((await failed).map((result) => result.status === 'rejected' && result.reason.message)).toEqual([
+    'broken',
+    'broken',
+  ]);
+  await runs[1]!.end();
+  expect(await waiting).toBe('answer 3');
+  const later = submit(4);
+  await endOfTurn();
+  await runs[2]!.end();
+  expect(await later).toBe('answer 4');
+});
+
+test('a run that throws before its promise exists rejects its batch as well', async () => {
+  const batcher = createMicroBatcher<number, number>({
+    runBatch: ([job]) => {
+      if (job === 1) throw new Error('thrown');
+      return Promise.resolve([job!]);
+    },
+    sizeOf: () => 1,
+    maxBatchSize: 1,
+    maxQueueSize: 10,
+    refuse: () => new Error('refused'),
+  });
+  const settled = await Promise.allSettled([batcher.submit(1), batcher.submit(2)]);
+  expect(settled.map(({ status }) => status)).toEqual(['rejected', 'fulfilled']);
+});
+
+test('drain waits for those who run and those who wait, and for nothing when there are none', async () => {
+  const { batcher, runs, submit } = controlled({ maxBatchSize: 1 });
+  await batcher.drain();
+  const events: string[] = [];
+  const note = (event: string) => () => void events.push(event);
+  const jobs = [submit(1).then(note('first')), submit(2).catch(note('second failed'))];
+  const drained = [batcher.drain().then(note('drained')), batcher.drain().then(note('drained'))];
+  await endOfTurn();
+  await runs[0]!.end();
+  expect(events).toEqual(['first']);
+  await runs[1]!.fail(new Error('broken'));
+  await Promise.all([...jobs, ...drained]);
+  expect(events).toEqual(['first', 'second failed', 'drained', 'drained']);
+  await batcher.drain();
+});
+
+/** What a caller may do to a batcher, and what the function that runs batches may do. */
+const step = fc.oneof(
+  { weight: 5, arbitrary: fc.record({ do: fc.constant('submit' as const), size: fc.integer({ min: 1, max: 12 }) }) },
+  { weight: 2, arbitrary: fc.record({ do: fc.constant('end the turn' as const) }) },
+  {
+    weight: 3,
+    arbitrary: fc.record({ do: fc.constant('end the run' as const), refusedPlace: fc.option(fc.nat({ max: 3 })) }),
+  },
+  { weight: 1, arbitrary: fc.record({ do: fc.constant('fail the run' as const) }) },
+);
+
+test('whatever happens in whatever order, it behaves as its description', async () => {
+  await fc.assert(
+    fc.asyncProperty(fc.array(step, { maxLength: 40 }), async (steps) => {
+      const limits = { maxBatchSize: 10, maxQueueSize: 20 };
+      const { batcher, runs, submit } = controlled(limits);
+      const outcomes: Promise<string>[] = [];
+
+      // The description, as simple as it can be said: a line of jobs, and at most one batch under way.
+      let line: Job[] = [];
+      let underWay: Job[] | undefined;
+      const expectedRuns: number[][] = [];
+      const expectedOutcomes: string[] = [];
+      const sizeOf = (jobs: Job[]) => jobs.reduce((sum, { size }) => sum + size, 0);
+      function startRun(): void {
+        if (underWay || line.length === 0) return;
+        let count = 1;
+        while (count < line.length && sizeOf(line.slice(0, count + 1)) <= limits.maxBatchSize) count++;
+        underWay = line.slice(0, count);
+        line = line.slice(count);
+        expectedRuns.push(underWay.map(({ id }) => id));
+      }
+      function settle(outcomeOf: (job: Job, place: number) => string): void {
+        underWay!.forEach((job, place) => {
+          expectedOutcomes[job.id] = outcomeOf(job, place);
+        });
+        underWay = undefined;
+        startRun();
+      }
+
+      async function perform(action: typeof step extends fc.Arbitrary<infer Step> ? Step : never): Promise<void> {
+        if (action.do === 'submit') {
+          const job = { id: outcomes.length, size: action.size };
+          if (line.length > 0 && sizeOf(line) + job.size > limits.maxQueueSize) expectedOutcomes[job.id] = 'refused';
+          else line.push(job);
+          outcomes.push(submit(job.id, job.size).catch((error: Error) => error.message));
+        } else if (action.do === 'end the turn') {
+          await endOfTurn();
+          startRun();
+        } else if (underWay) {
+          const run = runs.at(-1)!;
+          if (action.do === 'fail the run') {
+            settle(() => 'broken');
+            await run.fail(new Error('broken'));
+          } else {
+            const refused = action.refusedPlace;
+            settle(({ id }, place) => (place === refused ? 'not this one' : `answer ${id}`));
+            await run.end(
+              run.jobs.map((id, place) => (place === refused ? new Error('not this one') : `answer ${id}`)),
+            );
+          }
+        }
+        expect(runs.map(({ jobs }) => jobs)).toEqual(expectedRuns);
+      }
+
+      for (const action of steps) await perform(action);
+      let drained = false;
+      const draining = batcher.drain().then(() => {
+        drained = true;
+      });
+      await perform({ do: 'end the turn' });
+      while (underWay) {
+        expect(drained).toBe(false);
+        await perform({ do: 'end the run', refusedPlace: null });
+      }
+      await draining;
+      expect(await Promise.all(outcomes)).toEqual(expectedOutcomes);
+    }),
+  );
+});

@@ -1,0 +1,426 @@
+import { mkdtemp, readdir, readFile, rm, unlink, writeFile } from 'node:fs/promises';
+import { tmpdir } from 'node:os';
+import { join } from 'node:path';
+import { afterAll, afterEach, beforeAll, beforeEach, describe, expect, test } from 'vitest';
+import { createPool, type Pool, transaction } from '../../src/database/pool.ts';
+import { loadHousingDataset } from '../../src/housing/dataset.ts';
+import { housing } from '../../src/housing/features.ts';
+import { loadPredictor, type Predictor } from '../../src/inference/predictor.ts';
+import { type NewPipeline, type PipelineArtefact, promote } from '../../src/registry/pipeline-versions.ts';
+import { createServedPipeline, type ServedPipeline } from '../../src/registry/served-pipeline.ts';
+import { publish } from '../../src/training/publish.ts';
+import { trainPipeline } from '../../src/training/train.ts';
+import { createTestDatabase, type TestDatabase } from '../support/database.ts';
+
+/** The article's house: which pipeline answers shows in its price. */
+const house = Float64Array.of(0.00632, 18, 2.31, 0, 0.538, 6.575, 65.2, 4.09, 1, 296, 15.3, 396.9, 4.98);
+
+let database: TestDatabase;
+let pool: Pool;
+let modelsDir: string;
+const trained: NewPipeline[] = [];
+beforeAll(async () => {
+  database = await createTestDatabase();
+  pool = createPool({ url: database.url, onError: () => undefined, max: 2 });
+  for (const alpha of [1, 10, 100]) {
+    trained.push(await trainPipeline(loadHousingDataset(), { schema: housing, alpha, seed: 0 }));
+  }
+});
+afterAll(async () => {
+  await pool.end();
+  await database.drop();
+});
+beforeEach(async () => {
+  modelsDir = join(await mkdtemp(join(tmpdir(), 'ridgeline-served-')), 'models');
+});
+afterEach(async () => {
+  for (const { served } of servers.splice(0)) await served.close();
+  await rm(join(modelsDir, '..'), { recursive: true });
+  await database.query('truncate ml_pipeline cascade');
+});
+
+interface Server {
+  served: ServedPipeline<Predictor>;
+  /** The versions that were loaded, and those that were retired, in order. */
+  loaded: string[];
+  retired: string[];
+  logged: { level: string; fields: Record<string, unknown>; message: string }[];
+}
+const servers: Server[] = [];
+
+/** What a server has: the real predictor and database, with a note of what is loaded and retired. */
+function startServer({ directory = modelsDir, onLoad = async () => {} } = {}): Server {
+  const [loaded, retired, logged]: [string[], string[], Server['logged']] = [[], [], []];
+  const note = (level: string) => (fields: object, message: string) =>
+    void logged.push({ level, fields: { ...fields }, message });
+  const served = createServedPipeline<Predictor>({
+    async load(pipeline: PipelineArtefact) {
+      loaded.push(pipeline.pipelineVersion);
+      const predictor = await loadPredictor(pipeline, 13);
+      await onLoad();
+      return {
+        ...predictor,
+        async retire() {
+          retired.push(pipeline.pipelineVersion);
+          await predictor.retire();
+        },
+      };
+    },
+    database: pool,
+    modelsDir: directory,
+    log: { info: note('info'), warn: note('warn'), error: note('error') },
+  });
+  const server = { served, loaded, retired, logged };
+  servers.push(server);
+  return server;
+}
+
+/** Publishes and promotes; its files go elsewhere, so that the server's own writing shows. */
+async function publishVersion(which: number): Promise<string> {
+  const { pipelineVersion } = await publish(trained[which]!, {
+    transaction: (work) => transaction(pool, work),
+    modelsDir: join(modelsDir, '..', 'published'),
+    promotedBy: 'test',
+    reason: 'test',
+  });
+  return pipelineVersion;
+}
+
+function promoteAgain(version: string): Promise<void> {
+  return transaction(pool, (client) => promote(client, version, { promotedBy: 'test', reason: 'again' }));
+}
+
+async function rejectionOf(version: string): Promise<{ rejected_at: Date | null; rejected_reason: string | null }> {
+  const [row] = await database.query<{ rejected_at: Date | null; rejected_reason: string | null }>(
+    'select rejected_at, rejected_reason from ml_pipeline where pipeline_version = $1',
+    [version],
+  );
+  return row!;
+}
+
+async function expectServed({ served }: Server, version: string, which: number): Promise<void> {
+  expect(served.current()?.pipelineVersion).toBe(version);
+  const [price] = await served.current()!.predict(house.slice(), 1);
+  expect(price).toBeCloseTo(trained[which]!.goldenRows.predictions[0]!, 9);
+}
+
+const breakHash = (version: string) =>
+  database.query(
+    'update ml_pipeline set artefact = set_byte(artefact, 200, get_byte(artefact, 200) # 1) where pipeline_version = $1',
+    [version],
+  );
+const breakGoldenRows = (version: string) =>
+  database.query(
+    `update ml_pipeline set golden_rows = jsonb_set(golden_rows, '{predictions,2}', '1e6') where pipeline_version = $1`,
+    [version],
+  );
+
+test('before the first promotion nothing is served, and that is no error', async () => {
+  const { served, loaded } = startServer();
+  await served.refresh();
+  expect(served.current()).toBeUndefined();
+  expect(served.rejection()).toBeUndefined();
+  expect(loaded).toEqual([]);
+});
+
+describe('a promotion', () => {
+  test('is served, and the version before it is retired', async () => {
+    const server = startServer();
+    const first = await publishVersion(0);
+    await server.served.refresh();
+    await expectServed(server, first, 0);
+    const second = await publishVersion(1);
+    await server.served.refresh();
+    await expectServed(server, second, 1);
+    expect(server.loaded).toEqual([first, second]);
+    expect(server.retired).toEqual([first]);
+  });
+
+  test('of an older version rolls back', async () => {
+    const server = startServer();
+    const first = await publishVersion(0);
+    await publishVersion(1);
+    await server.served.refresh();
+    await promoteAgain(first);
+    await server.served.refresh();
+    await expectServed(server, first, 0);
+  });
+
+  test('of the version that is served loads nothing', async () => {
+    const server = startServer();
+    const first = await publishVersion(0);
+    await server.served.refresh();
+    await promoteAgain(first);
+    await server.served.refresh();
+    await server.served.refresh();
+    expect(server.loaded).toEqual([first]);
+  });
+
+  test('leaves to a batch under way the version that it began with', async () => {
+    const server = startServer();
+    await publishVersion(0);
+    await server.served.refresh();
+    const before = server.served.current()!;
+    await publishVersion(1);
+    const answers = before.predict(house.slice(), 1);
+    const [[price]] = await Promise.all([answers, server.served.refresh()]);
+    expect(price).toBeCloseTo(trained[0]!.goldenRows.predictions[0]!, 9);
+  });
+
+  test('is written to models/ with the name of the version that was served last', async () => {
+    const server = startServer();
+    await publishVersion(0);
+    await server.served.refresh();
+    const second = await publishVersion(1);
+    await server.served.refresh();
+    expect(JSON.parse(await readFile(join(modelsDir, 'last_served.json'), 'utf8'))).toEqual({
+      pipeline_version: second,
+    });
+    expect(await readdir(modelsDir)).toHaveLength(5);
+    expect(await readFile(join(modelsDir, `pipeline_${second}.onnx`))).toEqual(Buffer.from(trained[1]!.artefact));
+  });
+
+  test('is served where models/ cannot be written, with a warning', async () => {
+    await writeFile(join(modelsDir, '..', 'occupied'), '');
+    const server = startServer({ directory: join(modelsDir, '..', 'occupied', 'models') });
+    const version = await publishVersion(0);
+    await server.served.refresh();
+    await expectServed(server, version, 0);
+    expect(server.logged.filter(({ level }) => level === 'warn')).toHaveLength(1);
+  });
+
+  test('that comes while another is being loaded is served by the same refresh', async () => {
+    let second = '';
+    const server: Server = startServer({
+      onLoad: async () => {
+        if (second) return;
+        second = await publishVersion(1);
+        // The notice arrives: whoever asks now shares the refresh under way.
+        joined = server.served.refresh();
+      },
+    });
+    let joined: Promise<void> | undefined;
+    const first = await publishVersion(0);
+    await server.served.refresh();
+    await joined;
+    await expectServed(server, second, 1);
+    expect(server.loaded).toEqual([first, second]);
+  });
+
+  test('is loaded once, however many ask for it at the same time', async () => {
+    const server = startServer();
+    const version = await publishVersion(0);
+    await Promise.all([server.served.refresh(), server.served.refresh(), server.served.refresh()]);
+    expect(server.loaded).toEqual([version]);
+  });
+});
+
+describe('a bad version never takes over:', () => {
+  /** Serves version 0, publishes version 1, spoils it, and lets the server find it. */
+  async function serveAndSpoil(spoil: (version: string) => Promise<unknown>) {
+    const server = startServer();
+    const good = await publishVersion(0);
+    await server.served.refresh();
+    const bad = await publishVersion(1);
+    await spoil(bad);
+    await server.served.refresh();
+    return { server, good, bad };
+  }
+
+  test.each([
+    ['other bytes than were published', breakHash, /have SHA-256/, 0],
+    ['golden rows that are not reproduced', breakGoldenRows, /Golden row 3 gives/, 1],
+    [
+      'an artefact that is no ONNX, with the right hash',
+      (version: string) =>
+        database.query(
+          `update ml_pipeline set artefact = 'no model', sha256 = encode(sha256('no model'), 'hex') where pipeline_version = $1`,
+          [version],
+        ),
+      /ONNX Runtime refuses it/,
+      1,
+    ],
+    [
+      'golden rows of another form',
+      (version: string) =>
+        database.query(`update ml_pipeline set golden_rows = '{}' where pipeline_version = $1`, [version]),
+      /golden rows/i,
+      1,
+    ],
+  ])('%s', async (_, spoil, reason, loads) => {
+    const { server, good, bad } = await serveAndSpoil(spoil);
+    await expectServed(server, good, 0);
+    expect(server.retired).toEqual([]);
+    expect(server.served.rejection()).toEqual({ pipelineVersion: bad, reason: expect.stringMatching(reason) });
+    const recorded = await rejectionOf(bad);
+    expect(recorded.rejected_reason).toBe(server.served.rejection()!.reason);
+    expect(recorded.rejected_at).toBeInstanceOf(Date);
+    expect(server.loaded.filter((version) => version === bad)).toHaveLength(loads);
+    expect((await rejectionOf(good)).rejected_at).toBeNull();
+    expect(await readdir(modelsDir)).not.toContain(`pipeline_${bad}.onnx`);
+  });
+
+  test('it is not tried again for the same promotion, and is for a new one', async () => {
+    const { server, bad } = await serveAndSpoil(breakGoldenRows);
+    const tries = () => server.loaded.filter((version) => version === bad).length;
+    await server.served.refresh();
+    await server.served.refresh();
+    expect(tries()).toBe(1);
+    expect(server.logged.filter(({ level }) => level === 'error')).toHaveLength(1);
+    await promoteAgain(bad);
+    await server.served.refresh();
+    expect(tries()).toBe(2);
+  });
+
+  test('once it is repaired, a new promotion serves it and the rejection is over', async () => {
+    const { server, bad } = await serveAndSpoil(breakGoldenRows);
+    await database.query('update ml_pipeline set golden_rows = $1 where pipeline_version = $2', [
+      trained[1]!.goldenRows,
+      bad,
+    ]);
+    await promoteAgain(bad);
+    await server.served.refresh();
+    await expectServed(server, bad, 1);
+    expect(server.served.rejection()).toBeUndefined();
+  });
+
+  test('the first recorded reason stays', async () => {
+    const { server, bad } = await serveAndSpoil(breakGoldenRows);
+    const first = await rejectionOf(bad);
+    await breakHash(bad);
+    await promoteAgain(bad);
+    await server.served.refresh();
+    expect(server.served.rejection()!.reason).toContain('SHA-256');
+    expect(await rejectionOf(bad)).toEqual(first);
+  });
+
+  test('a promotion of the version that serves ends the rejection', async () => {
+    const { server, good } = await serveAndSpoil(breakHash);
+    await promoteAgain(good);
+    await server.served.refresh();
+    await expectServed(server, good, 0);
+    expect(server.served.rejection()).toBeUndefined();
+    expect(server.loaded).toEqual([good]);
+  });
+
+  test('the next good version is served', async () => {
+    const { server, good } = await serveAndSpoil(breakHash);
+    const next = await publishVersion(2);
+    await server.served.refresh();
+    await expectServed(server, next, 2);
+    expect(server.retired).toEqual([good]);
+  });
+
+  test('where nothing is served yet, nothing is served', async () => {
+    const server = startServer();
+    await breakHash(await publishVersion(0));
+    await server.served.refresh();
+    expect(server.served.current()).toBeUndefined();
+    expect(server.served.rejection()).toBeDefined();
+  });
+});
+
+test('while the database is away a refresh rejects, the version serves on, and the next refresh works', async () => {
+  const server = startServer();
+  const version = await publishVersion(0);
+  await server.served.refresh();
+  await database.query('alter table ml_pipeline_promotion rename to elsewhere');
+  await expect(server.served.refresh()).rejects.toThrow(/ml_pipeline_promotion/);
+  await expectServed(server, version, 0);
+  await database.query('alter table elsewhere rename to ml_pipeline_promotion');
+  const next = await publishVersion(1);
+  await server.served.refresh();
+  await expectServed(server, next, 1);
+});
+
+describe('without the database', () => {
+  /** Three versions of which a server has served all in turn, the given one last. */
+  async function serveInTurn(last: number): Promise<string[]> {
+    const server = startServer();
+    const versions: string[] = [];
+    for (const which of [0, 1, 2]) {
+      versions.push(await publishVersion(which));
+      await server.served.refresh();
+    }
+    await promoteAgain(versions[last]!);
+    await server.served.refresh();
+    return versions;
+  }
+
+  test('the version that was served last is served, also when it is not the newest', async () => {
+    const versions = await serveInTurn(0);
+    const server = startServer();
+    await server.served.loadFromDisk();
+    await expectServed(server, versions[0]!, 0);
+    expect(server.loaded).toEqual([versions[0]]);
+  });
+
+  test('the newest version is served when it is not known which was served last', async () => {
+    const versions = await serveInTurn(0);
+    await unlink(join(modelsDir, 'last_served.json'));
+    const server = startServer();
+    await server.served.loadFromDisk();
+    await expectServed(server, versions[2]!, 2);
+  });
+
+  test('damaged versions are passed over with a warning each, until one can be served', async () => {
+    const [v1, v2, v3] = await serveInTurn(1);
+    const bytes = await readFile(join(modelsDir, `pipeline_${v2}.onnx`));
+    bytes[300]! ^= 1;
+    await writeFile(join(modelsDir, `pipeline_${v2}.onnx`), bytes);
+    await writeFile(join(modelsDir, `pipeline_${v3}.json`), '{"half": ');
+    const server = startServer();
+    await server.served.loadFromDisk();
+    await expectServed(server, v1!, 0);
+    const warned = server.logged.filter(({ level }) => level === 'warn').map(({ fields }) => fields.pipelineVersion);
+    expect(warned).toEqual([v2, v3]);
+  });
+
+  test('nothing is served where models/ is missing or holds nothing that can be served', async () => {
+    const server = startServer();
+    await server.served.loadFromDisk();
+    expect(server.served.current()).toBeUndefined();
+    const versions = await serveInTurn(0);
+    for (const version of versions) await unlink(join(modelsDir, `pipeline_${version}.onnx`));
+    await server.served.loadFromDisk();
+    expect(server.served.current()).toBeUndefined();
+  });
+
+  test('what is served already is kept', async () => {
+    const versions = await serveInTurn(0);
+    const server = startServer();
+    await server.served.refresh();
+    await promoteAgain(versions[2]!);
+    await server.served.loadFromDisk();
+    expect(server.loaded).toEqual([versions[0]]);
+  });
+
+  test('a version from disk is replaced by the promoted one as soon as the database answers', async () => {
+    const versions = await serveInTurn(0);
+    const server = startServer();
+    await server.served.loadFromDisk();
+    await promoteAgain(versions[1]!);
+    await server.served.refresh();
+    await expectServed(server, versions[1]!, 1);
+    expect(server.retired).toEqual([versions[0]]);
+  });
+});
+
+test('closing retires what is served', async () => {
+  const { served, retired } = startServer();
+  const version = await publishVersion(0);
+  await served.refresh();
+  await served.close();
+  expect(served.current()).toBeUndefined();
+  expect(retired).toEqual([version]);
+});
+
+test('closing waits for a refresh under way and retires what it brings', async () => {
+  const { served, loaded, retired } = startServer();
+  const version = await publishVersion(0);
+  const refreshing = served.refresh();
+  await served.close();
+  await refreshing;
+  expect([loaded, retired]).toEqual([[version], [version]]);
+  expect(served.current()).toBeUndefined();
+});

@@ -1,0 +1,219 @@
+import { mkdtemp, readdir, rm } from 'node:fs/promises';
+import { tmpdir } from 'node:os';
+import { join } from 'node:path';
+import { afterAll, beforeAll, describe, expect, test } from 'vitest';
+import { createPool, type Pool, transaction } from '../../src/database/pool.ts';
+import { RidgelineError } from '../../src/errors.ts';
+import { type Dataset, takeRows } from '../../src/estimators/dense-matrix.ts';
+import type { FeatureSchema } from '../../src/feature-schema.ts';
+import { loadHousingDataset } from '../../src/housing/dataset.ts';
+import { housing } from '../../src/housing/features.ts';
+import { loadPredictor } from '../../src/inference/predictor.ts';
+import { sha256Of } from '../../src/registry/artefacts.ts';
+import { publish } from '../../src/training/publish.ts';
+import { PARITY_TOLERANCE, type TrainingOptions, trainPipeline } from '../../src/training/train.ts';
+import { createTestDatabase, type TestDatabase } from '../support/database.ts';
+
+const options: TrainingOptions = { schema: housing, alpha: 1, seed: 0 };
+const dataset = loadHousingDataset();
+
+/** The housing data with one value changed; column 13 is the target. */
+function withValue(row: number, column: number, value: number): Dataset {
+  const { X, y } = { X: { ...dataset.X, data: dataset.X.data.slice() }, y: dataset.y.slice() };
+  if (column === 13) y[row] = value;
+  else X.data[row * 13 + column] = value;
+  return { X, y };
+}
+
+function firstRows(n: number): Dataset {
+  return takeRows(
+    dataset,
+    Array.from({ length: n }, (_, row) => row),
+  );
+}
+
+function schemaOf(...kinds: ('numerical' | 'categorical')[]): FeatureSchema {
+  return {
+    features: kinds.map((kind, i) => ({ name: `F${i}`, kind, description: '', unit: '', example: 1 })),
+    target: { name: 'Y', description: '', unit: '' },
+  };
+}
+
+describe('a training on the housing data', () => {
+  test('gives the same bytes, golden rows and fingerprints each time', async () => {
+    const [first, second] = [await trainPipeline(dataset, options), await trainPipeline(loadHousingDataset(), options)];
+    expect(second).toEqual(first);
+    expect(sha256Of(first.artefact)).toBe(first.sha256);
+  });
+
+  test('measures the fit as scikit-learn does and says how it was made', async () => {
+    const { metrics, hyperparameters } = await trainPipeline(dataset, { ...options, alpha: 1, seed: 7 });
+    expect(hyperparameters).toEqual({ alpha: 1, seed: 7, folds: 10 });
+    expect(metrics.rows).toBe(506);
+    expect(metrics.train_rmse).toBeCloseTo(4.595875762134135, 9);
+    expect(metrics.train_mae).toBeCloseTo(3.1852429719206325, 9);
+    expect(metrics.train_r2).toBeCloseTo(0.7497964336379732, 9);
+    expect(metrics.cv_rmse).toBeGreaterThan(metrics.train_rmse!);
+    expect(metrics.cv_r2).toBeLessThan(metrics.train_r2!);
+    expect(metrics.max_parity_difference).toBeLessThanOrEqual(PARITY_TOLERANCE);
+  });
+
+  test('the seed decides the cross-validation and nothing that is served', async () => {
+    const [one, other] = [
+      await trainPipeline(dataset, { ...options, seed: 1 }),
+      await trainPipeline(dataset, { ...options, seed: 2 }),
+    ];
+    expect(one.metrics.cv_rmse).not.toBe(other.metrics.cv_rmse);
+    expect(one.sha256).toBe(other.sha256);
+  });
+
+  test('one number of the data changes its fingerprint, and a new name of a column does too', async () => {
+    const { dataSha256, codeSha256 } = await trainPipeline(dataset, options);
+    expect(dataSha256).toMatch(/^[0-9a-f]{64}$/);
+    expect(codeSha256).toMatch(/^[0-9a-f]{64}$/);
+    const changed = await trainPipeline(withValue(505, 13, 11.9000001), options);
+    expect(changed.dataSha256).not.toBe(dataSha256);
+    expect(changed.codeSha256).toBe(codeSha256);
+    const [first, ...others] = housing.features;
+    const renamed = { ...housing, features: [{ ...first, name: 'CRIME' }, ...others] };
+    expect((await trainPipeline(dataset, { ...options, schema: renamed })).dataSha256).not.toBe(dataSha256);
+  });
+
+  test('leaves golden rows from the first to the last, which the artefact reproduces', async () => {
+    const { goldenRows, artefact } = await trainPipeline(dataset, options);
+    expect(goldenRows.features).toHaveLength(16);
+    expect(goldenRows.predictions).toHaveLength(16);
+    expect(goldenRows.features[0]).toEqual(Array.from(dataset.X.data.subarray(0, 13)));
+    expect(goldenRows.features[15]).toEqual(Array.from(dataset.X.data.subarray(505 * 13)));
+    const predictor = await loadPredictor({ pipelineVersion: 'new', artefact, goldenRows }, 13);
+    await predictor.retire();
+  });
+
+  test('tells its steps in order, from 0 to 1', async () => {
+    const steps: string[] = [];
+    const shares: number[] = [];
+    await trainPipeline(dataset, {
+      ...options,
+      onProgress: (step, share) => {
+        steps.push(step);
+        shares.push(share);
+      },
+    });
+    expect(steps[0]).toBe('cross-validation, fold 1 of 10');
+    expect(steps.slice(-3)).toEqual(['fit on all rows', 'compare the exported ONNX with the fit', 'done']);
+    expect(shares).toEqual(shares.toSorted((a, b) => a - b));
+    expect(shares.at(-1)).toBe(1);
+  });
+});
+
+describe('small and odd data are trained on:', () => {
+  test('two rows, each predicted by the other in the cross-validation', async () => {
+    const { hyperparameters, goldenRows } = await trainPipeline(firstRows(2), options);
+    expect(hyperparameters.folds).toBe(2);
+    expect(goldenRows.features).toHaveLength(2);
+  });
+
+  test('more rows than the comparison with ONNX takes at once', async () => {
+    const many = takeRows(
+      dataset,
+      Array.from({ length: 5000 }, (_, i) => i % 506),
+    );
+    expect((await trainPipeline(many, options)).metrics.rows).toBe(5000);
+  });
+
+  test('no categorical features, where alpha may be 0', async () => {
+    const data = Float64Array.from({ length: 20 }, (_, i) => Math.sin(7 * i));
+    const X = { rows: 10, columns: 2, data };
+    const y = Float64Array.from({ length: 10 }, (_, row) => 3 * data[2 * row]! - data[2 * row + 1]! + 5);
+    const { metrics } = await trainPipeline(
+      { X, y },
+      { schema: schemaOf('numerical', 'numerical'), alpha: 0, seed: 0 },
+    );
+    expect(metrics.cv_rmse).toBeLessThan(1e-9);
+  });
+
+  test('no numerical features', async () => {
+    const X = { rows: 6, columns: 1, data: Float64Array.of(1, 2, 1, 2, 1, 2) };
+    const y = Float64Array.of(10, 20, 10, 20, 10, 20);
+    const { goldenRows } = await trainPipeline({ X, y }, { schema: schemaOf('categorical'), alpha: 1e-6, seed: 0 });
+    expect(goldenRows.predictions[0]).toBeCloseTo(10, 4);
+  });
+
+  test('a single numerical feature', async () => {
+    const X = { rows: 5, columns: 1, data: Float64Array.of(1, 2, 4, 8, 16) };
+    const y = Float64Array.of(1, 3, 2, 5, 9);
+    const { metrics } = await trainPipeline({ X, y }, { schema: schemaOf('numerical'), alpha: 1, seed: 0 });
+    expect(metrics.max_parity_difference).toBeLessThanOrEqual(PARITY_TOLERANCE);
+  });
+});
+
+describe('what cannot be trained on is refused with the reason, and nothing is published:', () => {
+  let database: TestDatabase;
+  let pool: Pool;
+  let modelsDir: string;
+  beforeAll(async () => {
+    database = await createTestDatabase();
+    pool = createPool({ url: database.url, onError: () => undefined, max: 1 });
+    modelsDir = await mkdtemp(join(tmpdir(), 'ridgeline-train-'));
+  });
+  afterAll(async () => {
+    await pool.end();
+    await rm(modelsDir, { recursive: true });
+    await database.drop();
+  });
+
+  async function trainAndPublish(data: Dataset, changed: Partial<TrainingOptions>): Promise<void> {
+    const pipeline = await trainPipeline(data, { ...options, ...changed });
+    await publish(pipeline, {
+      transaction: (work) => transaction(pool, work),
+      modelsDir,
+      promotedBy: 'test',
+      reason: 'test',
+    });
+  }
+
+  const wide = { X: { rows: 2, columns: 14, data: new Float64Array(28) }, y: new Float64Array(2) };
+  const short = { X: { ...dataset.X, data: dataset.X.data.slice(1) }, y: dataset.y };
+  const unanswered = { X: dataset.X, y: dataset.y.slice(1) };
+  const twice = Array.from({ length: 10 }, (_, i) => [i % 7, i % 7]).flat();
+  const collinear = { X: { rows: 10, columns: 2, data: Float64Array.from(twice) }, y: dataset.y.slice(0, 10) };
+
+  test.each<[string, Dataset, Partial<TrainingOptions>, string, RegExp]>([
+    ['no rows', firstRows(0), {}, 'training_data', /^There are 0 rows; at least 2/],
+    ['one row', firstRows(1), {}, 'training_data', /^There are 1 rows; at least 2/],
+    ['NaN', withValue(4, 5, Number.NaN), {}, 'training_data', /^Row 5, RM: not a finite number/],
+    ['Infinity', withValue(0, 0, Number.POSITIVE_INFINITY), {}, 'training_data', /^Row 1, CRIM: not a finite number/],
+    ['a target of -Infinity', withValue(9, 13, Number.NEGATIVE_INFINITY), {}, 'training_data', /^Row 10, MEDV: not a/],
+    ['a fractional category', withValue(505, 8, 24.5), {}, 'training_data', /^Row 506, RAD: 24\.5 is not a whole/],
+    ['a category beyond 2^53', withValue(0, 3, 2 ** 53), {}, 'training_data', /^Row 1, CHAS: 9007199254740992 is not/],
+    ['14 columns', wide, {}, 'training_data', /^Expected 13 columns \(CRIM, ZN, .*LSTAT\)/],
+    ['a matrix that lacks a value', short, {}, 'training_data', /^Expected 13 columns/],
+    ['a row without target', unanswered, {}, 'training_data', /one target a row/],
+    ['numbers that overflow', withValue(0, 0, 1e200), {}, 'training_data', /^The fit overflows/],
+    ['alpha -1', dataset, { alpha: -1 }, 'training_data', /^alpha is -1; it must be a finite number from 0 up/],
+    ['alpha NaN', dataset, { alpha: Number.NaN }, 'training_data', /^alpha is NaN/],
+    ['alpha Infinity', dataset, { alpha: Number.POSITIVE_INFINITY }, 'training_data', /^alpha is Infinity/],
+    ['a fractional seed', dataset, { seed: 0.5 }, 'training_data', /^The seed is 0\.5/],
+    ['alpha 0 with indicators, which always sum to 1', dataset, { alpha: 0 }, 'singular_system', /--alpha 1\.0/],
+    [
+      'alpha 0 with equal columns',
+      collinear,
+      { alpha: 0, schema: schemaOf('numerical', 'numerical') },
+      'singular_system',
+      /combinations of others and alpha is 0/,
+    ],
+  ])('%s', async (_, data, changed, code, message) => {
+    const error = await trainAndPublish(data, changed).catch((reason: unknown) => reason);
+    expect(error).toBeInstanceOf(RidgelineError);
+    expect((error as RidgelineError).code).toBe(code);
+    expect((error as RidgelineError).message).toMatch(message);
+    expect(await database.query('select pipeline_version from ml_pipeline')).toEqual([]);
+    expect(await readdir(modelsDir)).toEqual([]);
+  });
+
+  test('while the data as they are would be published', async () => {
+    await trainAndPublish(dataset, {});
+    expect(await database.query('select pipeline_version from ml_pipeline')).toHaveLength(1);
+    expect(await readdir(modelsDir)).toHaveLength(2);
+  });
+});
