@@ -26,29 +26,22 @@ type Closer = () => Promise<void>;
 const SAME_SIGNAL_MS = 500;
 const PREPARE_AGAIN_MS = 5_000;
 
-async function start(config: Config, log: Logger): Promise<Closer[]> {
-  const closers: Closer[] = [];
-  try {
-    const database = await openDatabase({ ...config, onProgress: (message) => log.info({}, message) });
-    closers.push(() => database.close());
-    if (!cluster.isWorker) closers.push(await prepare(config, database, log));
-    if (!cluster.isWorker && config.workers > 1) {
-      const workers = startWorkers({ count: config.workers, databaseUrl: database.url, log });
-      closers.push(() => workers.close());
-      announce(await workers.address, config, undefined, log);
-    } else {
-      const app = await createApp({ config, databaseUrl: database.url, spoolRoot: join(config.dataDir, 'spool'), log });
-      closers.push(() => app.close());
-      await listen(app, config, log);
-    }
-    if (!cluster.isWorker && config.retrainCron) {
-      const scheduler = startScheduler({ cron: config.retrainCron, databaseUrl: database.url, log });
-      closers.push(() => scheduler.close());
-    }
-    return closers;
-  } catch (error) {
-    await closeAll(closers);
-    throw error;
+async function start(config: Config, closers: Closer[], log: Logger): Promise<void> {
+  const database = await openDatabase({ ...config, onProgress: (message) => log.info({}, message) });
+  closers.push(() => database.close());
+  if (!cluster.isWorker) closers.push(await prepare(config, database, log));
+  if (!cluster.isWorker && config.workers > 1) {
+    const workers = startWorkers({ count: config.workers, databaseUrl: database.url, log });
+    closers.push(() => workers.close());
+    announce(await workers.address, config, undefined, log);
+  } else {
+    const app = await createApp({ config, databaseUrl: database.url, spoolRoot: join(config.dataDir, 'spool'), log });
+    closers.push(() => app.close());
+    await listen(app, config, log);
+  }
+  if (!cluster.isWorker && config.retrainCron) {
+    const scheduler = startScheduler({ cron: config.retrainCron, databaseUrl: database.url, log });
+    closers.push(() => scheduler.close());
   }
 }
 
@@ -127,11 +120,13 @@ Ridgeline ${config.version} answers at ${url}
 
 /** Closes everything, the last opened first; one that fails does not keep the others open. */
 async function closeAll(closers: Closer[], log?: Logger): Promise<void> {
-  for (const close of closers.reverse()) {
+  // While a start is still under way it may add to them.
+  for (let close = closers.pop(); close; close = closers.pop()) {
     await close().catch((err: unknown) => log?.error({ err }, 'something could not be closed in order'));
   }
 }
 
+/** Installed before the start, as a process that is PID 1 ignores the signals it does not handle. */
 function endInOrder(closers: Closer[], config: Config, log: Logger): void {
   let signalledAt = 0;
   const ending = closeWithGrace(
@@ -169,7 +164,12 @@ let log: Logger | undefined;
 try {
   const config = loadConfig();
   log = pino({ level: config.logLevel });
-  endInOrder(await start(config, log), config, log);
+  const closers: Closer[] = [];
+  endInOrder(closers, config, log);
+  await start(config, closers, log).catch(async (error: unknown) => {
+    await closeAll(closers, log);
+    throw error;
+  });
 } catch (error) {
   const message = error instanceof ConfigError || error instanceof RidgelineError ? error.message : reasonOf(error);
   console.error(`Ridgeline cannot start. ${message}`);
