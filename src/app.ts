@@ -52,6 +52,8 @@ export interface App {
   close(): Promise<void>;
 }
 
+/** From the first byte of a request to its last; the largest body passes in it at 100 kB/s. */
+const REQUEST_TIMEOUT_MS = 10_000;
 /** Rows that may wait for a run: beyond it a caller is better served by another instance, or later. */
 const QUEUE_BATCHES = 8;
 /** Rows of one run. More would hold the event loop longer than a millisecond. */
@@ -145,8 +147,13 @@ function createHttp({ config, log }: { config: Config; log: FastifyBaseLogger })
     logger: false,
     genReqId: createRequestIds(),
     bodyLimit: config.bodyLimitBytes,
-    // Fastify's default of 0 would let a half-sent request hold its connection for ever.
-    requestTimeout: 10_000,
+    // A half-sent request must not hold its connection. Node looks for them every 30 s unless told at its server's making.
+    requestTimeout: REQUEST_TIMEOUT_MS,
+    http: {
+      requestTimeout: REQUEST_TIMEOUT_MS,
+      headersTimeout: REQUEST_TIMEOUT_MS,
+      connectionsCheckingInterval: 1_000,
+    },
     // Longer than the 60 s of common load balancers, so that it is they who close an idle connection.
     keepAliveTimeout: 72_000,
     // What still arrives while the listener closes is answered as before.

@@ -4,7 +4,7 @@ import { migrate } from './database/migrate.ts';
 import { createPool, transaction } from './database/pool.ts';
 import { loadHousingDataset } from './housing/dataset.ts';
 import { housing } from './housing/features.ts';
-import { newestPromotion } from './registry/pipeline-versions.ts';
+import { newestPromotions } from './registry/pipeline-versions.ts';
 import { publish } from './training/publish.ts';
 import { trainPipeline } from './training/train.ts';
 
@@ -20,9 +20,10 @@ export async function prepareDatabase(
   if (migrations.length > 0) onProgress(`applied migrations ${migrations.join(', ')}`);
   const pool = createPool({ url, onError: () => undefined, max: 2 });
   try {
-    if (await newestPromotion(pool)) return;
+    const isPublished = async () => (await newestPromotions(pool, 1)).length > 0;
+    if (await isPublished()) return;
     await withAdvisoryLock(url, 'ridgeline_first_version', { wait: true }, async () => {
-      if (await newestPromotion(pool)) return;
+      if (await isPublished()) return;
       onProgress('training a first pipeline, as there is none');
       const pipeline = await trainPipeline(loadHousingDataset(), {
         schema: housing,

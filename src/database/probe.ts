@@ -1,4 +1,4 @@
-/** Asks the database whether it answers, for /health: one question at a time, its answer good for a second. */
+/** Asks the database whether it can be written, for /health: one question at a time, its answer good for a second. */
 import { setTimeout as delay } from 'node:timers/promises';
 import type { Pool } from './pool.ts';
 
@@ -9,8 +9,8 @@ export function createProbe(pool: Pool): () => Promise<boolean> {
   let answer: Promise<boolean> | undefined;
   // A question that hangs is waited for, not repeated: repeated, it would take up every connection of the pool.
   async function ask(): Promise<boolean> {
-    const asked = pool.query('select 1').then(
-      () => true,
+    const asked = pool.query("select current_setting('transaction_read_only') as read_only").then(
+      ({ rows }) => rows[0].read_only === 'off',
       () => false,
     );
     void asked

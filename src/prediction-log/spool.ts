@@ -94,6 +94,8 @@ export async function openSpool({ root, columns, maxBytes, fsync }: SpoolOptions
   function append(lines: readonly string[]): void | Promise<void> {
     const bytes = Buffer.from(lines.map(sealLine).join(''), 'latin1');
     if (totalBytes + bytes.length > maxBytes) {
+      // Only a sealed segment can be removed when its records have been relayed, and make room.
+      seal();
       throw new RidgelineError('spool', {
         detail: `It has reached SPOOL_MAX_BYTES (${maxBytes}): bring Postgres back, or allow more.`,
       });

@@ -81,15 +81,22 @@ export async function promote(
   await client.query('select pg_notify($1, $2)', [PROMOTION_CHANNEL, pipelineVersion]);
 }
 
-/** The newest promotion, or undefined before the first. `promotionId` grows with every promotion. */
-export async function newestPromotion(
-  client: Queryable,
-): Promise<{ promotionId: string; pipelineVersion: string } | undefined> {
+export interface Promotion {
+  /** Grows with every promotion. */
+  promotionId: string;
+  pipelineVersion: string;
+}
+
+/** The newest promotions, the newest first; the first of them is what should be served. */
+export async function newestPromotions(client: Queryable, limit: number): Promise<Promotion[]> {
   const { rows } = await client.query(
-    'select promotion_id, pipeline_version from ml_pipeline_promotion order by promotion_id desc limit 1',
+    'select promotion_id, pipeline_version from ml_pipeline_promotion order by promotion_id desc limit $1',
+    [limit],
   );
-  const row = rows[0];
-  return row && { promotionId: row.promotion_id as string, pipelineVersion: row.pipeline_version as string };
+  return rows.map((row) => ({
+    promotionId: row.promotion_id as string,
+    pipelineVersion: row.pipeline_version as string,
+  }));
 }
 
 /** The artefact of a version with what is needed to check it, or undefined when there is no such version. */

@@ -11,8 +11,9 @@ import { RidgelineError, reasonOf } from '../errors.ts';
 import { checkSha256, rememberServed, versionsOnDisk } from './artefacts.ts';
 import {
   markRejected,
-  newestPromotion,
+  newestPromotions,
   type PipelineArtefact,
+  type Promotion,
   type Queryable,
   readPipeline,
 } from './pipeline-versions.ts';
@@ -54,6 +55,9 @@ export interface ServedPipeline<Loaded> {
   close(): Promise<void>;
 }
 
+/** How far back a server that serves nothing looks for a version that can be served. */
+const EARLIER_PROMOTIONS = 20;
+
 export function createServedPipeline<Loaded extends Retirable>(
   options: ServedPipelineOptions<Loaded>,
 ): ServedPipeline<Loaded> {
@@ -78,7 +82,7 @@ export function createServedPipeline<Loaded extends Retirable>(
     previous?.retire().catch((err: unknown) => log.warn({ err }, 'the replaced pipeline could not be released'));
   }
 
-  async function reject(promotionId: string, pipelineVersion: string, reason: string): Promise<void> {
+  async function reject({ promotionId, pipelineVersion }: Promotion, reason: string): Promise<void> {
     rejected = { promotionId, pipelineVersion, reason };
     log.error(
       { pipelineVersion, reason, serving: current?.pipelineVersion },
@@ -88,32 +92,48 @@ export function createServedPipeline<Loaded extends Retirable>(
   }
 
   async function readAndSwap(): Promise<void> {
-    const promotion = await newestPromotion(database);
-    if (!promotion) return;
-    const { promotionId, pipelineVersion } = promotion;
-    if (rejected?.promotionId === promotionId) return;
-    if (current?.pipelineVersion === pipelineVersion) {
+    const [newest] = await newestPromotions(database, 1);
+    if (!newest || rejected?.promotionId === newest.promotionId) return;
+    if (current?.pipelineVersion === newest.pipelineVersion) {
       rejected = undefined;
       return;
     }
-    const pipeline = await readPipeline(database, pipelineVersion);
-    if (!pipeline) return;
-    let next: Loaded;
-    try {
-      next = await checkAndLoad(pipeline);
-    } catch (error) {
-      if (!(error instanceof RidgelineError)) throw error;
-      await reject(promotionId, pipelineVersion, reasonOf(error));
+    const reason = await tryToServe(newest);
+    if (reason === undefined) {
+      rejected = undefined;
       return;
     }
-    rejected = undefined;
-    swap(next, 'database');
+    await reject(newest, reason);
+    if (!current) await serveEarlier(newest);
+  }
+
+  /** Serves a promoted version, or returns why it cannot be served. */
+  async function tryToServe({ pipelineVersion }: Promotion): Promise<string | undefined> {
+    const pipeline = await readPipeline(database, pipelineVersion);
+    if (!pipeline) return 'there is no such version';
+    try {
+      swap(await checkAndLoad(pipeline), 'database');
+    } catch (error) {
+      if (!(error instanceof RidgelineError)) throw error;
+      return reasonOf(error);
+    }
     await rememberServed(modelsDir, pipeline).catch((err: unknown) =>
       log.warn(
         { err, modelsDir },
         'the artefact could not be written to models/; a start without the database needs it',
       ),
     );
+    return undefined;
+  }
+
+  /** A server that has just started has no previous version to stay with: it takes the last good one there was. */
+  async function serveEarlier(newest: Promotion): Promise<void> {
+    const tried = new Set([newest.pipelineVersion]);
+    for (const promotion of await newestPromotions(database, EARLIER_PROMOTIONS)) {
+      if (tried.has(promotion.pipelineVersion)) continue;
+      tried.add(promotion.pipelineVersion);
+      if ((await tryToServe(promotion)) === undefined) return;
+    }
   }
 
   async function refreshUntilSettled(): Promise<void> {

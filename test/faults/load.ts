@@ -18,6 +18,13 @@ export interface Failure {
   /** The status of the answer, or the code of the connection's error. */
   kind: string;
   detail: string;
+  /** Whether there was an answer, with another status than 200. */
+  answered: boolean;
+  /**
+   * Whether the service had taken the connection: it had answered on it before. A new connection that is refused, or
+   * that is reset because the listener closed before it was accepted, is an attempt to reach a service that is gone.
+   */
+  accepted: boolean;
   /** Milliseconds since 1970. */
   at: number;
 }
@@ -71,7 +78,7 @@ export function startLoad({ url, connections = 16, rate, batchRows = 1 }: LoadOp
     try {
       const { status, text } = await post(target, body, agent);
       if (status !== 200) {
-        failures.push({ kind: String(status), detail: text, at: Date.now() });
+        failures.push({ kind: String(status), detail: text, answered: true, accepted: true, at: Date.now() });
         return;
       }
       const answer = JSON.parse(text) as Record<string, unknown>;
@@ -83,8 +90,8 @@ export function startLoad({ url, connections = 16, rate, batchRows = 1 }: LoadOp
       });
       latencies.push({ at: Date.now(), milliseconds: performance.now() - dueAt });
     } catch (error) {
-      const { code = 'broken', message } = error as NodeJS.ErrnoException;
-      failures.push({ kind: code, detail: message, at: Date.now() });
+      const { code = 'broken', message, reused = true } = error as NodeJS.ErrnoException & { reused?: boolean };
+      failures.push({ kind: code, detail: message, answered: false, accepted: reused, at: Date.now() });
       // A server that is gone is not asked a thousand times a second.
       await delay(20);
     }
@@ -100,7 +107,8 @@ export function startLoad({ url, connections = 16, rate, batchRows = 1 }: LoadOp
       const elapsed = performance.now() - startedAt;
       for (; due < (elapsed * perSecond) / 1000; due++) {
         if (underWay.size >= WAITING_LIMIT) {
-          failures.push({ kind: 'not sent', detail: 'too many requests wait for an answer', at: Date.now() });
+          const detail = 'too many requests wait for an answer';
+          failures.push({ kind: 'not sent', detail, answered: false, accepted: true, at: Date.now() });
           continue;
         }
         const asking = ask(startedAt + (due * 1000) / perSecond);
@@ -143,7 +151,7 @@ function post(url: URL, body: string, agent: Agent): Promise<{ status: number; t
       readText(response).then((text) => resolve({ status: response.statusCode ?? 0, text }), reject);
     });
     sending.on('timeout', () => sending.destroy(new Error('no answer within 20 s')));
-    sending.on('error', reject);
+    sending.on('error', (error) => reject(Object.assign(error, { reused: sending.reusedSocket })));
     sending.end(body);
   });
 }

@@ -1,17 +1,18 @@
 /** The suite against services that break the guarantee: the check that ends every fault must see it. */
 import { describe, expect, it } from 'vitest';
+import { isShort } from './form.ts';
 import { runLoad } from './load.ts';
 import { type Planted, plant } from './planted/planted.ts';
 import { prepareService } from './service.ts';
 import { expectNothingLost, storedWithin } from './verification.ts';
 
-describe('a service that breaks the guarantee is found out', () => {
-  it.each<{ violation: string; planted: Planted; seen: 'missing' | 'duplicates' }>([
+describe('a service that breaks the guarantee is found out', { concurrent: isShort }, () => {
+  it.for<{ violation: string; planted: Planted; seen: 'missing' | 'duplicates' }>([
     { violation: 'a spool that skips its write', planted: 'skipped-write', seen: 'missing' },
     { violation: 'a relay that forgets a batch', planted: 'forgotten-batch', seen: 'missing' },
     { violation: 'a relay that stores a batch twice', planted: 'twice-stored', seen: 'duplicates' },
-  ])('$violation', async ({ planted, seen }) => {
-    const service = await prepareService({ settings: plant(planted) });
+  ])('$violation', async ({ planted, seen }, { onTestFinished }) => {
+    const service = await prepareService({ settings: plant(planted), onTestFinished });
     const { url } = await service.start();
     const { answers, failures } = await runLoad({ url, connections: 8 }, 1_500);
     expect(failures).toEqual([]);

@@ -1,6 +1,6 @@
 /** One service under test: a process, a database of its own, and between them a proxy that can be told to misbehave. */
 import { readFileSync } from 'node:fs';
-import { onTestFinished } from 'vitest';
+import { onTestFinished as afterThisTest } from 'vitest';
 import { createTestDatabase, type TestDatabase } from '../support/database.ts';
 import { makeDirectories, type ServerDirectories, type ServerProcess, startServer } from '../support/server.ts';
 import { createTcpProxy, type TcpProxy } from './tcp-proxy.ts';
@@ -35,6 +35,8 @@ export interface ServiceOptions {
   settings?: Record<string, string>;
   /** Instead of temporary ones that are removed afterwards. */
   directories?: ServerDirectories;
+  /** Of the test's context; needed in tests that run at the same time as others. */
+  onTestFinished?: (clean: () => Promise<void>) => void;
 }
 
 /** Makes the surroundings of a service, which are removed when the test ends; `start` starts it. */
@@ -44,6 +46,7 @@ export async function prepareService({ settings = {}, ...options }: ServiceOptio
   const proxy = await createTcpProxy(database.url);
   const databaseUrl = proxy.through(database.url);
   let server: ServerProcess | undefined;
+  const onTestFinished = options.onTestFinished ?? afterThisTest;
   onTestFinished(async () => {
     await server?.stop('SIGKILL');
     await proxy.close();

@@ -1,9 +1,8 @@
 /** One real PostgreSQL for the whole run: the server at DATABASE_URL, or an embedded one in a temporary directory. */
-import { mkdtemp, rm } from 'node:fs/promises';
-import { tmpdir } from 'node:os';
-import { join } from 'node:path';
+import { rm } from 'node:fs/promises';
 import type { TestProject } from 'vitest/node';
 import { openDatabase } from '../../src/database/open-database.ts';
+import { makeDirectory } from './directory.ts';
 
 declare module 'vitest' {
   interface ProvidedContext {
@@ -12,7 +11,7 @@ declare module 'vitest' {
 }
 
 export default async function setup(project: TestProject): Promise<() => Promise<void>> {
-  const dataDir = await mkdtemp(join(tmpdir(), 'ridgeline-test-'));
+  const dataDir = await makeDirectory('test');
   const database = await openDatabase({ databaseUrl: process.env.DATABASE_URL || undefined, dataDir });
   project.provide('postgresUrl', database.url);
   return async () => {

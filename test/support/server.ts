@@ -2,10 +2,10 @@
 import { type ChildProcess, spawn } from 'node:child_process';
 import { once } from 'node:events';
 import { existsSync } from 'node:fs';
-import { mkdtemp, rm } from 'node:fs/promises';
-import { tmpdir } from 'node:os';
+import { rm } from 'node:fs/promises';
 import { join } from 'node:path';
 import { setTimeout as delay } from 'node:timers/promises';
+import { makeDirectory } from './directory.ts';
 
 export const entryPoint = join(import.meta.dirname, '../../dist/src/server.js');
 export const trainScript = join(import.meta.dirname, '../../dist/scripts/train.js');
@@ -28,7 +28,7 @@ export interface ServerDirectories {
 }
 
 export async function makeDirectories(): Promise<ServerDirectories> {
-  const root = await mkdtemp(join(tmpdir(), 'ridgeline-server-'));
+  const root = await makeDirectory('server');
   return {
     dataDir: join(root, 'data'),
     modelsDir: join(root, 'models'),

@@ -1,0 +1,50 @@
+/** Who runs where: what is measured has one core for itself; load generator and PostgreSQL share another. */
+import { spawnSync } from 'node:child_process';
+import { readFileSync } from 'node:fs';
+
+export interface Cores {
+  /** The core of what is measured; undefined when nothing is pinned. */
+  measured: number | undefined;
+  /** Both cores, as a list for taskset; undefined when nothing is pinned. */
+  both: string | undefined;
+  /** One sentence for the report. */
+  description: string;
+}
+
+/** Pins this process, and so what it starts later, to the second core; the first is kept for what is measured. */
+export function takeCores(): Cores {
+  const allowed = allowedCores(process.pid);
+  const why = !allowed ? '`taskset` is not there' : allowed.length < 2 ? 'there is one core' : undefined;
+  if (why)
+    return {
+      measured: undefined,
+      both: undefined,
+      description: `Nothing is pinned, because ${why}: the ratios are rough.`,
+    };
+  const [measured, others] = allowed as [number, number];
+  spawnSync('taskset', ['-acp', String(others), String(process.pid)]);
+  return {
+    measured,
+    both: `${measured},${others}`,
+    description: `What is measured is pinned to core ${measured}, the load generator to core ${others}.`,
+  };
+}
+
+/** The cores as Linux lists them, such as "0-1"; "unknown" elsewhere. */
+export function coresOf(pid: number): string {
+  try {
+    return /Cpus_allowed_list:\s*(\S+)/.exec(readFileSync(`/proc/${pid}/status`, 'utf8'))?.[1] ?? 'unknown';
+  } catch {
+    return 'unknown';
+  }
+}
+
+function allowedCores(pid: number): number[] | undefined {
+  if (spawnSync('taskset', ['--version']).error) return undefined;
+  return coresOf(pid)
+    .split(',')
+    .flatMap((range) => {
+      const [first, last = first] = range.split('-').map(Number);
+      return Array.from({ length: last! - first! + 1 }, (_, i) => first! + i);
+    });
+}

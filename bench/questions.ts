@@ -1,0 +1,57 @@
+/** What is asked, and what has to be answered: the 506 houses, and what the fit itself predicts for them. */
+import { fitPipeline, predictPipeline } from '../src/estimators/pipeline.ts';
+import { columnsOfKind, featureNames } from '../src/feature-schema.ts';
+import { loadHousingDataset } from '../src/housing/dataset.ts';
+import { housing } from '../src/housing/features.ts';
+import { postRequest } from './connection.ts';
+
+export interface Question {
+  request: Buffer;
+  /** The houses that are asked about, as row numbers of the data set. */
+  houses: readonly number[];
+}
+
+/** Whether a body answers the question about these houses. */
+export type Check = (body: string, houses: readonly number[]) => boolean;
+
+/** ONNX Runtime may add in another order than the fit. */
+const TOLERANCE = 1e-9;
+
+const dataset = loadHousingDataset();
+const names = featureNames(housing);
+const bodies = Array.from({ length: dataset.X.rows }, (_, row) =>
+  JSON.stringify(Object.fromEntries(names.map((name, column) => [name, dataset.X.data[row * names.length + column]]))),
+);
+
+/** Every house on its own, to be asked in turn. */
+export const singleQuestions: readonly Question[] = bodies.map((body, house) => ({
+  request: postRequest('/predict', body),
+  houses: [house],
+}));
+
+/** The body of a batch about so many houses. */
+export function batchBody(rows: number, firstHouse = 0): { body: string; houses: number[] } {
+  const houses = Array.from({ length: rows }, (_, i) => (firstHouse + i) % bodies.length);
+  return { body: `{"instances":[${houses.map((house) => bodies[house]).join(',')}]}`, houses };
+}
+
+/** A few different batches of so many rows. */
+export function batchQuestions(rows: number): Question[] {
+  return [0, 100, 200, 300, 400].map((firstHouse) => {
+    const { body, houses } = batchBody(rows, firstHouse);
+    return { request: postRequest('/predict/batch', body), houses };
+  });
+}
+
+/** Accepts what a pipeline fitted with one of these alphas predicts. */
+export function predictionsOf(...alphas: number[]): Check {
+  const roles = { numerical: columnsOfKind(housing, 'numerical'), categorical: columnsOfKind(housing, 'categorical') };
+  const fits = alphas.map((alpha) => predictPipeline(fitPipeline(dataset, { alpha, ...roles }), dataset.X));
+  return (body, houses) => {
+    const answer = JSON.parse(body) as { prediction: number; predictions?: number[] };
+    const given = answer.predictions ?? [answer.prediction];
+    const agrees = (fit: Float64Array) =>
+      houses.every((house, i) => Math.abs(given[i]! - fit[house]!) <= TOLERANCE * Math.max(1, Math.abs(fit[house]!)));
+    return given.length === houses.length && fits.some(agrees);
+  };
+}

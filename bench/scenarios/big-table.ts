@@ -1,0 +1,129 @@
+/**
+ * Inserting into `predictions` when it holds ten million rows, against an empty one: two databases on one server, in
+ * turns, through the same COPY that the relay uses. The ten million are made by PostgreSQL itself, in order of time.
+ */
+import { Client } from 'pg';
+import { migrate } from '../../src/database/migrate.ts';
+import { createPool } from '../../src/database/pool.ts';
+import { createPredictionStore } from '../../src/database/prediction-store.ts';
+import { exampleRow, featureNames, sqlColumns } from '../../src/feature-schema.ts';
+import { housing } from '../../src/housing/features.ts';
+import { createPredictionIds } from '../../src/prediction-log/prediction-ids.ts';
+import { predictionColumns, toCopyLines } from '../../src/prediction-log/prediction-record.ts';
+import { figure, type Row, ratios, shown } from '../report.ts';
+import { median } from '../statistics.ts';
+import type { Bench } from '../surroundings.ts';
+
+const ROWS = 10_000_000;
+const CHUNK_ROWS = 1_000_000;
+/** The relay's batch. */
+const COPY_ROWS = 10_000;
+const COPIES = 20;
+
+/**
+ * $1 first row, $2 last row, $3 rows in all. Row i is answered at the i-th moment between the start of the month and now;
+ * its id is a UUID version 7 of that moment. All lie in this month's partition, into which the measured rows go too.
+ */
+const GENERATE = `
+insert into predictions (id, crim, zn, indus, chas, nox, rm, age, dis, rad, tax, ptratio, b, lstat, prediction,
+  pipeline_version, created_at)
+select (lpad(to_hex((extract(epoch from moment) * 1000)::bigint), 12, '0') || '7' || substr(digest, 1, 3) || 'a' ||
+    substr(digest, 4, 15))::uuid,
+  random(), 18, 2.31, 0, 0.538, 4 + random(), 65.2, 4.09, 1, 296, 15.3, 396.9, 40 * random(), 50 * random(),
+  '2026_01_01__00_00_00', moment
+from generate_series($1::bigint, $2::bigint) as i,
+  lateral (select date_trunc('month', now(), 'UTC') + (now() - date_trunc('month', now(), 'UTC')) * (i::float8 / $3)
+    as moment, md5(i::text) as digest) as made`;
+
+export async function bigTable(bench: Bench): Promise<Row[]> {
+  const total = bench.plan.quick ? ROWS / 100 : ROWS;
+  const empty = await createDatabase(bench, 'bench_empty');
+  const big = await createDatabase(bench, 'bench_big');
+  try {
+    bench.say(`filling a table with:${GENERATE.replaceAll('\n', '\n    ')}`);
+    const startedAt = performance.now();
+    for (let first = 1; first <= total; first += CHUNK_ROWS) {
+      await big.client.query(GENERATE, [first, Math.min(total, first + CHUNK_ROWS - 1), total]);
+      bench.say(`${Math.min(total, first + CHUNK_ROWS - 1).toLocaleString('en-US')} rows`);
+    }
+    await big.client.query('vacuum analyze predictions');
+    await big.client.query('checkpoint');
+    const fillSeconds = (performance.now() - startedAt) / 1000;
+    const { rows } = await big.client.query(
+      `select sum(pg_total_relation_size(oid)) / 1e6 as megabytes from pg_class
+       where relispartition and relkind = 'r' and relname like 'predictions%'`,
+    );
+
+    const rates = { empty: [] as number[], big: [] as number[] };
+    for (let round = 0; round < bench.plan.rounds; round++) {
+      await empty.client.query('truncate predictions');
+      rates.empty.push(await empty.insertRate());
+      rates.big.push(await big.insertRate());
+    }
+    return [
+      figure(`insert rate at ${total.toLocaleString('en-US')} rows, of empty`, ratios(rates.big, rates.empty), {
+        unit: 'x',
+        atLeast: 0.9,
+        note:
+          `rows in COPYs of ${COPY_ROWS.toLocaleString('en-US')}: ${shown(median(rates.big), '/s')} against ${shown(median(rates.empty), '/s')}; ` +
+          `the table, ${shown(Number(rows[0].megabytes), 'MB')} with indexes, was filled in ${shown(fillSeconds, 's')}`,
+      }),
+    ];
+  } finally {
+    await empty.drop();
+    await big.drop();
+  }
+}
+
+async function createDatabase(bench: Bench, name: string) {
+  await bench.query(`create database ${name}`);
+  const url = new URL(bench.databaseUrl);
+  url.pathname = `/${name}`;
+  await migrate(url.href);
+  // The pools of src/ give up a statement after seconds; filling takes longer.
+  const client = new Client({ connectionString: url.href });
+  client.on('error', () => undefined);
+  await client.connect();
+  const pool = createPool({ url: url.href, onError: () => undefined, max: 1 });
+  const store = createPredictionStore(pool);
+  const columns = predictionColumns(sqlColumns(housing));
+  return {
+    client,
+    /** Rows a second of COPYs one after the other; making their text is not counted. */
+    async insertRate(): Promise<number> {
+      let milliseconds = 0;
+      for (let i = 0; i < COPIES; i++) {
+        const payload = copyPayload();
+        const startedAt = performance.now();
+        await store.insert(columns, payload);
+        milliseconds += performance.now() - startedAt;
+      }
+      return (COPIES * COPY_ROWS * 1000) / milliseconds;
+    },
+    async drop() {
+      await pool.end();
+      await client.end();
+      await bench.query(`drop database ${name}`);
+    },
+  };
+}
+
+const newPredictionId = createPredictionIds();
+const example = exampleRow(housing);
+const exampleFeatures = featureNames(housing).map((name) => example[name]!);
+
+function copyPayload(): Buffer {
+  const createdAt = new Date();
+  const lines = toCopyLines({
+    ids: Array.from({ length: COPY_ROWS }, () => newPredictionId(createdAt.getTime())),
+    features: Float64Array.from(
+      { length: COPY_ROWS * exampleFeatures.length },
+      (_, i) => exampleFeatures[i % exampleFeatures.length]!,
+    ),
+    width: exampleFeatures.length,
+    predictions: Float64Array.from({ length: COPY_ROWS }, (_, i) => 20 + Math.sin(i)),
+    pipelineVersion: '2026_01_01__00_00_00',
+    createdAt,
+  });
+  return Buffer.from(`${lines.join('\n')}\n`, 'latin1');
+}

@@ -1,0 +1,276 @@
+/** A spool that was damaged while its process was dead: what is intact arrives, the rest is set aside and counted. */
+import { randomBytes } from 'node:crypto';
+import { cp, mkdir, readdir, readFile, rm, writeFile } from 'node:fs/promises';
+import { join } from 'node:path';
+import { setTimeout as delay } from 'node:timers/promises';
+import { afterAll, beforeAll, describe, expect, it } from 'vitest';
+import { eventually } from '../support/server.ts';
+import { isShort } from './form.ts';
+import { type Answer, houses, runLoad } from './load.ts';
+import { reportFault } from './report.ts';
+import { prepareService, type Service } from './service.ts';
+import { compareWithStored, expectNothingLost, storedWithin } from './verification.ts';
+
+/** A segment, as its bytes and its lines: the header, then a record each. */
+interface Contents {
+  bytes: Buffer;
+  lines: Buffer[];
+}
+
+interface Damage {
+  name: string;
+  /** The segment's bytes afterwards. */
+  to: (contents: Contents) => Buffer;
+  /** Which records are lost by it, from the first one. */
+  loses?: (contents: Contents) => number[];
+  deadLetters: number | 'some';
+  /** Other files put beside the segment. */
+  beside?: Record<string, () => Buffer>;
+}
+
+const MIDDLE = 50;
+const whole = ({ bytes }: Contents) => bytes;
+
+const damages: Damage[] = [
+  {
+    name: 'torn tail: half a record at the end',
+    to: ({ bytes, lines }) => Buffer.concat([bytes, lines.at(-1)!.subarray(0, 60)]),
+    deadLetters: 0,
+  },
+  {
+    name: 'zeros at the end, as a power loss leaves them',
+    to: ({ bytes }) => Buffer.concat([bytes, Buffer.alloc(4096)]),
+    deadLetters: 0,
+  },
+  {
+    name: 'one bit flipped in the middle',
+    to: ({ bytes, lines }) => flipBit(bytes, startOf(lines, MIDDLE) + 40),
+    loses: () => [MIDDLE],
+    deadLetters: 1,
+  },
+  {
+    name: 'one bit flipped in a checksum',
+    to: ({ bytes, lines }) => flipBit(bytes, startOf(lines, MIDDLE) + 3),
+    loses: () => [MIDDLE],
+    deadLetters: 1,
+  },
+  {
+    name: 'a line end lost in the middle',
+    to: ({ bytes, lines }) => flipBit(bytes, startOf(lines, MIDDLE + 1) - 1),
+    loses: () => [MIDDLE, MIDDLE + 1],
+    deadLetters: 1,
+  },
+  {
+    name: 'a page of garbage in the middle',
+    to: ({ bytes }) => Buffer.concat([bytes.subarray(0, 8192), randomBytes(4096), bytes.subarray(12_288)]),
+    loses: ({ lines }) => recordsTouching(lines, 8192, 12_288),
+    deadLetters: 'some',
+  },
+  {
+    name: 'a damaged header',
+    to: ({ bytes }) => flipBit(bytes, 20),
+    deadLetters: 1,
+  },
+  {
+    name: 'a missing header',
+    to: ({ bytes, lines }) => bytes.subarray(lines[0]!.length),
+    deadLetters: 0,
+  },
+  {
+    name: 'cut in the middle of a record',
+    to: ({ bytes, lines }) => bytes.subarray(0, startOf(lines, MIDDLE) + 30),
+    loses: ({ lines }) => lines.slice(1).flatMap((_, record) => (record >= MIDDLE ? [record] : [])),
+    deadLetters: 0,
+  },
+  {
+    name: 'garbage, empty and foreign files beside it',
+    to: whole,
+    deadLetters: 'some',
+    beside: {
+      '000000000000.segment': () => randomBytes(100_000),
+      '000000000900.segment': () => Buffer.alloc(0),
+      '000000000901.segment': () => Buffer.alloc(9 * 1024 * 1024, 'x'),
+      'notes.txt': () => Buffer.from('not a segment'),
+    },
+  },
+];
+
+let service: Service;
+let saved: string;
+let answers: readonly Answer[];
+const cleaners: (() => Promise<void>)[] = [];
+
+/** One spool with a few hundred records is left behind, kept, and damaged in another way for each test. */
+beforeAll(async () => {
+  service = await prepareService({ onTestFinished: (clean) => cleaners.push(clean) });
+  await service.start();
+  await service.proxy.set('refuse');
+  const load = await runLoad({ url: service.server.url, connections: 4, rate: 400 }, 800);
+  answers = load.answers;
+  await service.kill();
+  await service.proxy.set('pass');
+  saved = join(service.directories.dataDir, 'saved');
+  await cp(spoolRoot(), saved, { recursive: true });
+});
+
+afterAll(async () => {
+  for (const clean of cleaners) await clean();
+});
+
+describe('a damaged spool', () => {
+  it.for(damages)('$name', async ({ name, to, loses = () => [], deadLetters, beside = {} }) => {
+    const directory = await restoreSpool();
+    const segment = join(directory, (await readdir(directory)).find((file) => file.endsWith('.segment'))!);
+    const bytes = await readFile(segment);
+    const contents = { bytes, lines: linesOf(bytes) };
+    const lost = new Set(loses(contents).map((record) => idOf(contents.lines[record + 1]!)));
+    await writeFile(segment, to(contents));
+    for (const [file, make] of Object.entries(beside)) await writeFile(join(directory, file), make());
+    const intact = answers.filter(({ id }) => !lost.has(id));
+
+    await service.start();
+    const stored = await storedWithin(service.database, intact, 30_000);
+    await eventually(async () => (await service.health()).prediction_log.backlog_rows === 0, 10_000);
+    const setAside = await deadLetterLines();
+    const { prediction_log: log } = await service.health();
+    const also = await compareWithStored(service.database, answers);
+    reportFault({
+      fault: `spool: ${name}`,
+      load: `${answers.length} records left behind`,
+      rowsExpected: stored.expected,
+      rowsFound: stored.found,
+      duplicates: stored.duplicates,
+      recoverySeconds: stored.seconds,
+      note: `${lost.size} records destroyed, ${setAside.length} lines set aside`,
+    });
+    expectNothingLost(stored);
+    expect(also.missing).toBe(lost.size);
+    if (deadLetters === 'some') expect(setAside.length).toBeGreaterThan(0);
+    else expect(setAside.length).toBe(deadLetters);
+    expect(log.dead_letters).toBe(setAside.length);
+    await eventually(async () => !(await readdir(spoolRoot())).includes('left-behind'), 15_000);
+    await service.kill();
+
+    // The damage is dealt with once, not at every start.
+    if (isShort) return;
+    await service.start();
+    expect((await service.health()).prediction_log).toMatchObject({ backlog_rows: 0, dead_letters: 0 });
+    expect((await deadLetterLines()).length).toBe(setAside.length);
+    await service.kill();
+  });
+});
+
+describe('a spool that comes back', () => {
+  it.for([['before the start'], ...(isShort ? [] : [['while the service runs']])])(
+    'a segment that was relayed already is put there again %s: no duplicates',
+    async ([when]) => {
+      await restoreSpool();
+      await service.start();
+      await storedWithin(service.database, answers, 30_000);
+      await eventually(async () => !(await readdir(spoolRoot())).includes('left-behind'), 15_000);
+      if (when === 'before the start') await service.kill();
+      await cp(join(saved, (await readdir(saved))[0]!), join(spoolRoot(), 'left-behind'), { recursive: true });
+      if (when === 'before the start') await service.start();
+      await eventually(async () => !(await readdir(spoolRoot())).includes('left-behind'), 30_000);
+      const stored = await compareWithStored(service.database, answers);
+      reportFault({
+        fault: `spool: relayed segment put back ${when}`,
+        load: `${answers.length} records`,
+        rowsExpected: stored.expected,
+        rowsFound: stored.found,
+        duplicates: stored.duplicates,
+      });
+      await service.kill();
+      expectNothingLost(stored);
+    },
+  );
+});
+
+describe('records that Postgres refuses', () => {
+  it('go to the dead letters, the others arrive', async () => {
+    await restoreSpool();
+    await rm(spoolRoot(), { recursive: true });
+    await service.database.query('truncate predictions');
+    await service.database.query('alter table predictions add constraint no_poison check (crim < 1000000)');
+    const { url } = await service.start();
+    const loading = runLoad({ url, connections: 8 }, 1_500);
+    const poisoned = 5;
+    for (let i = 0; i < poisoned; i++) {
+      await delay(200);
+      const headers = { 'content-type': 'application/json' };
+      const body = JSON.stringify({ ...houses[i]!, CRIM: 2_000_000 });
+      expect((await fetch(`${url}/predict`, { method: 'POST', headers, body })).status).toBe(200);
+    }
+    const load = await loading;
+    const stored = await storedWithin(service.database, load.answers, 30_000);
+    await eventually(async () => (await service.health()).prediction_log.dead_letters === poisoned);
+    const setAside = await deadLetterLines();
+    reportFault({
+      fault: 'a CHECK constraint refuses some records',
+      load: '8 connections, closed loop',
+      requests: load.requests(),
+      failures: load.failures.length,
+      rowsExpected: stored.expected,
+      rowsFound: stored.found,
+      duplicates: stored.duplicates,
+      recoverySeconds: stored.seconds,
+      note: `${setAside.length} of ${poisoned} refused records set aside`,
+    });
+    await service.kill();
+    await service.database.query('alter table predictions drop constraint no_poison');
+    expectNothingLost(stored);
+    expect(setAside.map(({ reason }) => /no_poison/.test(reason))).toEqual(Array(poisoned).fill(true));
+  });
+});
+
+function spoolRoot(): string {
+  return join(service.directories.dataDir, 'spool');
+}
+
+/** Puts the spool that was left behind back, as it was, and empties the table; returns its directory. */
+async function restoreSpool(): Promise<string> {
+  await rm(spoolRoot(), { recursive: true, force: true });
+  await mkdir(spoolRoot(), { recursive: true });
+  const directory = join(spoolRoot(), 'left-behind');
+  await cp(join(saved, (await readdir(saved))[0]!), directory, { recursive: true });
+  await service.database.query('truncate predictions');
+  return directory;
+}
+
+async function deadLetterLines(): Promise<{ reason: string }[]> {
+  const text = await readFile(join(spoolRoot(), 'dead-letter.jsonl'), 'utf8').catch(() => '');
+  const lines = text.split('\n').filter(Boolean);
+  return lines.map((line) => JSON.parse(line) as { reason: string });
+}
+
+function linesOf(bytes: Buffer): Buffer[] {
+  const lines: Buffer[] = [];
+  for (let start = 0; start < bytes.length; start += lines.at(-1)!.length) {
+    lines.push(bytes.subarray(start, bytes.indexOf(10, start) + 1));
+  }
+  return lines;
+}
+
+/** Where a record begins in the segment, counted from the first record. */
+function startOf(lines: Buffer[], record: number): number {
+  return lines.slice(0, record + 1).reduce((sum, line) => sum + line.length, 0);
+}
+
+function recordsTouching(lines: Buffer[], from: number, to: number): number[] {
+  return lines
+    .slice(1)
+    .flatMap((line, record) =>
+      startOf(lines, record) < to && startOf(lines, record) + line.length > from ? [record] : [],
+    );
+}
+
+/** The id of a record: what stands between the checksum and the first tab. */
+function idOf(line: Buffer): string {
+  return line.toString('latin1', 9, line.indexOf(9));
+}
+
+function flipBit(bytes: Buffer, at: number): Buffer {
+  const flipped = Buffer.from(bytes);
+  flipped[at]! ^= 1;
+  return flipped;
+}
