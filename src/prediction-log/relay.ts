@@ -84,7 +84,9 @@ export function startRelay({ spool, root, columns, store, log }: RelayOptions): 
         if (moved === 0) {
           if (closing) return;
           await idle();
-        } else if (!closing && pendingSegments().length === 0) await sleep(GATHER_MS);
+        } else if (moved < BATCH_ROWS && !closing && !pendingSegments().some(({ sealed }) => sealed)) {
+          await sleep(GATHER_MS);
+        }
       } catch (error) {
         setFailing(true, error);
         if (closing) return;

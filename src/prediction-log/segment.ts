@@ -8,14 +8,26 @@ import { crc32 } from 'node:zlib';
 /** Characters before the record: the checksum and one space. */
 const PREFIX_LENGTH = 9;
 const LINE_FEED = 10;
+const HEX_DIGITS = Buffer.from('0123456789abcdef', 'latin1');
 const HEADER = 'ridgeline-spool 1 ';
 
-export function sealLine(text: string): string {
-  return `${crc32(text).toString(16).padStart(8, '0')} ${text}\n`;
+const NO_CHECKSUM = '00000000 ';
+
+/** The bytes of lines, each with its checksum before it and a line end behind it. Lines are ASCII without line ends. */
+export function sealLines(lines: readonly string[]): Buffer {
+  const bytes = Buffer.from(`${NO_CHECKSUM}${lines.join(`\n${NO_CHECKSUM}`)}\n`, 'latin1');
+  let start = 0;
+  for (const line of lines) {
+    const end = start + PREFIX_LENGTH + line.length;
+    // Over bytes of the one buffer: a string for each line would be flattened and encoded once more.
+    writeChecksum(bytes, start, crc32(bytes.subarray(start + PREFIX_LENGTH, end)));
+    start = end + 1;
+  }
+  return bytes;
 }
 
-export function headerLine(columns: readonly string[]): string {
-  return sealLine(HEADER + columns.join(','));
+export function sealHeader(columns: readonly string[]): Buffer {
+  return sealLines([HEADER + columns.join(',')]);
 }
 
 /** What a stretch of a segment holds. */
@@ -45,6 +57,11 @@ export function readStretch(bytes: Buffer, maxRecords: number): Stretch {
     stretch.consumed = end + 1;
   }
   return stretch;
+}
+
+function writeChecksum(bytes: Buffer, start: number, checksum: number): void {
+  for (let i = start + PREFIX_LENGTH - 2, rest = checksum; i >= start; i--, rest >>>= 4)
+    bytes[i] = HEX_DIGITS[rest & 15]!;
 }
 
 /** Record ids are hexadecimal, so a record never looks like the header. */

@@ -16,7 +16,7 @@ import { join } from 'node:path';
 import { promisify } from 'node:util';
 import { tryLock } from 'fs-native-extensions';
 import { RidgelineError, reasonOf } from '../errors.ts';
-import { headerLine, sealLine } from './segment.ts';
+import { sealHeader, sealLines } from './segment.ts';
 
 export interface Segment {
   readonly path: string;
@@ -61,7 +61,7 @@ const datasync = promisify(fdatasync);
 /** Makes and locks a new spool directory. Throws when the disk does not let it. */
 export async function openSpool({ root, columns, maxBytes, fsync }: SpoolOptions): Promise<Spool> {
   const { directory, release } = await claimNewDirectory(root);
-  const header = headerLine(columns);
+  const header = sealHeader(columns);
   const segments: Segment[] = [];
   let open: { segment: Segment; descriptor: number } | undefined;
   let sequence = 0;
@@ -71,7 +71,7 @@ export async function openSpool({ root, columns, maxBytes, fsync }: SpoolOptions
     const path = join(directory, `${String(++sequence).padStart(12, '0')}.segment`);
     const descriptor = openSync(path, 'ax', 0o600);
     try {
-      writeAll(descriptor, Buffer.from(header, 'latin1'), 0);
+      writeAll(descriptor, header, 0);
       if (fsync) syncDirectory(directory);
     } catch (error) {
       closeSync(descriptor);
@@ -92,7 +92,7 @@ export async function openSpool({ root, columns, maxBytes, fsync }: SpoolOptions
   }
 
   function append(lines: readonly string[]): void | Promise<void> {
-    const bytes = Buffer.from(lines.map(sealLine).join(''), 'latin1');
+    const bytes = sealLines(lines);
     if (totalBytes + bytes.length > maxBytes) {
       // Only a sealed segment can be removed when its records have been relayed, and make room.
       seal();
