@@ -103,6 +103,7 @@ export async function createApp({ config, databaseUrl, spoolRoot, log }: AppOpti
     maxBatchRows: config.maxBatchRows,
     exposeModelVersion: config.exposeModelVersion,
     sendJson,
+    hasRoomFor: batcher.hasRoomFor,
     answer: (rows, pointerOf) => batcher.submit({ rows, pointerOf }),
   });
   const isDatabaseThere = createProbe(pool);

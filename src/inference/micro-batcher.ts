@@ -25,6 +25,8 @@ export interface MicroBatcherOptions<Job, Result> {
 
 export interface MicroBatcher<Job, Result> {
   submit(job: Job): Promise<Result>;
+  /** Whether a job of this size would be taken now. */
+  hasRoomFor(size: number): boolean;
   /** Resolves when no job waits or runs. */
   drain(): Promise<void>;
 }
@@ -78,12 +80,15 @@ export function createMicroBatcher<Job, Result>(options: MicroBatcherOptions<Job
     }
   }
 
+  // A job larger than the whole queue may still enter an empty one; it could never run otherwise.
+  const hasRoomFor = (size: number) => queuedSize === 0 || queuedSize + size <= maxQueueSize;
+
   return {
+    hasRoomFor,
     submit: (job) =>
       new Promise((resolve, reject) => {
         const size = sizeOf(job);
-        // A job larger than the whole queue may still enter an empty one; it could never run otherwise.
-        if (queuedSize > 0 && queuedSize + size > maxQueueSize) {
+        if (!hasRoomFor(size)) {
           reject(refuse());
           return;
         }

@@ -73,6 +73,12 @@ describe('errors are problem details', () => {
     expect((await fetch(`${app.url}/health`, { method: 'DELETE' })).headers.get('allow')).toBe('GET, HEAD');
   });
 
+  it('answers 405 whatever body comes with the wrong method', async () => {
+    const headers = { 'content-type': 'application/json' };
+    const response = await fetch(`${app.url}/health`, { method: 'DELETE', headers, body: '{bad' });
+    await expectProblem(response, 405, 'method_not_allowed');
+  });
+
   it('answers a malformed URL with 400', async () => {
     await expectProblem(await fetch(`${app.url}/%ff%zz`), 400, 'invalid_request');
   });

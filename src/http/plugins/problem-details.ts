@@ -1,7 +1,7 @@
 /** Turns everything that goes wrong into one kind of answer: RFC 9457 problem details, without stacks or internals. */
 import { randomUUID } from 'node:crypto';
 import type { Socket } from 'node:net';
-import type { FastifyBaseLogger, FastifyError, FastifyInstance, FastifyReply } from 'fastify';
+import type { FastifyBaseLogger, FastifyError, FastifyInstance, FastifyReply, FastifyRequest } from 'fastify';
 import { type ErrorCode, RidgelineError } from '../../errors.ts';
 import { PROBLEM_MEDIA_TYPE, toProblem } from '../schemas/problem.ts';
 import { REQUEST_ID_HEADER } from './request-id.ts';
@@ -39,13 +39,16 @@ export function registerProblemDetails(
     sendProblem(reply, known);
   });
 
-  app.setNotFoundHandler((request, reply) => {
+  const answerUnrouted = (request: FastifyRequest, reply: FastifyReply) => {
     const methods = allowedMethods.get(request.url.split('?', 1)[0]!);
     if (!methods) return sendProblem(reply, new RidgelineError('not_found'));
     const allow = [...methods].sort().join(', ');
     reply.header('allow', allow);
     return sendProblem(reply, new RidgelineError('method_not_allowed', { detail: allow }));
-  });
+  };
+  // Before the body is read: nothing about it matters when nobody is there to take it.
+  app.addHook('onRequest', (request, reply, done) => (request.is404 ? answerUnrouted(request, reply) : done()));
+  app.setNotFoundHandler(answerUnrouted);
 }
 
 export function sendProblem(reply: FastifyReply, error: RidgelineError): void {

@@ -1,5 +1,6 @@
 /** POST /predict and POST /predict/batch: from a validated body to one call and back. */
-import type { FastifyInstance } from 'fastify';
+import type { FastifyInstance, onRequestHookHandler } from 'fastify';
+import { RidgelineError } from '../../errors.ts';
 import type { FeatureRow, FeatureSchema } from '../../feature-schema.ts';
 import type { SendJson } from '../plugins/answers.ts';
 import { type BatchBody, predictionSchemas } from '../schemas/predictions.ts';
@@ -20,6 +21,8 @@ export interface PredictRoutesOptions {
   exposeModelVersion: boolean;
   /** Predicts and stores rows; `pointerOf` names a row's place in the body for errors. Rejects with RidgelineErrors. */
   answer: (rows: FeatureRow[], pointerOf: (row: number) => string) => Promise<Answer>;
+  /** Whether so many rows would be taken now. */
+  hasRoomFor: (rows: number) => boolean;
   sendJson: SendJson;
 }
 
@@ -28,13 +31,20 @@ const wholeBody = () => '';
 const instance = (row: number) => `/instances/${row}`;
 
 export function registerPredictRoutes(app: FastifyInstance, options: PredictRoutesOptions): void {
-  const { features, maxBatchRows, exposeModelVersion, answer, sendJson } = options;
+  const { features, maxBatchRows, exposeModelVersion, answer, hasRoomFor, sendJson } = options;
   const schemas = predictionSchemas(features, maxBatchRows);
   const serializePrediction = compileSerializer(schemas.prediction);
   const serializePredictions = compileSerializer(schemas.predictions);
   const versionOf = ({ pipelineVersion }: Answer) => (exposeModelVersion ? pipelineVersion : undefined);
 
+  // Before the body is parsed: to refuse a batch late costs nearly as much as to answer it.
+  const refuseWithoutRoom =
+    (rows: number): onRequestHookHandler =>
+    (_request, _reply, done) =>
+      hasRoomFor(rows) ? done() : done(new RidgelineError('overloaded'));
+
   app.post<{ Body: FeatureRow }>('/predict', {
+    onRequest: refuseWithoutRoom(1),
     schema: {
       summary: 'Predict one row',
       body: schemas.row,
@@ -55,6 +65,7 @@ export function registerPredictRoutes(app: FastifyInstance, options: PredictRout
   });
 
   app.post<{ Body: BatchBody }>('/predict/batch', {
+    onRequest: refuseWithoutRoom(maxBatchRows),
     schema: {
       summary: `Predict up to ${maxBatchRows} rows`,
       body: schemas.instances,
