@@ -64,6 +64,8 @@ async function train({ alpha, seed, data, json, promotedBy, reason }: Arguments)
   10-fold cross-validation${shown('cv_rmse')}${shown('cv_mae')}${shown('cv_r2')}
   training rows           ${shown('train_rmse')}${shown('train_mae')}${shown('train_r2')}
 
+  It is promoted: running servers switch to it.
+
   SHA-256 ${sha256}
   ${'path' in file ? file.path : ''}`);
   } finally {

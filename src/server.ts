@@ -7,7 +7,7 @@ import type { AddressInfo } from 'node:net';
 import { join } from 'node:path';
 import { setTimeout as delay } from 'node:timers/promises';
 import closeWithGrace from 'close-with-grace';
-import { type Logger, pino } from 'pino';
+import type { Logger } from 'pino';
 import { type App, createApp } from './app.ts';
 import { type Config, ConfigError, loadConfig } from './config.ts';
 import { type Database, openDatabase } from './database/open-database.ts';
@@ -15,6 +15,7 @@ import { describeUrl } from './database/pool.ts';
 import { RidgelineError, reasonOf } from './errors.ts';
 import { exampleRow } from './feature-schema.ts';
 import { housing } from './housing/features.ts';
+import { createLog } from './log.ts';
 import { prepareDatabase } from './prepare-database.ts';
 import { startScheduler } from './scheduler.ts';
 import { startWorkers } from './workers.ts';
@@ -163,7 +164,7 @@ function endInOrder(closers: Closer[], config: Config, log: Logger): void {
 let log: Logger | undefined;
 try {
   const config = loadConfig();
-  log = pino({ level: config.logLevel });
+  log = createLog(config.logLevel);
   const closers: Closer[] = [];
   endInOrder(closers, config, log);
   await start(config, closers, log).catch(async (error: unknown) => {

@@ -80,7 +80,9 @@ function toFieldErrors(issue: z.core.$ZodIssue, value: unknown, base: string): F
 
 function rangeMessage(issue: z.core.$ZodIssueTooBig | z.core.$ZodIssueTooSmall): string {
   const [word, limit] = issue.code === 'too_big' ? ['at most', issue.maximum] : ['at least', issue.minimum];
-  return issue.origin === 'array' ? `Send ${word} ${limit} rows.` : `Send a number of ${word} ${limit}.`;
+  return issue.origin === 'array'
+    ? `Send ${word} ${limit} ${limit === 1 ? 'row' : 'rows'}.`
+    : `Send a number of ${word} ${limit}.`;
 }
 
 function escapePointer(key: string): string {

@@ -31,6 +31,8 @@ export interface PredictionLogOptions {
 
 const NO_BACKLOG: Backlog = { rows: 0, oldestAgeSeconds: 0, deadLetters: 0 };
 const RETRY_AFTER_SECONDS = 2;
+/** A spool that has failed is left alone for so long: every attempt may leave a segment behind that has to be relayed. */
+const SPOOL_PAUSE_MS = 2_000;
 
 export async function createPredictionLog(options: PredictionLogOptions): Promise<PredictionLog> {
   if (options.mode === 'off') {
@@ -56,6 +58,7 @@ async function createSpooledLog(
   const spool = await openSpool({ root, columns, maxBytes, fsync });
   const relay = startRelay({ spool, root, columns, store, log });
   let spoolFailing = false;
+  let trySpoolAt = 0;
 
   function appended(): void {
     relay.notify();
@@ -69,12 +72,14 @@ async function createSpooledLog(
       log.error({ reason: reasonOf(error) }, 'the spool cannot be written; predictions go straight to Postgres');
     }
     spoolFailing = true;
+    trySpoolAt = Date.now() + SPOOL_PAUSE_MS;
     return storeDirectly(lines);
   }
 
   return {
     append(batch) {
       const lines = toCopyLines(batch);
+      if (spoolFailing && Date.now() < trySpoolAt) return storeDirectly(lines);
       try {
         const synced = spool.append(lines);
         if (!synced) return appended();

@@ -99,6 +99,16 @@ export async function newestPromotions(client: Queryable, limit: number): Promis
   }));
 }
 
+/** The penalty that the newest promoted version was trained with, or undefined before the first. */
+export async function newestAlpha(client: Queryable): Promise<number | undefined> {
+  const { rows } = await client.query(
+    `select (hyperparameters ->> 'alpha')::float8 as alpha
+     from ml_pipeline_promotion join ml_pipeline using (pipeline_version)
+     order by promotion_id desc limit 1`,
+  );
+  return (rows[0]?.alpha as number | null) ?? undefined;
+}
+
 /** The artefact of a version with what is needed to check it, or undefined when there is no such version. */
 export async function readPipeline(client: Queryable, pipelineVersion: string): Promise<PipelineArtefact | undefined> {
   const { rows } = await client.query(

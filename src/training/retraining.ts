@@ -9,7 +9,7 @@ import { fileURLToPath } from 'node:url';
 import { promisify } from 'node:util';
 import { schedule } from 'node-cron';
 import { reasonOf } from '../errors.ts';
-import type { Queryable } from '../registry/pipeline-versions.ts';
+import { newestAlpha, type Queryable } from '../registry/pipeline-versions.ts';
 import { claimSlot, finishRun } from '../registry/retraining-runs.ts';
 
 export interface RetrainingOptions {
@@ -19,7 +19,7 @@ export interface RetrainingOptions {
   /** Runs its argument while no other session holds the lock; undefined when one does. */
   exclusively: <Result>(work: () => Promise<Result>) => Promise<Result | undefined>;
   /** Trains and publishes; resolves with the version. Aborting the signal ends the training. */
-  train: (signal: AbortSignal) => Promise<string>;
+  train: (options: { alpha: number | undefined; signal: AbortSignal }) => Promise<string>;
   log: Record<'debug' | 'info' | 'warn' | 'error', (fields: object, message: string) => void>;
 }
 
@@ -49,7 +49,9 @@ export function startRetraining({ cron, database, exclusively, train, log }: Ret
   async function trainFor(slot: Date): Promise<void> {
     log.info({ slot }, 'retraining begins');
     try {
-      const pipelineVersion = await train(AbortSignal.any([closing.signal, AbortSignal.timeout(TIME_LIMIT_MS)]));
+      const signal = AbortSignal.any([closing.signal, AbortSignal.timeout(TIME_LIMIT_MS)]);
+      // Whoever chose another penalty than the default chose it for the versions to come as well.
+      const pipelineVersion = await train({ alpha: await newestAlpha(database), signal });
       await finishRun(database, slot, { pipelineVersion });
       log.info({ slot, pipelineVersion }, 'retraining has published a version');
     } catch (error) {
@@ -92,10 +94,12 @@ export function startRetraining({ cron, database, exclusively, train, log }: Ret
 const run = promisify(execFile);
 
 /** Runs the train command in a process of its own, as this one runs: the same Node, the same flags, src or dist. */
-export async function trainInChildProcess(signal: AbortSignal): Promise<string> {
+export const trainInChildProcess: RetrainingOptions['train'] = async ({ alpha, signal }) => {
   const script = fileURLToPath(new URL(`../../scripts/train${extname(import.meta.url)}`, import.meta.url));
   try {
-    const { stdout } = await run(process.execPath, [...process.execArgv, script, '--json', '--by', 'schedule'], {
+    const options = ['--json', '--by', 'schedule', '--reason', 'retraining by cron'];
+    if (alpha !== undefined) options.push('--alpha', String(alpha));
+    const { stdout } = await run(process.execPath, [...process.execArgv, script, ...options], {
       signal,
       killSignal: 'SIGKILL',
     });
@@ -105,4 +109,4 @@ export async function trainInChildProcess(signal: AbortSignal): Promise<string> 
     if (signal.aborted) throw signal.reason;
     throw new Error(stderr?.trim() || reasonOf(error));
   }
-}
+};

@@ -117,7 +117,7 @@ describe('an unexpected error', () => {
       note: `exit ${code}`,
     });
     expect(code).toBe(1);
-    const fatal = server.logs().filter(({ level }) => level === 60);
+    const fatal = server.logs().filter(({ level }) => level === 'fatal');
     expect(JSON.stringify(fatal)).toContain(`planted ${kind}`);
     expect(failures).toEqual([]);
     expectNothingLost(stored);
