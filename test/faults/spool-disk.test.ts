@@ -126,13 +126,15 @@ async function endure(service: Service, { name, begin, end }: DiskFault): Promis
   const directAgain = await stage();
   await end();
   const wellAgain = await stage();
-  const begun = service.logged('the spool cannot be written; predictions go straight to Postgres');
-  const ended = service.logged('the spool can be written again');
+  const begunCount = () => service.logged('the spool cannot be written; predictions go straight to Postgres');
+  const endedCount = () => service.logged('the spool can be written again');
+  // A small disk may have filled up under the last load too: once that is relayed, it is well again.
+  await eventually(async () => (await post(url)).status === 200 && begunCount() === endedCount(), 30_000);
+  const begun = begunCount();
   await conclude(service, name, [well, direct, refused, directAgain, wellAgain], recoverySeconds);
   for (const { failures } of [well, direct, directAgain, wellAgain]) expect(failures.slice(0, 3)).toEqual([]);
   expect(kinds(refused)).toEqual(['503']);
   // Not for every row: a disk may have room for a moment, when a relayed segment is removed.
-  expect(begun).toBe(ended);
   expect(begun).toBeGreaterThan(0);
   expect(begun).toBeLessThan(10);
 }
