@@ -35,7 +35,11 @@ function send(url: string, agent: Agent): Promise<{ status?: number; id?: string
       });
     });
     sent.on('error', (error: NodeJS.ErrnoException) =>
-      resolve({ refused: error.code === 'ECONNREFUSED', error: String(error.code) }),
+      // A new connection that the listener has not accepted when it closes is reset by the kernel: refused, a little later.
+      resolve({
+        refused: error.code === 'ECONNREFUSED' || (error.code === 'ECONNRESET' && !sent.reusedSocket),
+        error: String(error.code),
+      }),
     );
     sent.end(body);
   });

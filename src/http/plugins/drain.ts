@@ -16,26 +16,31 @@ export interface Drain {
 const LOOK_EVERY_MS = 10;
 /** A connection that has asked nothing for this long, such as a browser's, is not under load. */
 const SILENCE_MS = 1_000;
+/** Callers whose connection has ended come back at once: the listener must not close in the gap, under their new ones. */
+const PAUSE_MS = 100;
 
 export function registerDrain(app: FastifyInstance): Drain {
   const sockets = new Set<Socket>();
   let draining = false;
-  let lastRequestAt = 0;
+  let lastSeenAt = 0;
   app.server.on('connection', (socket: Socket) => {
     sockets.add(socket);
+    lastSeenAt = Date.now();
     socket.once('close', () => sockets.delete(socket));
   });
   app.server.on('request', () => {
-    if (draining) lastRequestAt = Date.now();
+    if (draining) lastSeenAt = Date.now();
   });
   return {
     isDraining: () => draining,
     async start(limitMs) {
       draining = true;
-      lastRequestAt = Date.now();
-      const deadline = Date.now() + limitMs;
-      while (sockets.size > 0 && Date.now() < Math.min(deadline, lastRequestAt + SILENCE_MS))
-        await delay(LOOK_EVERY_MS);
+      const startedAt = Date.now();
+      const isOver = (now: number) => {
+        const silentFor = now - Math.max(lastSeenAt, startedAt);
+        return now - startedAt >= limitMs || silentFor >= (sockets.size > 0 ? SILENCE_MS : PAUSE_MS);
+      };
+      while (!isOver(Date.now())) await delay(LOOK_EVERY_MS);
     },
   };
 }
