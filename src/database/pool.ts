@@ -72,7 +72,7 @@ export async function checkServerVersion(client: Pick<Client, 'query'>): Promise
  * Whether an error says that the database cannot be reached now, rather than that the request was wrong: a network
  * error, or an SQLSTATE of class 08 (connection), 53 (resources), 57 (shutdown), or 25006 (read only).
  */
-export function isUnavailable(error: unknown): boolean {
+function isUnavailable(error: unknown): boolean {
   const { code, message } = error as { code?: string; message?: string };
   if (error instanceof AggregateError) return true;
   if (code === undefined) return /timeout|terminated|Connection|not queryable/i.test(message ?? '');

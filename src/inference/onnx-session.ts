@@ -19,7 +19,7 @@ const sessionOptions: InferenceSession.SessionOptions = {
   executionProviders: ['cpu'],
   // The extended optimisations fold a scaling into MatMul by way of a float32 factor, which costs half of the digits.
   graphOptimizationLevel: 'basic',
-  // A graph this small is slower on two threads, and with one no pool of idle threads spins (measured: docs/performance.md).
+  // A graph this small gains nothing from a second thread, and with one there is no pool whose idle threads spin.
   intraOpNumThreads: 1,
   interOpNumThreads: 1,
   // Both keep freed memory with the session; without them a replaced session returns all of its memory.
