@@ -1,12 +1,10 @@
 /** One batch, from the rows of several callers to their answers: encode, run, name, store. */
 import { type FieldError, MAX_FIELD_ERRORS, RidgelineError } from './errors.ts';
-import { encodeRows, type FeatureRow, type FeatureSchema } from './feature-schema.ts';
+import { compileRowEncoder, type FeatureRow, type FeatureSchema } from './feature-schema.ts';
 import type { Answer } from './http/routes/predict.ts';
 import type { Predictor } from './inference/predictor.ts';
 import { createPredictionIds } from './prediction-log/prediction-ids.ts';
 import type { PredictionLog } from './prediction-log/prediction-log.ts';
-
-const newPredictionId = createPredictionIds();
 
 /** The rows of one request. */
 export interface PredictJob {
@@ -15,7 +13,7 @@ export interface PredictJob {
   pointerOf: (row: number) => string;
 }
 
-export interface AnswerBatchOptions {
+export interface BatchAnswererOptions {
   features: FeatureSchema;
   /** The pipeline that serves now. It is asked once a run: the version that a run begins with answers all of it. */
   currentPredictor: () => Predictor | undefined;
@@ -26,64 +24,80 @@ export interface AnswerBatchOptions {
  * Answers each job in its place, or gives the error that it alone gets: a job with a prediction that is not finite is
  * refused and not stored. The others are answered once their rows are stored, all with one write.
  */
-export async function answerBatch(
-  jobs: readonly PredictJob[],
-  options: AnswerBatchOptions,
-): Promise<(Answer | RidgelineError)[]> {
-  const { features, predictionLog } = options;
-  const predictor = options.currentPredictor();
-  if (!predictor) throw new RidgelineError('no_pipeline');
-  if (jobs.length === 0) return [];
-  const rows = jobs.length === 1 ? jobs[0]!.rows : jobs.flatMap((job) => job.rows);
-  const encoded = encodeRows(features, rows);
-  const predictions = await predictor.predict(encoded, rows.length);
+export type BatchAnswerer = (jobs: readonly PredictJob[]) => Promise<(Answer | RidgelineError)[]>;
 
-  if (!predictions.every(Number.isFinite)) {
-    const refusals = split(jobs, predictions).map(([job, own]) => refusalOf(job, own));
-    // Rare, so the others simply run again without the refused.
-    const others = await answerBatch(
-      jobs.filter((_, i) => !refusals[i]),
-      options,
-    );
-    return refusals.map((refusal) => refusal ?? others.shift()!);
+export function createBatchAnswerer({
+  features,
+  currentPredictor,
+  predictionLog,
+}: BatchAnswererOptions): BatchAnswerer {
+  const encode = compileRowEncoder(features);
+  const newPredictionIds = createPredictionIds();
+
+  async function answerBatch(jobs: readonly PredictJob[]): Promise<(Answer | RidgelineError)[]> {
+    const predictor = currentPredictor();
+    if (!predictor) throw new RidgelineError('no_pipeline');
+    if (jobs.length === 0) return [];
+    const rows = jobs.reduce((sum, job) => sum + job.rows.length, 0);
+    const block = new Float64Array(rows * features.features.length);
+    let end = 0;
+    for (const job of jobs) end = encode(job.rows, block, end);
+    const output = await predictor.predict(block, rows);
+    // An array, because it is cut into shares, and a piece of a Float64Array is dear.
+    const predictions = Array.from(output);
+
+    if (!predictions.every(Number.isFinite)) {
+      const refusals = shareOut(jobs, (job, start) => refusalOf(job, predictions, start));
+      // Rare, so the others simply run again without the refused.
+      const others = await answerBatch(jobs.filter((_, i) => !refusals[i]));
+      return refusals.map((refusal) => refusal ?? others.shift()!);
+    }
+
+    const { pipelineVersion } = predictor;
+    const createdAt = new Date();
+    const ids = newPredictionIds(rows, createdAt.getTime());
+    const stored = predictionLog.append({
+      ids: ids.bytes,
+      features: block,
+      predictions: output,
+      pipelineVersion,
+      createdAt,
+    });
+    // Awaited only where there is something to wait for: the usual append is done when it returns.
+    if (stored instanceof Promise) await stored;
+    return shareOut(jobs, (_, start, after) => ({
+      predictions: predictions.slice(start, after),
+      ids: ids.texts.slice(start, after),
+      pipelineVersion,
+    }));
   }
-
-  const createdAt = new Date();
-  const ids = rows.map(() => newPredictionId(createdAt.getTime()));
-  const { pipelineVersion } = predictor;
-  const stored = predictionLog.append({
-    ids,
-    features: encoded,
-    width: features.features.length,
-    predictions,
-    pipelineVersion,
-    createdAt,
-  });
-  if (stored instanceof Promise) await stored;
-  let start = 0;
-  return split(jobs, predictions).map(([job, own]) => {
-    const answer = { predictions: own, ids: ids.slice(start, start + job.rows.length), pipelineVersion };
-    start += job.rows.length;
-    return answer;
-  });
+  return answerBatch;
 }
 
-/** Each job with its share of the batch's predictions. */
-function split(jobs: readonly PredictJob[], predictions: Float64Array): [PredictJob, Float64Array][] {
+/** What `make` makes of each job and its place among the rows: from `start` to before `after`. */
+function shareOut<Share>(
+  jobs: readonly PredictJob[],
+  make: (job: PredictJob, start: number, after: number) => Share,
+): Share[] {
   let start = 0;
   return jobs.map((job) => {
-    const own = predictions.subarray(start, start + job.rows.length);
-    start += job.rows.length;
-    return [job, own];
+    const after = start + job.rows.length;
+    const share = make(job, start, after);
+    start = after;
+    return share;
   });
 }
 
-function refusalOf({ pointerOf }: PredictJob, predictions: Float64Array): RidgelineError | undefined {
-  const errors: FieldError[] = [];
-  predictions.forEach((prediction, row) => {
-    if (Number.isFinite(prediction)) return;
-    errors.push({ pointer: pointerOf(row), code: 'not_finite', message: 'The prediction for this row overflows.' });
-  });
+function refusalOf(
+  { rows, pointerOf }: PredictJob,
+  predictions: readonly number[],
+  start: number,
+): RidgelineError | undefined {
+  const errors: FieldError[] = rows.flatMap((_, row) =>
+    Number.isFinite(predictions[start + row])
+      ? []
+      : [{ pointer: pointerOf(row), code: 'not_finite', message: 'The prediction for this row overflows.' }],
+  );
   if (errors.length === 0) return undefined;
   return new RidgelineError('outside_model_domain', {
     errors: errors.slice(0, MAX_FIELD_ERRORS),

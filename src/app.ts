@@ -4,7 +4,7 @@
  */
 import Fastify, { type FastifyBaseLogger, type FastifyInstance } from 'fastify';
 import type * as z from 'zod';
-import { answerBatch, type PredictJob } from './answer-batch.ts';
+import { createBatchAnswerer, type PredictJob } from './answer-batch.ts';
 import type { Config } from './config.ts';
 import { startPartitionUpkeep } from './database/partition-upkeep.ts';
 import { createClient, createPool } from './database/pool.ts';
@@ -14,7 +14,6 @@ import { RidgelineError, reasonOf } from './errors.ts';
 import { sqlColumns } from './feature-schema.ts';
 import { housing } from './housing/features.ts';
 import { registerAnswers } from './http/plugins/answers.ts';
-import { registerDocs } from './http/plugins/docs.ts';
 import { registerDrain } from './http/plugins/drain.ts';
 import { registerJsonBody } from './http/plugins/json-body.ts';
 import {
@@ -87,7 +86,7 @@ export async function createApp({ config, databaseUrl, spoolRoot, log }: AppOpti
   });
 
   const batcher = createMicroBatcher<PredictJob, Answer>({
-    runBatch: (jobs) => answerBatch(jobs, { features: housing, currentPredictor: served.current, predictionLog }),
+    runBatch: createBatchAnswerer({ features: housing, currentPredictor: served.current, predictionLog }),
     sizeOf: (job) => job.rows.length,
     maxBatchSize: RUN_ROWS,
     maxQueueSize: QUEUE_BATCHES * Math.max(RUN_ROWS, config.maxBatchRows),
@@ -97,7 +96,10 @@ export async function createApp({ config, databaseUrl, spoolRoot, log }: AppOpti
   const http = createHttp({ config, log });
   const drain = registerDrain(http);
   const sendJson = registerAnswers(http, drain);
-  if (config.docsPath) await registerDocs(http, { path: config.docsPath, version: config.version });
+  if (config.docsPath) {
+    const { registerDocs } = await import('./http/plugins/docs.ts');
+    await registerDocs(http, { path: config.docsPath, version: config.version });
+  }
   registerPredictRoutes(http, {
     features: housing,
     maxBatchRows: config.maxBatchRows,

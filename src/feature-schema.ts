@@ -33,8 +33,17 @@ export function columnsOfKind(schema: FeatureSchema, kind: Feature['kind']): num
   return schema.features.flatMap((feature, column) => (feature.kind === kind ? [column] : []));
 }
 
-export function sqlColumns(schema: FeatureSchema): string[] {
-  return featureNames(schema).map((name) => name.toLowerCase());
+export interface SqlColumn {
+  name: string;
+  type: 'double precision' | 'bigint';
+}
+
+/** The columns of `predictions` that hold the features. */
+export function sqlColumns(schema: FeatureSchema): SqlColumn[] {
+  return schema.features.map(({ name, kind }) => ({
+    name: name.toLowerCase(),
+    type: kind === 'categorical' ? 'bigint' : 'double precision',
+  }));
 }
 
 /**
@@ -55,14 +64,19 @@ export function exampleRow(schema: FeatureSchema): FeatureRow {
   return Object.fromEntries(schema.features.map(({ name, example }) => [name, example]));
 }
 
-/** Writes rows into a dense row-major block of `rows.length` x `features.length`, in the declared order. */
-export function encodeRows(schema: FeatureSchema, rows: readonly FeatureRow[]): Float64Array {
-  const width = schema.features.length;
-  const encoded = new Float64Array(rows.length * width);
-  for (let row = 0; row < rows.length; row++) {
-    for (let column = 0; column < width; column++) {
-      encoded[row * width + column] = rows[row]![schema.features[column]!.name]!;
-    }
-  }
-  return encoded;
+/** Writes rows row-major into `block`, in the declared order, from the element `at` on; returns where they end. */
+export type RowEncoder = (rows: readonly FeatureRow[], block: Float64Array, at: number) => number;
+
+/**
+ * The encoder of a schema's rows. It is generated, a statement a feature: to look each name up in a loop took 0.25 us a
+ * row, which V8 spends on finding out again and again where one property of many lies.
+ */
+export function compileRowEncoder(schema: FeatureSchema): RowEncoder {
+  const writeRow = featureNames(schema).map((name, column) => `block[at + ${column}] = row[${JSON.stringify(name)}];`);
+  return new Function(
+    'rows',
+    'block',
+    'at',
+    `for (const row of rows) { ${writeRow.join(' ')} at += ${schema.features.length}; } return at;`,
+  ) as RowEncoder;
 }

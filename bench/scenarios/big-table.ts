@@ -8,8 +8,9 @@ import { createPool } from '../../src/database/pool.ts';
 import { createPredictionStore } from '../../src/database/prediction-store.ts';
 import { exampleRow, featureNames, sqlColumns } from '../../src/feature-schema.ts';
 import { housing } from '../../src/housing/features.ts';
+import { encodeRecords, recordColumns } from '../../src/prediction-log/copy-records.ts';
+import { packed } from '../../src/prediction-log/prediction-batch.ts';
 import { createPredictionIds } from '../../src/prediction-log/prediction-ids.ts';
-import { predictionColumns, toCopyLines } from '../../src/prediction-log/prediction-record.ts';
 import { figure, type Row, ratios, shown } from '../report.ts';
 import { median } from '../statistics.ts';
 import type { Bench } from '../surroundings.ts';
@@ -86,16 +87,15 @@ async function createDatabase(bench: Bench, name: string) {
   await client.connect();
   const pool = createPool({ url: url.href, onError: () => undefined, max: 1 });
   const store = createPredictionStore(pool);
-  const columns = predictionColumns(sqlColumns(housing));
   return {
     client,
-    /** Rows a second of COPYs one after the other; making their text is not counted. */
+    /** Rows a second of COPYs one after the other; encoding them is not counted. */
     async insertRate(): Promise<number> {
       let milliseconds = 0;
       for (let i = 0; i < COPIES; i++) {
-        const payload = copyPayload();
+        const records = newRecords();
         const startedAt = performance.now();
-        await store.insert(columns, payload);
+        await store.insert(columns, records);
         milliseconds += performance.now() - startedAt;
       }
       return (COPIES * COPY_ROWS * 1000) / milliseconds;
@@ -108,22 +108,22 @@ async function createDatabase(bench: Bench, name: string) {
   };
 }
 
-const newPredictionId = createPredictionIds();
+const newPredictionIds = createPredictionIds();
+const columns = recordColumns(sqlColumns(housing));
 const example = exampleRow(housing);
 const exampleFeatures = featureNames(housing).map((name) => example[name]!);
 
-function copyPayload(): Buffer {
+function newRecords(): Buffer {
   const createdAt = new Date();
-  const lines = toCopyLines({
-    ids: Array.from({ length: COPY_ROWS }, () => newPredictionId(createdAt.getTime())),
+  const batch = {
+    ids: newPredictionIds(COPY_ROWS, createdAt.getTime()).bytes,
     features: Float64Array.from(
       { length: COPY_ROWS * exampleFeatures.length },
       (_, i) => exampleFeatures[i % exampleFeatures.length]!,
     ),
-    width: exampleFeatures.length,
     predictions: Float64Array.from({ length: COPY_ROWS }, (_, i) => 20 + Math.sin(i)),
     pipelineVersion: '2026_01_01__00_00_00',
     createdAt,
-  });
-  return Buffer.from(`${lines.join('\n')}\n`, 'latin1');
+  };
+  return encodeRecords([packed(batch)], columns);
 }

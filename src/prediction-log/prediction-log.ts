@@ -6,7 +6,8 @@
  * it can; when that fails too the caller is told so, because a 200 must not promise what is not there.
  */
 import { RidgelineError, reasonOf } from '../errors.ts';
-import { type PredictionBatch, predictionColumns, toCopyLines } from './prediction-record.ts';
+import { encodeRecords, type RecordColumn, recordColumns } from './copy-records.ts';
+import { type PredictionBatch, packed } from './prediction-batch.ts';
 import { type Backlog, type PredictionStore, startRelay } from './relay.ts';
 import { openSpool } from './spool.ts';
 
@@ -22,7 +23,7 @@ export interface PredictionLogOptions {
   mode: 'spool' | 'sync' | 'off';
   /** The directory of all spools. */
   root: string;
-  featureColumns: readonly string[];
+  featureColumns: readonly RecordColumn[];
   fsync: boolean;
   maxBytes: number;
   store: PredictionStore;
@@ -38,11 +39,11 @@ export async function createPredictionLog(options: PredictionLogOptions): Promis
   if (options.mode === 'off') {
     return { append: () => undefined, backlog: () => NO_BACKLOG, close: async () => undefined };
   }
-  const columns = predictionColumns(options.featureColumns);
+  const columns = recordColumns(options.featureColumns);
   const storeDirectly = directWriter(options.store, columns);
   if (options.mode === 'sync') {
     return {
-      append: (batch) => storeDirectly(toCopyLines(batch)),
+      append: storeDirectly,
       backlog: () => NO_BACKLOG,
       close: async () => undefined,
     };
@@ -52,8 +53,8 @@ export async function createPredictionLog(options: PredictionLogOptions): Promis
 
 async function createSpooledLog(
   { root, fsync, maxBytes, store, log }: PredictionLogOptions,
-  columns: readonly string[],
-  storeDirectly: (lines: readonly string[]) => Promise<void>,
+  columns: readonly RecordColumn[],
+  storeDirectly: (batch: PredictionBatch) => Promise<void>,
 ): Promise<PredictionLog> {
   const spool = await openSpool({ root, columns, maxBytes, fsync });
   const relay = startRelay({ spool, root, columns, store, log });
@@ -67,25 +68,24 @@ async function createSpooledLog(
     log.info({}, 'the spool can be written again');
   }
 
-  function bypass(lines: readonly string[], error: unknown): Promise<void> {
+  function bypass(batch: PredictionBatch, error: unknown): Promise<void> {
     if (!spoolFailing) {
       log.error({ reason: reasonOf(error) }, 'the spool cannot be written; predictions go straight to Postgres');
     }
     spoolFailing = true;
     trySpoolAt = Date.now() + SPOOL_PAUSE_MS;
-    return storeDirectly(lines);
+    return storeDirectly(batch);
   }
 
   return {
     append(batch) {
-      const lines = toCopyLines(batch);
-      if (spoolFailing && Date.now() < trySpoolAt) return storeDirectly(lines);
+      if (spoolFailing && Date.now() < trySpoolAt) return storeDirectly(batch);
       try {
-        const synced = spool.append(lines);
+        const synced = spool.append(batch);
         if (!synced) return appended();
-        return synced.then(appended, (error: unknown) => bypass(lines, error));
+        return synced.then(appended, (error: unknown) => bypass(batch, error));
       } catch (error) {
-        return bypass(lines, error);
+        return bypass(batch, error);
       }
     },
     backlog: () => relay.backlog(),
@@ -96,10 +96,10 @@ async function createSpooledLog(
   };
 }
 
-function directWriter(store: PredictionStore, columns: readonly string[]) {
-  return async (lines: readonly string[]): Promise<void> => {
+function directWriter(store: PredictionStore, columns: readonly RecordColumn[]) {
+  return async (batch: PredictionBatch): Promise<void> => {
     try {
-      await store.insert(columns, Buffer.from(`${lines.join('\n')}\n`, 'latin1'));
+      await store.insert(columns, encodeRecords([packed(batch)], columns));
     } catch (cause) {
       throw new RidgelineError('prediction_not_stored', { retryAfterSeconds: RETRY_AFTER_SECONDS, cause });
     }

@@ -11,16 +11,17 @@
  */
 import { open } from 'node:fs/promises';
 import { reasonOf } from '../errors.ts';
-import { createDeadLetters } from './dead-letters.ts';
+import { describeRecord, encodeRecords, type RecordColumn, splitRecords } from './copy-records.ts';
+import { createDeadLetters, type DeadLetter } from './dead-letters.ts';
 import { readStretch, type Stretch } from './segment.ts';
 import { adoptOrphans, type OrphanedSpool, type Segment, type Spool } from './spool.ts';
 
-/** Where predictions end up. A payload is whole COPY text lines. */
+/** Where predictions end up. */
 export interface PredictionStore {
-  /** Adds all rows or none. */
-  insert(columns: readonly string[], payload: Buffer): Promise<void>;
-  /** Adds the rows whose primary key is not there yet, all of them or none. */
-  insertMissing(columns: readonly string[], payload: Buffer): Promise<void>;
+  /** Adds all records or none. */
+  insert(columns: readonly RecordColumn[], records: Buffer): Promise<void>;
+  /** Adds the records whose primary key is not there yet, all of them or none. */
+  insertMissing(columns: readonly RecordColumn[], records: Buffer): Promise<void>;
   /** Why an insert failed: a key is there already, the content was refused, or something that may pass. */
   failureOf(error: unknown): 'duplicate' | 'refused' | 'unavailable';
 }
@@ -29,7 +30,7 @@ export interface RelayOptions {
   spool: Spool;
   /** The directory of all spools, in which those of dead processes are found. */
   root: string;
-  columns: readonly string[];
+  columns: readonly RecordColumn[];
   store: PredictionStore;
   log: Record<'info' | 'warn' | 'error', (fields: object, message: string) => void>;
 }
@@ -52,8 +53,10 @@ export interface Relay {
 }
 
 const BATCH_ROWS = 10_000;
-/** Room for a batch of the longest records. */
+/** Room for a batch of records and more than one frame. */
 const READ_BYTES = 4 * 1024 * 1024;
+/** Room for a batch as records of a dozen features; one that needs more gets memory of its own. */
+const RECORDS_BYTES = 3 * 1024 * 1024;
 /** Records gather this long, so that a trickle becomes one statement for many rows. */
 const GATHER_MS = 100;
 const FIRST_PAUSE_MS = 200;
@@ -64,6 +67,7 @@ const ADOPTION_MS = 10_000;
 
 export function startRelay({ spool, root, columns, store, log }: RelayOptions): Relay {
   const buffer = Buffer.allocUnsafe(READ_BYTES);
+  let scratch = Buffer.allocUnsafe(RECORDS_BYTES);
   const deadLetters = createDeadLetters(root);
   let orphans: OrphanedSpool[] = [];
   let adoptionDue = 0;
@@ -90,6 +94,8 @@ export function startRelay({ spool, root, columns, store, log }: RelayOptions): 
       } catch (error) {
         setFailing(true, error);
         if (closing) return;
+        // A connection that was given up may still send what lies in the old one.
+        scratch = Buffer.allocUnsafe(RECORDS_BYTES);
         // Jitter keeps many servers from returning to the database in the same instant.
         await sleep(pause * (0.75 + Math.random() / 2));
         pause = Math.min(pause * 2, LONGEST_PAUSE_MS);
@@ -134,14 +140,13 @@ export function startRelay({ spool, root, columns, store, log }: RelayOptions): 
   async function relayStretch(segment: Segment): Promise<number> {
     const stretch = await readAt(segment);
     if (stretch.columns) segment.columns = stretch.columns;
-    await storeRecords(segment.columns, stretch.records);
-    for (const line of stretch.damaged) setAside(line, 'the checksum does not fit');
+    await storeRecords(segment.columns, encodeRecords(stretch.batches, segment.columns, scratch));
+    for (const bytes of stretch.damaged) setAside({ bytes: bytes.toString('base64') }, 'the checksum does not fit');
     segment.relayedBytes += stretch.consumed;
-    const moved = stretch.records.length + stretch.damaged.length;
     const isThrough = segment.relayedBytes >= segment.writtenBytes;
-    segment.pendingRows = isThrough ? 0 : Math.max(0, segment.pendingRows - moved);
-    segment.oldestAt = createdAtOf(stretch.records.at(-1)) ?? segment.oldestAt;
-    return moved;
+    segment.pendingRows = isThrough ? 0 : Math.max(0, segment.pendingRows - stretch.rows);
+    segment.oldestAt = stretch.batches.at(-1)?.createdAt ?? segment.oldestAt;
+    return stretch.rows + stretch.damaged.length;
   }
 
   async function readAt(segment: Segment): Promise<Stretch> {
@@ -149,35 +154,35 @@ export function startRelay({ spool, root, columns, store, log }: RelayOptions): 
     const file = await open(segment.path, 'r');
     try {
       const { bytesRead } = await file.read(buffer, 0, Math.min(READ_BYTES, available), segment.relayedBytes);
-      const bytes = buffer.subarray(0, bytesRead);
-      const stretch = readStretch(bytes, BATCH_ROWS);
-      if (stretch.consumed > 0) return stretch;
-      // Damage has swallowed every line end, or the file was cut short. What is there is set aside, not read for ever.
-      return { ...stretch, damaged: [bytes], consumed: bytesRead || available };
+      const isWhole = bytesRead === available || bytesRead < READ_BYTES;
+      const stretch = readStretch(buffer.subarray(0, bytesRead), { maxRows: BATCH_ROWS, isWhole });
+      // The file was cut short: what was there is lost, and must not be looked for for ever.
+      if (bytesRead === 0) stretch.consumed = available;
+      return stretch;
     } finally {
       await file.close();
     }
   }
 
-  async function storeRecords(recordColumns: readonly string[], records: readonly Buffer[]): Promise<void> {
+  async function storeRecords(recordColumns: readonly RecordColumn[], records: Buffer): Promise<void> {
     if (records.length === 0) return;
-    const payload = Buffer.concat(records);
     try {
-      await store.insert(recordColumns, payload).catch(async (error: unknown) => {
+      await store.insert(recordColumns, records).catch(async (error: unknown) => {
         if (store.failureOf(error) !== 'duplicate') throw error;
-        await store.insertMissing(recordColumns, payload);
+        await store.insertMissing(recordColumns, records);
       });
     } catch (error) {
       if (store.failureOf(error) !== 'refused') throw error;
-      if (records.length === 1) return setAside(records[0]!, reasonOf(error));
-      const middle = records.length >> 1;
-      await storeRecords(recordColumns, records.slice(0, middle));
-      await storeRecords(recordColumns, records.slice(middle));
+      const single = splitRecords(records);
+      if (single.length === 1) return setAside({ record: describeRecord(recordColumns, records) }, reasonOf(error));
+      const middle = single.slice(0, single.length >> 1).reduce((sum, { length }) => sum + length, 0);
+      await storeRecords(recordColumns, records.subarray(0, middle));
+      await storeRecords(recordColumns, records.subarray(middle));
     }
   }
 
-  function setAside(record: Buffer, reason: string): void {
-    deadLetters.add(record, reason);
+  function setAside(what: DeadLetter, reason: string): void {
+    deadLetters.add(what, reason);
     log.error({ reason, file: deadLetters.path }, 'a prediction record cannot be stored and is set aside');
   }
 
@@ -233,11 +238,4 @@ export function startRelay({ spool, root, columns, store, log }: RelayOptions): 
       clearTimeout(timer);
     },
   };
-}
-
-/** The last column of a record, in milliseconds since 1970. */
-function createdAtOf(record: Buffer | undefined): number | undefined {
-  if (!record) return undefined;
-  const time = Date.parse(record.toString('latin1', record.lastIndexOf(9) + 1, record.length - 1));
-  return Number.isNaN(time) ? undefined : time;
 }

@@ -16,16 +16,18 @@ import { join } from 'node:path';
 import { promisify } from 'node:util';
 import { tryLock } from 'fs-native-extensions';
 import { RidgelineError, reasonOf } from '../errors.ts';
-import { sealHeader, sealLines } from './segment.ts';
+import type { RecordColumn } from './copy-records.ts';
+import type { PredictionBatch } from './prediction-batch.ts';
+import { LONGEST_FRAME, readStretch, type Stretch, sealBatch, sealHeader } from './segment.ts';
 
 export interface Segment {
   readonly path: string;
-  /** What may be read: whole lines that were written in full. */
+  /** What may be read: frames that were written in full. */
   writtenBytes: number;
   /** How far the relay has come. */
   relayedBytes: number;
   /** The columns of its records: those of this process, until the relay has read another header. */
-  columns: readonly string[];
+  columns: readonly RecordColumn[];
   /** Records between `relayedBytes` and `writtenBytes`. */
   pendingRows: number;
   /** Nothing will be appended any more. */
@@ -35,8 +37,8 @@ export interface Segment {
 }
 
 export interface Spool {
-  /** Appends records given as COPY lines without line ends. Throws `spool` and leaves no part of them when it cannot. */
-  append(lines: readonly string[]): void | Promise<void>;
+  /** Throws `spool` and leaves no part of the batch when it cannot append it. */
+  append(batch: PredictionBatch): void | Promise<void>;
   /** The segments that hold records, oldest first. */
   segments(): readonly Segment[];
   /** Removes a sealed segment whose records have all been relayed. */
@@ -48,7 +50,7 @@ export interface Spool {
 export interface SpoolOptions {
   /** The directory of all spools; this process gets one of its own inside. */
   root: string;
-  columns: readonly string[];
+  columns: readonly RecordColumn[];
   maxBytes: number;
   fsync: boolean;
 }
@@ -56,12 +58,18 @@ export interface SpoolOptions {
 /** Large enough that files are rare, small enough that a replay after a crash is short: about 40,000 rows. */
 const SEGMENT_BYTES = 8 * 1024 * 1024;
 
+/** Room for the frames of any usual append: new memory for each costs more than to fill it. */
+const SCRATCH_BYTES = 512 * 1024;
+/** Of an orphaned segment that is measured: room for whole frames. */
+const MEASURE_BYTES = 2 * LONGEST_FRAME;
+
 const datasync = promisify(fdatasync);
 
 /** Makes and locks a new spool directory. Throws when the disk does not let it. */
 export async function openSpool({ root, columns, maxBytes, fsync }: SpoolOptions): Promise<Spool> {
   const { directory, release } = await claimNewDirectory(root);
   const header = sealHeader(columns);
+  const scratch = Buffer.allocUnsafe(SCRATCH_BYTES);
   const segments: Segment[] = [];
   let open: { segment: Segment; descriptor: number } | undefined;
   let sequence = 0;
@@ -91,8 +99,8 @@ export async function openSpool({ root, columns, maxBytes, fsync }: SpoolOptions
     open = undefined;
   }
 
-  function append(lines: readonly string[]): void | Promise<void> {
-    const bytes = sealLines(lines);
+  function append(batch: PredictionBatch): void | Promise<void> {
+    const bytes = sealBatch(batch, scratch);
     if (totalBytes + bytes.length > maxBytes) {
       // Only a sealed segment can be removed when its records have been relayed, and make room.
       seal();
@@ -110,7 +118,7 @@ export async function openSpool({ root, columns, maxBytes, fsync }: SpoolOptions
     }
     const { segment, descriptor } = open;
     if (segment.pendingRows === 0) segment.oldestAt = Date.now();
-    segment.pendingRows += lines.length;
+    segment.pendingRows += batch.predictions.length;
     segment.writtenBytes += bytes.length;
     totalBytes += bytes.length;
     if (!fsync) return;
@@ -147,10 +155,10 @@ export interface OrphanedSpool {
 }
 
 /**
- * Takes over the spools whose processes are gone. Their segments come sealed. A torn last line, whose write never
- * ended, is left out of `writtenBytes`.
+ * Takes over the spools whose processes are gone. Their segments come sealed. What a crash may leave at a file's end, a
+ * torn frame whose write never ended or zeros, is left out of `writtenBytes`.
  */
-export async function adoptOrphans(root: string, columns: readonly string[]): Promise<OrphanedSpool[]> {
+export async function adoptOrphans(root: string, columns: readonly RecordColumn[]): Promise<OrphanedSpool[]> {
   const adopted: OrphanedSpool[] = [];
   for (const entry of await readdir(root, { withFileTypes: true }).catch(() => [])) {
     if (!entry.isDirectory()) continue;
@@ -170,7 +178,7 @@ export async function adoptOrphans(root: string, columns: readonly string[]): Pr
   return adopted;
 }
 
-function newSegment(path: string, columns: readonly string[], state: Partial<Segment>): Segment {
+function newSegment(path: string, columns: readonly RecordColumn[], state: Partial<Segment>): Segment {
   return { path, columns, writtenBytes: 0, relayedBytes: 0, pendingRows: 0, sealed: false, oldestAt: 0, ...state };
 }
 
@@ -201,26 +209,36 @@ function lockDirectory(directory: string): (() => void) | undefined {
   return undefined;
 }
 
-async function measureSegment(path: string, columns: readonly string[]): Promise<Segment> {
+async function measureSegment(path: string, columns: readonly RecordColumn[]): Promise<Segment> {
   const file = await open(path, 'r');
   try {
-    let lines = 0;
+    const { size, mtimeMs } = await file.stat();
+    const window = Buffer.allocUnsafe(MEASURE_BYTES);
+    let pendingRows = 0;
     let writtenBytes = 0;
-    let position = 0;
-    for await (const chunk of file.createReadStream({ autoClose: false, highWaterMark: 1 << 20 })) {
-      const bytes = chunk as Buffer;
-      for (let at = bytes.indexOf(10); at !== -1; at = bytes.indexOf(10, at + 1)) {
-        lines++;
-        writtenBytes = position + at + 1;
+    for (let position = 0; position < size; ) {
+      const { bytesRead } = await file.read(window, 0, window.length, position);
+      const bytes = window.subarray(0, bytesRead);
+      let stretch = readStretch(bytes, { maxRows: Number.POSITIVE_INFINITY, isWhole: false });
+      if (stretch.consumed === 0) {
+        // A frame that ends beyond the file: torn, unless others follow it; then its length is damaged.
+        stretch = readStretch(bytes, { maxRows: Number.POSITIVE_INFINITY, isWhole: true });
+        if (stretch.rows === 0) break;
       }
-      position += bytes.length;
+      pendingRows += stretch.rows;
+      const end = stretch.consumed - zerosAtEnd(stretch);
+      if (end > 0) writtenBytes = position + end;
+      position += stretch.consumed;
     }
-    const { mtimeMs } = await file.stat();
-    const pendingRows = Math.max(0, lines - 1);
     return newSegment(path, columns, { writtenBytes, pendingRows, sealed: true, oldestAt: mtimeMs });
   } finally {
     await file.close();
   }
+}
+
+function zerosAtEnd({ damaged, endsDamaged }: Stretch): number {
+  const last = damaged.at(-1);
+  return endsDamaged && last && !last.some(Boolean) ? last.length : 0;
 }
 
 /** Writes everything or nothing: what a full disk cut short is taken back. */

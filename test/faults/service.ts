@@ -20,7 +20,7 @@ export interface Service {
   directories: ServerDirectories;
   /** The process that was started last. */
   readonly server: ServerProcess;
-  /** Starts a process, in the place of one that has ended. */
+  /** Starts a process in the place of the one before, which is ended if a failed test has left it. */
   start(settings?: Record<string, string>): Promise<ServerProcess>;
   /** Ends the process with `kill -9`. */
   kill(): Promise<void>;
@@ -65,6 +65,7 @@ export async function prepareService({ settings = {}, ...options }: ServiceOptio
       return running();
     },
     async start(more = {}) {
+      await server?.stop('SIGKILL');
       server = await startServer({ DATABASE_URL: databaseUrl, ...settings, ...more }, directories);
       return server;
     },

@@ -11,18 +11,25 @@ import { reportFault } from './report.ts';
 import { prepareService, type Service } from './service.ts';
 import { compareWithStored, expectNothingLost, storedWithin } from './verification.ts';
 
-/** A segment, as its bytes and its lines: the header, then a record each. */
+/** A segment, as its bytes and its frames: the header, then batches of one or more records. */
 interface Contents {
   bytes: Buffer;
-  lines: Buffer[];
+  frames: Frame[];
+}
+
+interface Frame {
+  start: number;
+  end: number;
+  /** Of its predictions. */
+  ids: string[];
 }
 
 interface Damage {
   name: string;
   /** The segment's bytes afterwards. */
   to: (contents: Contents) => Buffer;
-  /** Which records are lost by it, from the first one. */
-  loses?: (contents: Contents) => number[];
+  /** Which frames are lost by it. */
+  loses?: (contents: Contents) => Frame[];
   deadLetters: number | 'some';
   /** Other files put beside the segment. */
   beside?: Record<string, () => Buffer>;
@@ -30,11 +37,22 @@ interface Damage {
 
 const MIDDLE = 50;
 const whole = ({ bytes }: Contents) => bytes;
+const middle = ({ frames }: Contents) => frames[MIDDLE]!;
+/** Where things are in a frame: the kind (4 bytes), the checksum (4), the length (4), the payload. */
+const IN_KIND = 1;
+const IN_CHECKSUM = 5;
+const IN_LENGTH = 8;
+const IN_PAYLOAD = 60;
 
 const damages: Damage[] = [
   {
-    name: 'torn tail: half a record at the end',
-    to: ({ bytes, lines }) => Buffer.concat([bytes, lines.at(-1)!.subarray(0, 60)]),
+    name: 'torn tail: half a frame at the end',
+    to: ({ bytes, frames }) => Buffer.concat([bytes, bytes.subarray(frames.at(-1)!.start).subarray(0, 60)]),
+    deadLetters: 0,
+  },
+  {
+    name: 'torn tail: three bytes of a frame',
+    to: ({ bytes, frames }) => Buffer.concat([bytes, bytes.subarray(frames.at(-1)!.start).subarray(0, 3)]),
     deadLetters: 0,
   },
   {
@@ -42,29 +60,32 @@ const damages: Damage[] = [
     to: ({ bytes }) => Buffer.concat([bytes, Buffer.alloc(4096)]),
     deadLetters: 0,
   },
-  {
-    name: 'one bit flipped in the middle',
-    to: ({ bytes, lines }) => flipBit(bytes, startOf(lines, MIDDLE) + 40),
-    loses: () => [MIDDLE],
+  ...(
+    [
+      ['one bit flipped in the middle', IN_PAYLOAD],
+      ['one bit flipped in a checksum', IN_CHECKSUM],
+      ['one bit flipped in the mark of a frame', IN_KIND],
+      ['a length that is too large by one', IN_LENGTH + 3],
+      ['a length that reaches beyond the file', IN_LENGTH + 1],
+      ['a length of gigabytes', IN_LENGTH],
+    ] as const
+  ).map(([name, at]) => ({
+    name,
+    to: (contents: Contents) => flipBit(contents.bytes, middle(contents).start + at),
+    loses: (contents: Contents) => [middle(contents)],
     deadLetters: 1,
-  },
-  {
-    name: 'one bit flipped in a checksum',
-    to: ({ bytes, lines }) => flipBit(bytes, startOf(lines, MIDDLE) + 3),
-    loses: () => [MIDDLE],
-    deadLetters: 1,
-  },
-  {
-    name: 'a line end lost in the middle',
-    to: ({ bytes, lines }) => flipBit(bytes, startOf(lines, MIDDLE + 1) - 1),
-    loses: () => [MIDDLE, MIDDLE + 1],
-    deadLetters: 1,
-  },
+  })),
   {
     name: 'a page of garbage in the middle',
     to: ({ bytes }) => Buffer.concat([bytes.subarray(0, 8192), randomBytes(4096), bytes.subarray(12_288)]),
-    loses: ({ lines }) => recordsTouching(lines, 8192, 12_288),
-    deadLetters: 'some',
+    loses: ({ frames }) => frames.filter(({ start, end }) => start < 12_288 && end > 8192),
+    deadLetters: 1,
+  },
+  {
+    name: 'a page lost in the middle',
+    to: ({ bytes }) => Buffer.concat([bytes.subarray(0, 8192), bytes.subarray(12_288)]),
+    loses: ({ frames }) => frames.filter(({ start, end }) => start < 12_288 && end > 8192),
+    deadLetters: 1,
   },
   {
     name: 'a damaged header',
@@ -73,13 +94,13 @@ const damages: Damage[] = [
   },
   {
     name: 'a missing header',
-    to: ({ bytes, lines }) => bytes.subarray(lines[0]!.length),
+    to: ({ bytes, frames }) => bytes.subarray(frames[1]!.start),
     deadLetters: 0,
   },
   {
-    name: 'cut in the middle of a record',
-    to: ({ bytes, lines }) => bytes.subarray(0, startOf(lines, MIDDLE) + 30),
-    loses: ({ lines }) => lines.slice(1).flatMap((_, record) => (record >= MIDDLE ? [record] : [])),
+    name: 'cut in the middle of a frame',
+    to: (contents) => contents.bytes.subarray(0, middle(contents).start + 30),
+    loses: ({ frames }) => frames.slice(MIDDLE),
     deadLetters: 0,
   },
   {
@@ -122,8 +143,8 @@ describe('a damaged spool', () => {
     const directory = await restoreSpool();
     const segment = join(directory, (await readdir(directory)).find((file) => file.endsWith('.segment'))!);
     const bytes = await readFile(segment);
-    const contents = { bytes, lines: linesOf(bytes) };
-    const lost = new Set(loses(contents).map((record) => idOf(contents.lines[record + 1]!)));
+    const contents = { bytes, frames: framesOf(bytes) };
+    const lost = new Set(loses(contents).flatMap(({ ids }) => ids));
     await writeFile(segment, to(contents));
     for (const [file, make] of Object.entries(beside)) await writeFile(join(directory, file), make());
     const intact = answers.filter(({ id }) => !lost.has(id));
@@ -141,7 +162,7 @@ describe('a damaged spool', () => {
       rowsFound: stored.found,
       duplicates: stored.duplicates,
       recoverySeconds: stored.seconds,
-      note: `${lost.size} records destroyed, ${setAside.length} lines set aside`,
+      note: `${lost.size} records destroyed, ${setAside.length} stretches set aside`,
     });
     expectNothingLost(stored);
     expect(also.missing).toBe(lost.size);
@@ -243,30 +264,18 @@ async function deadLetterLines(): Promise<{ reason: string }[]> {
   return lines.map((line) => JSON.parse(line) as { reason: string });
 }
 
-function linesOf(bytes: Buffer): Buffer[] {
-  const lines: Buffer[] = [];
-  for (let start = 0; start < bytes.length; start += lines.at(-1)!.length) {
-    lines.push(bytes.subarray(start, bytes.indexOf(10, start) + 1));
-  }
-  return lines;
-}
-
-/** Where a record begins in the segment, counted from the first record. */
-function startOf(lines: Buffer[], record: number): number {
-  return lines.slice(0, record + 1).reduce((sum, line) => sum + line.length, 0);
-}
-
-function recordsTouching(lines: Buffer[], from: number, to: number): number[] {
-  return lines
-    .slice(1)
-    .flatMap((line, record) =>
-      startOf(lines, record) < to && startOf(lines, record) + line.length > from ? [record] : [],
+/** Takes a segment apart by itself: 12 bytes of prefix with the length at 8; in the payload, rows at 8 and ids from 20. */
+function framesOf(bytes: Buffer): Frame[] {
+  const frames: Frame[] = [];
+  for (let start = 0; start < bytes.length; start = frames.at(-1)!.end) {
+    const payload = bytes.subarray(start + 12, start + 12 + bytes.readUInt32BE(start + 8));
+    const isHeader = bytes.toString('latin1', start, start + 4) === 'RSPH';
+    const ids = Array.from({ length: isHeader ? 0 : payload.readUInt32LE(8) }, (_, row) =>
+      payload.toString('hex', 20 + 16 * row, 36 + 16 * row).replace(/^(.{8})(.{4})(.{4})(.{4})/, '$1-$2-$3-$4-'),
     );
-}
-
-/** The id of a record: what stands between the checksum and the first tab. */
-function idOf(line: Buffer): string {
-  return line.toString('latin1', 9, line.indexOf(9));
+    frames.push({ start, end: start + 12 + payload.length, ids });
+  }
+  return frames;
 }
 
 function flipBit(bytes: Buffer, at: number): Buffer {

@@ -10,8 +10,8 @@ import { compileSerializer } from '../zod-serializer.ts';
 
 /** The answer to rows that were sent together, in their order. */
 export interface Answer {
-  predictions: ArrayLike<number>;
-  ids: readonly string[];
+  predictions: number[];
+  ids: string[];
   pipelineVersion: string;
 }
 
@@ -51,16 +51,14 @@ export function registerPredictRoutes(app: FastifyInstance, options: PredictRout
       response: { 200: schemas.prediction, ...problems },
     },
     validatorCompiler: () => rowValidator(schemas.row),
-    handler: async (request, reply) => {
-      const answered = await answer([request.body], wholeBody);
-      sendJson(
-        reply,
-        serializePrediction({
-          prediction: answered.predictions[0]!,
-          prediction_id: answered.ids[0]!,
-          model_version: versionOf(answered),
-        }),
-      );
+    handler: (request, reply) => {
+      answer([request.body], wholeBody)
+        .then((answered) => {
+          const [prediction] = answered.predictions as [number];
+          const [prediction_id] = answered.ids as [string];
+          sendJson(reply, serializePrediction({ prediction, prediction_id, model_version: versionOf(answered) }));
+        })
+        .catch((error) => reply.send(error));
     },
   });
 
@@ -72,16 +70,13 @@ export function registerPredictRoutes(app: FastifyInstance, options: PredictRout
       response: { 200: schemas.predictions, ...problems },
     },
     validatorCompiler: () => batchValidator(schemas.row, schemas.instances, maxBatchRows),
-    handler: async (request, reply) => {
-      const answered = await answer(request.body.instances, instance);
-      sendJson(
-        reply,
-        serializePredictions({
-          predictions: Array.from(answered.predictions),
-          prediction_ids: [...answered.ids],
-          model_version: versionOf(answered),
-        }),
-      );
+    handler: (request, reply) => {
+      answer(request.body.instances, instance)
+        .then((answered) => {
+          const { predictions, ids: prediction_ids } = answered;
+          sendJson(reply, serializePredictions({ predictions, prediction_ids, model_version: versionOf(answered) }));
+        })
+        .catch((error) => reply.send(error));
     },
   });
 }
