@@ -1,8 +1,8 @@
 /**
  * Writes a fitted pipeline as one ONNX graph in float64, from raw features to the prediction:
  *
- *     features [N, F] -> Gather numerical [N, S] -> Sub mean -> Div scale ------------+
- *                     -> Gather one categorical [N, 1] -> Equal -> Cast [N, C] -- ... +-> Concat [N, P]
+ *     features [N, F] -> Gather numerical [N, S] -> Sub mean -> Div scale ---------+-> Concat [N, P]
+ *                     -> Gather, a column for each category [N, C] -> Equal -> Cast +
  *     Concat [N, P] -> MatMul coef [P, 1] -> Add intercept -> prediction [N, 1]
  *
  * Plain operators of the default domain, because ai.onnx.ml's Scaler and LinearRegressor compute in float32. A category
@@ -83,13 +83,18 @@ function addColumnTransformer(graph: GraphBuilder, { transformer }: ExportablePi
     const scale = graph.float64('scale', [numerical.length], scaler.scale);
     blocks.push(graph.add('Div', 'scaled', [graph.add('Sub', 'centred', [gathered, mean]), scale]));
   }
-  categorical.forEach((column, k) => {
-    const values = encoder.categories[k]!;
-    const position = graph.int64(`category_${k}_column`, [column]);
-    const gathered = graph.add('Gather', `category_${k}`, [INPUT_NAME, position], { axis: 1 });
-    const known = graph.float64(`category_${k}_values`, [1, values.length], values);
-    const equal = graph.add('Equal', `category_${k}_equal`, [gathered, known]);
-    blocks.push(graph.add('Cast', `category_${k}_indicators`, [equal], { to: DataType.DOUBLE }));
-  });
+  if (categorical.length > 0) {
+    // All at once: for small batches the number of nodes is what a run costs.
+    const columns = categorical.flatMap((column, k) => Array.from(encoder.categories[k]!, () => column));
+    const values = Float64Array.from(encoder.categories.flatMap((categories) => Array.from(categories)));
+    const gathered = graph.add('Gather', 'categorical', [INPUT_NAME, graph.int64('categorical_columns', columns)], {
+      axis: 1,
+    });
+    const equal = graph.add('Equal', 'is_category', [
+      gathered,
+      graph.float64('categories', [1, values.length], values),
+    ]);
+    blocks.push(graph.add('Cast', 'indicators', [equal], { to: DataType.DOUBLE }));
+  }
   return blocks.length === 1 ? blocks[0]! : graph.add('Concat', 'transformed', blocks, { axis: 1 });
 }

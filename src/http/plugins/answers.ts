@@ -7,7 +7,7 @@ import type { FastifyInstance, FastifyReply } from 'fastify';
 import type { Drain } from './drain.ts';
 import { REQUEST_ID_HEADER } from './request-id.ts';
 
-/** Answers 200 with a JSON text, past Fastify's reply. */
+/** Answers 200 with a JSON text in ASCII, past Fastify's reply. */
 export type SendJson = (reply: FastifyReply, body: string) => void;
 
 export function registerAnswers(app: FastifyInstance, { isDraining }: Drain): SendJson {
@@ -18,17 +18,22 @@ export function registerAnswers(app: FastifyInstance, { isDraining }: Drain): Se
   });
 
   return (reply, body) => {
+    const { raw, request } = reply;
     const headers = [
       'content-type',
       'application/json; charset=utf-8',
       'content-length',
-      Buffer.byteLength(body),
+      String(body.length),
       REQUEST_ID_HEADER,
-      reply.request.id,
+      request.id,
     ];
     if (isDraining()) headers.push('connection', 'close');
     reply.hijack();
-    reply.raw.writeHead(200, headers);
-    reply.raw.end(body);
+    // Corked and let go again, head and body leave as one string in one write; end() alone would make it two, gathered.
+    raw.socket?.cork();
+    raw.writeHead(200, headers);
+    raw.write(body, 'latin1');
+    raw.socket?.uncork();
+    raw.end();
   };
 }

@@ -28,13 +28,14 @@ export function registerDrain(app: FastifyInstance): Drain {
     lastSeenAt = Date.now();
     socket.once('close', () => sockets.delete(socket));
   });
-  app.server.on('request', () => {
-    if (draining) lastSeenAt = Date.now();
-  });
   return {
     isDraining: () => draining,
     async start(limitMs) {
       draining = true;
+      // Not before: every listener costs each request something.
+      app.server.on('request', () => {
+        lastSeenAt = Date.now();
+      });
       const startedAt = Date.now();
       const isOver = (now: number) => {
         const silentFor = now - Math.max(lastSeenAt, startedAt);
