@@ -1,15 +1,8 @@
 /** What a database needs before it can be served from: the schema, and a first pipeline version when there is none. */
 import { withAdvisoryLock } from './database/advisory-lock.ts';
 import { migrate } from './database/migrate.ts';
-import { createPool, transaction } from './database/pool.ts';
-import { loadHousingDataset } from './housing/dataset.ts';
-import { housing } from './housing/features.ts';
+import { createPool } from './database/pool.ts';
 import { newestPromotions } from './registry/pipeline-versions.ts';
-import { publish } from './training/publish.ts';
-import { trainPipeline } from './training/train.ts';
-
-export const DEFAULT_ALPHA = 1;
-export const DEFAULT_SEED = 0;
 
 /** Migrates, then trains and publishes a first version if none is served. Several processes at once make one. */
 export async function prepareDatabase(
@@ -25,17 +18,9 @@ export async function prepareDatabase(
     await withAdvisoryLock(url, 'ridgeline_first_version', { wait: true }, async () => {
       if (await isPublished()) return;
       onProgress('training a first pipeline, as there is none');
-      const pipeline = await trainPipeline(loadHousingDataset(), {
-        schema: housing,
-        alpha: DEFAULT_ALPHA,
-        seed: DEFAULT_SEED,
-      });
-      await publish(pipeline, {
-        transaction: (work) => transaction(pool, work),
-        modelsDir,
-        promotedBy: 'start',
-        reason: 'first version',
-      });
+      // Not at the top: to load what trains takes 0.1 s, which every other start can do without.
+      const { publishFirstVersion } = await import('./first-version.ts');
+      await publishFirstVersion(pool, modelsDir);
     });
   } finally {
     await pool.end();

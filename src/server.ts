@@ -17,7 +17,6 @@ import { exampleRow } from './feature-schema.ts';
 import { housing } from './housing/features.ts';
 import { createLog } from './log.ts';
 import { prepareDatabase } from './prepare-database.ts';
-import { startScheduler } from './scheduler.ts';
 import { startWorkers } from './workers.ts';
 
 /** Something that has been started: it is closed in the reverse order. */
@@ -41,6 +40,7 @@ async function start(config: Config, closers: Closer[], log: Logger): Promise<vo
     await listen(app, config, log);
   }
   if (!cluster.isWorker && config.retrainCron) {
+    const { startScheduler } = await import('./scheduler.ts');
     const scheduler = startScheduler({ cron: config.retrainCron, databaseUrl: database.url, log });
     closers.push(() => scheduler.close());
   }

@@ -19,13 +19,14 @@ const levels = [
   ['training'],
   ['http'],
   ['housing'],
-  ['answer-batch', 'log', 'prepare-database', 'scheduler', 'workers'],
+  ['answer-batch', 'first-version', 'log', 'scheduler', 'workers'],
+  ['prepare-database'],
   ['app'],
   ['server'],
   ['scripts'],
 ];
 /** Who composes the house and may know the data set by name. */
-const composition = ['answer-batch', 'log', 'prepare-database', 'scheduler', 'workers', 'app', 'server', 'scripts'];
+const composition = ['answer-batch', 'first-version', 'log', 'scheduler', 'workers', 'app', 'server', 'scripts'];
 
 interface Import {
   /** The importing file, from the root, such as src/app.ts. */

@@ -1,8 +1,11 @@
 /** Brings the schema up to date with the numbered SQL files in migrations/, each applied once, under an advisory lock. */
-import { join } from 'node:path';
-import { runner } from 'node-pg-migrate';
+import { readdir } from 'node:fs/promises';
+import { join, parse } from 'node:path';
 import { projectRoot } from '../config.ts';
-import { checkServerVersion, connectionFailure, createClient } from './pool.ts';
+import { type Client, checkServerVersion, connectionFailure, createClient } from './pool.ts';
+
+const DIRECTORY = join(projectRoot, 'migrations');
+const TABLE = 'schema_migrations';
 
 /**
  * Applies what is missing, all or nothing, and returns the names of the migrations that it applied. Several processes
@@ -16,11 +19,14 @@ export async function migrate(url: string): Promise<string[]> {
   try {
     await client.connect();
     await checkServerVersion(client);
+    if (await isUpToDate(client)) return [];
+    // Not at the top: nearly every start finds nothing to apply, and would wait 50 ms for the library to load.
+    const { runner } = await import('node-pg-migrate');
     const applied = await runner({
       dbClient: client,
-      dir: join(projectRoot, 'migrations'),
+      dir: DIRECTORY,
       direction: 'up',
-      migrationsTable: 'schema_migrations',
+      migrationsTable: TABLE,
       advisoryLockMode: 'wait',
       log: () => undefined,
     });
@@ -30,4 +36,12 @@ export async function migrate(url: string): Promise<string[]> {
   } finally {
     await client.end();
   }
+}
+
+async function isUpToDate(client: Client): Promise<boolean> {
+  const { rows: tables } = await client.query('select to_regclass($1) as found', [TABLE]);
+  if (tables[0].found === null) return false;
+  const { rows } = await client.query(`select name from ${TABLE}`);
+  const applied = new Set(rows.map(({ name }) => name));
+  return (await readdir(DIRECTORY)).every((file) => applied.has(parse(file).name));
 }
