@@ -3,7 +3,7 @@
  * one block of indicators for each categorical column.
  */
 import type { DenseMatrix } from './dense-matrix.ts';
-import { type FittedOneHotEncoder, fitOneHotEncoder } from './one-hot-encoder.ts';
+import { type FittedOneHotEncoder, fitOneHotEncoder, indicatorPositions } from './one-hot-encoder.ts';
 import { type FittedStandardScaler, fitStandardScaler } from './standard-scaler.ts';
 
 /** Positions of the numerical and of the categorical columns in X. */
@@ -38,8 +38,7 @@ export function rowTransformer(
   X: DenseMatrix,
 ): (row: number, out: Float64Array) => void {
   const { mean, scale } = scaler;
-  let next = numerical.length;
-  const positions = encoder.categories.map((categories) => new Map(Array.from(categories, (value) => [value, next++])));
+  const positions = indicatorPositions(encoder, numerical.length);
   return (row, out) => {
     const from = row * X.columns;
     for (let k = 0; k < numerical.length; k++) out[k] = (X.data[from + numerical[k]!]! - mean[k]!) / scale[k]!;

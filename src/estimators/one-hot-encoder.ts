@@ -15,3 +15,9 @@ function distinct(X: DenseMatrix, column: number): Float64Array {
   for (let at = column; at < X.data.length; at += X.columns) seen.add(X.data[at]!);
   return Float64Array.from(seen).sort();
 }
+
+/** For each encoded column the position of each category's indicator, when the first of all indicators is at `first`. */
+export function indicatorPositions({ categories }: FittedOneHotEncoder, first: number): Map<number, number>[] {
+  let next = first;
+  return categories.map((values) => new Map(Array.from(values, (value) => [value, next++])));
+}

@@ -25,11 +25,23 @@ export function fitPipeline({ X, y }: Dataset, { alpha, ...roles }: PipelinePara
 }
 
 /** Predictions for the n rows of X, n elements. */
-export function predictPipeline({ transformer, ridge }: FittedPipeline, X: DenseMatrix): Float64Array {
+export function predictPipeline(pipeline: FittedPipeline, X: DenseMatrix): Float64Array {
+  const predictions = new Float64Array(X.rows);
+  predictRows(pipeline, X, predictions.keys(), predictions);
+  return predictions;
+}
+
+/** Writes the predictions for some rows of X into `predictions`, each at the position of its row. */
+export function predictRows(
+  { transformer, ridge }: FittedPipeline,
+  X: DenseMatrix,
+  rows: Iterable<number>,
+  predictions: Float64Array,
+): void {
   const readRow = rowTransformer(transformer, X);
-  const row = new Float64Array(transformer.width);
-  return Float64Array.from({ length: X.rows }, (_, i) => {
-    readRow(i, row);
-    return predictRidge(ridge, row);
-  });
+  const transformed = new Float64Array(transformer.width);
+  for (const row of rows) {
+    readRow(row, transformed);
+    predictions[row] = predictRidge(ridge, transformed);
+  }
 }

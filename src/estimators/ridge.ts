@@ -19,15 +19,28 @@ export interface DesignMatrix {
   readRow: (row: number, out: Float64Array) => void;
 }
 
+/** All that a ridge fit needs to know of n samples of p columns, whichever way it was summed up. */
+export interface NormalEquations {
+  columnMeans: Float64Array;
+  targetMean: number;
+  /** Xc' Xc, p x p in row-major order; only the lower triangle is read. */
+  gram: Float64Array;
+  /** Xc' yc. */
+  moment: Float64Array;
+}
+
 /**
  * Fits on an n x p design matrix and n targets, alpha at least 0. Memory is p^2 whatever n; time is n p^2.
  * Throws `singular_system` when X'X + alpha I has no stable factorisation and `training_data` when numbers overflow.
  */
 export function fitRidge(design: DesignMatrix, y: Float64Array, { alpha }: { alpha: number }): FittedRidge {
-  const { columnMeans, targetMean } = means(design, y);
-  const { gram, moment } = centredNormalEquations(design, y, columnMeans, targetMean);
-  for (let k = 0; k < design.columns; k++) gram.set(k, k, gram.get(k, k) + alpha);
-  const coef = solvePositiveDefinite(gram, moment, alpha);
+  return solveRidge(centredNormalEquations(design, y), { alpha });
+}
+
+/** The fit from the normal equations; throws as `fitRidge` does. */
+export function solveRidge(equations: NormalEquations, { alpha }: { alpha: number }): FittedRidge {
+  const { columnMeans, targetMean, moment } = equations;
+  const coef = solvePositiveDefinite(penalised(equations, alpha), moment, alpha);
   const intercept = coef.reduce((sum, weight, k) => sum - weight * columnMeans[k]!, targetMean);
   if (!Number.isFinite(intercept) || !coef.every(Number.isFinite)) {
     throw overflow();
@@ -54,10 +67,11 @@ function means(design: DesignMatrix, y: Float64Array) {
   return { columnMeans: columnMeans.map((sum) => sum / design.rows), targetMean: targetSum / design.rows };
 }
 
-/** Xc' Xc and Xc' yc. Centred before they are formed: an offset much larger than the spread would cancel otherwise. */
-function centredNormalEquations(design: DesignMatrix, y: Float64Array, columnMeans: Float64Array, targetMean: number) {
+/** Centred before they are formed: an offset much larger than the spread would cancel otherwise. */
+function centredNormalEquations(design: DesignMatrix, y: Float64Array): NormalEquations {
+  const { columnMeans, targetMean } = means(design, y);
   const p = design.columns;
-  const lower = new Float64Array(p * p);
+  const gram = new Float64Array(p * p);
   const moment = new Float64Array(p);
   const row = new Float64Array(p);
   for (let i = 0; i < design.rows; i++) {
@@ -67,18 +81,25 @@ function centredNormalEquations(design: DesignMatrix, y: Float64Array, columnMea
     for (let j = 0; j < p; j++) {
       const value = row[j]!;
       const start = j * p;
-      for (let k = 0; k <= j; k++) lower[start + k]! += value * row[k]!;
+      for (let k = 0; k <= j; k++) gram[start + k]! += value * row[k]!;
       moment[j]! += value * target;
     }
   }
-  const gram = Matrix.zeros(p, p);
+  return { columnMeans, targetMean, gram, moment };
+}
+
+/** Xc' Xc + alpha I, whole. */
+function penalised({ gram, moment }: NormalEquations, alpha: number): Matrix {
+  const p = moment.length;
+  const matrix = Matrix.zeros(p, p);
   for (let j = 0; j < p; j++) {
-    for (let k = 0; k <= j; k++) {
-      gram.set(j, k, lower[j * p + k]!);
-      gram.set(k, j, lower[j * p + k]!);
+    for (let k = 0; k < j; k++) {
+      matrix.set(j, k, gram[j * p + k]!);
+      matrix.set(k, j, gram[j * p + k]!);
     }
+    matrix.set(j, j, gram[j * p + j]! + alpha);
   }
-  return { gram, moment };
+  return matrix;
 }
 
 function solvePositiveDefinite(gram: Matrix, moment: Float64Array, alpha: number): Float64Array {

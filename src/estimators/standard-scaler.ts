@@ -14,7 +14,7 @@ export function fitStandardScaler(X: DenseMatrix, columns: readonly number[]): F
   const n = X.rows;
   const mean = Float64Array.from(columns, (column) => sumOf(X, column, 0) / n);
   const variance = Float64Array.from(columns, (column, k) => varianceOf(X, column, mean[k]!));
-  const scale = variance.map((value, k) => (isConstant(value, mean[k]!, n) ? 1 : Math.sqrt(value)));
+  const scale = variance.map((value, k) => scaleOf(value, mean[k]!, n));
   return { mean, variance, scale, nSamplesSeen: n };
 }
 
@@ -36,9 +36,11 @@ function varianceOf(X: DenseMatrix, column: number, mean: number): number {
 }
 
 /**
- * Whether a variance is no more than the rounding error of computing it: scikit-learn's `_is_constant_feature`, with
- * the bound n eps var + (n mean eps)^2. Such a column is divided by 1 rather than by noise.
+ * What a column of n samples is divided by: its standard deviation, or 1 when the variance is no more than the rounding
+ * error of computing it and the quotient would be noise. The bound is that of scikit-learn's `_is_constant_feature`,
+ * n eps var + (n mean eps)^2.
  */
-function isConstant(variance: number, mean: number, n: number): boolean {
-  return variance <= n * Number.EPSILON * variance + (n * mean * Number.EPSILON) ** 2;
+export function scaleOf(variance: number, mean: number, n: number): number {
+  const isConstant = variance <= n * Number.EPSILON * variance + (n * mean * Number.EPSILON) ** 2;
+  return isConstant ? 1 : Math.sqrt(variance);
 }

@@ -1,14 +1,16 @@
 /** Seeded k-fold cross-validation: every row is predicted once by a pipeline that has not seen it. */
 import { uniformInt } from 'pure-rand/distribution/uniformInt';
 import { xoroshiro128plus } from 'pure-rand/generator/xoroshiro128plus';
-import { type Dataset, takeRows } from '../estimators/dense-matrix.ts';
-import { fitPipeline, type PipelineParameters, predictPipeline } from '../estimators/pipeline.ts';
+import type { Dataset } from '../estimators/dense-matrix.ts';
+import { addMoments, momentsOf } from '../estimators/moments.ts';
+import { fitOneHotEncoder } from '../estimators/one-hot-encoder.ts';
+import { type PipelineParameters, predictRows } from '../estimators/pipeline.ts';
+import { fitPipelineFromMoments } from '../estimators/pipeline-from-moments.ts';
 import { type RegressionMetrics, regressionMetrics } from './regression-metrics.ts';
 
 /**
  * Cuts 0..n-1 into k folds at random, as scikit-learn's `KFold(shuffle=True)` sizes them: the first n mod k folds hold
- * one row more. The same seed, a 32-bit
- * number, gives the same folds on every machine.
+ * one row more. The same seed, a 32-bit number, gives the same folds on every machine.
  */
 export function kFold(n: number, k: number, seed: number): Uint32Array[] {
   const order = Uint32Array.from({ length: n }, (_, row) => row);
@@ -26,31 +28,31 @@ export function kFold(n: number, k: number, seed: number): Uint32Array[] {
   return folds;
 }
 
-/** Measures over all out-of-fold predictions together. Each fold lists its rows in ascending order. `onFold` hears after each fold how many are done. */
-export function crossValidate(
+/**
+ * Out-of-fold predictions, n elements, as of scikit-learn's `cross_val_predict`. Every row is in one fold, and each fold
+ * lists its rows in ascending order. No fit reads its rows again: its moments are those of the other folds together.
+ * `onFold` hears after each fold how many are done.
+ */
+export function crossValPredict(
   dataset: Dataset,
   parameters: PipelineParameters,
   folds: readonly Uint32Array[],
   onFold?: (done: number) => void,
-): RegressionMetrics {
-  const predicted = new Float64Array(dataset.X.rows);
+): Float64Array {
+  const { X } = dataset;
+  const encoder = fitOneHotEncoder(X, parameters.categorical);
+  const moments = folds.map((rows) => momentsOf(dataset, rows, parameters, encoder));
+  const predicted = new Float64Array(X.rows);
   folds.forEach((heldOut, fold) => {
-    const pipeline = fitPipeline(takeRows(dataset, complement(heldOut, dataset.X.rows)), parameters);
-    const predictions = predictPipeline(pipeline, takeRows(dataset, heldOut).X);
-    heldOut.forEach((row, at) => {
-      predicted[row] = predictions[at]!;
-    });
+    const training = addMoments(moments.toSpliced(fold, 1));
+    predictRows(fitPipelineFromMoments(training, encoder, parameters, X.columns), X, heldOut, predicted);
     onFold?.(fold + 1);
   });
-  return regressionMetrics(dataset.y, predicted);
+  return predicted;
 }
 
-/** The rows of 0..n-1 that are not in `heldOut`, which is sorted. */
-function complement(heldOut: Uint32Array, n: number): Uint32Array {
-  const rest = new Uint32Array(n - heldOut.length);
-  for (let row = 0, skipped = 0; row < n; row++) {
-    if (heldOut[skipped] === row) skipped++;
-    else rest[row - skipped] = row;
-  }
-  return rest;
+/** Measures over all out-of-fold predictions together; see `crossValPredict` for the arguments. */
+export function crossValidate(...how: Parameters<typeof crossValPredict>): RegressionMetrics {
+  const [{ y }] = how;
+  return regressionMetrics(y, crossValPredict(...how));
 }

@@ -1,13 +1,13 @@
 import { readFileSync } from 'node:fs';
 import fc from 'fast-check';
 import { describe, expect, test } from 'vitest';
-import { takeRows } from '../../src/estimators/dense-matrix.ts';
 import { fitPipeline, predictPipeline } from '../../src/estimators/pipeline.ts';
 import { columnsOfKind } from '../../src/feature-schema.ts';
 import { loadHousingDataset } from '../../src/housing/dataset.ts';
 import { housing } from '../../src/housing/features.ts';
 import { crossValidate, kFold } from '../../src/training/cross-validation.ts';
 import { type RegressionMetrics, regressionMetrics } from '../../src/training/regression-metrics.ts';
+import { takeRows } from './take-rows.ts';
 
 const expected: {
   alpha: number;

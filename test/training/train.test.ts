@@ -4,7 +4,7 @@ import { join } from 'node:path';
 import { afterAll, beforeAll, describe, expect, test } from 'vitest';
 import { createPool, type Pool, transaction } from '../../src/database/pool.ts';
 import { RidgelineError } from '../../src/errors.ts';
-import { type Dataset, takeRows } from '../../src/estimators/dense-matrix.ts';
+import type { Dataset } from '../../src/estimators/dense-matrix.ts';
 import type { FeatureSchema } from '../../src/feature-schema.ts';
 import { loadHousingDataset } from '../../src/housing/dataset.ts';
 import { housing } from '../../src/housing/features.ts';
@@ -13,6 +13,7 @@ import { sha256Of } from '../../src/registry/artefacts.ts';
 import { publish } from '../../src/training/publish.ts';
 import { PARITY_TOLERANCE, type TrainingOptions, trainPipeline } from '../../src/training/train.ts';
 import { createTestDatabase, type TestDatabase } from '../support/database.ts';
+import { takeRows } from './take-rows.ts';
 
 const options: TrainingOptions = { schema: housing, alpha: 1, seed: 0 };
 const dataset = loadHousingDataset();
