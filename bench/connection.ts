@@ -1,56 +1,76 @@
 /**
- * One keep-alive HTTP connection that asks one question at a time. It reads just enough of an answer to find its end:
- * a general client would cost the load generator more than the service spends on the request.
+ * One keep-alive HTTP connection that asks one question at a time. It reads just enough of an answer to find its end,
+ * past the streams of Node: a general client would cost the load generator more than the service spends on the request.
  */
 import { connect } from 'node:net';
 
 export interface HttpAnswer {
   status: number;
   /** Status line and headers. */
-  head: string;
-  body: string;
+  head(): string;
+  body(): string;
 }
 
 export interface Connection {
+  /** Sends a whole request. The answer's texts can be read during the call of `onAnswer` only. */
+  send(request: Buffer, onAnswer: (answer: HttpAnswer) => void, onFailure: (error: Error) => void): void;
   /** Sends a whole request; rejects when the connection breaks first. */
-  ask(request: Buffer): Promise<HttpAnswer>;
+  ask(request: Buffer): Promise<{ status: number; body: string }>;
   close(): void;
 }
 
 /** A question that nobody answers must not keep the benchmark for ever. */
 const SILENCE_MS = 60_000;
+const READ_BYTES = 64 * 1024;
 
 export function openConnection(url: string): Promise<Connection> {
   const { hostname, port } = new URL(url);
-  const socket = connect({ host: hostname, port: Number(port), noDelay: true });
-  socket.setEncoding('latin1');
-  socket.setTimeout(SILENCE_MS, () => socket.destroy(new Error('no answer within a minute')));
-  let received = '';
-  let waiting: { resolve: (answer: HttpAnswer) => void; reject: (error: Error) => void } | undefined;
+  let begun: Buffer | undefined;
+  let waiting: { onAnswer: (answer: HttpAnswer) => void; onFailure: (error: Error) => void } | undefined;
 
-  socket.on('data', (text: string) => {
-    received += text;
-    const answer = takeAnswer(received);
-    if (answer === 'unreadable') socket.destroy(new Error(`an answer without content-length:\n${received}`));
-    if (typeof answer !== 'object') return;
-    received = '';
-    const { resolve } = waiting!;
-    waiting = undefined;
-    resolve(answer);
+  function received(count: number, buffer: Uint8Array): boolean {
+    const fresh = (buffer as Buffer).subarray(0, count);
+    const bytes = begun ? Buffer.concat([begun, fresh]) : fresh;
+    const answer = takeAnswer(bytes);
+    if (answer === 'unreadable') {
+      socket.destroy(new Error(`an answer without content-length:\n${bytes.toString('latin1')}`));
+    } else if (answer === undefined) {
+      begun = begun ? bytes : Buffer.from(bytes);
+    } else {
+      begun = undefined;
+      const { onAnswer } = waiting!;
+      waiting = undefined;
+      onAnswer(answer);
+    }
+    return true;
+  }
+
+  const socket = connect({
+    host: hostname,
+    port: Number(port),
+    noDelay: true,
+    onread: { buffer: Buffer.allocUnsafe(READ_BYTES), callback: received },
   });
+  socket.setTimeout(SILENCE_MS, () => socket.destroy(new Error('no answer within a minute')));
   const end = (error: Error) => {
-    waiting?.reject(error);
+    waiting?.onFailure(error);
     waiting = undefined;
   };
   socket.on('error', end);
   socket.on('close', () => end(new Error('the connection was closed before the answer')));
 
   const connection: Connection = {
+    send(request, onAnswer, onFailure) {
+      if (socket.destroyed) {
+        onFailure(new Error('the connection is closed'));
+        return;
+      }
+      waiting = { onAnswer, onFailure };
+      socket.write(request);
+    },
     ask: (request) =>
       new Promise((resolve, reject) => {
-        if (socket.destroyed) return reject(new Error('the connection is closed'));
-        waiting = { resolve, reject };
-        socket.write(request);
+        connection.send(request, ({ status, body }) => resolve({ status, body: body() }), reject);
       }),
     close: () => socket.destroy(),
   };
@@ -60,16 +80,29 @@ export function openConnection(url: string): Promise<Connection> {
   });
 }
 
+const STATUS_AT = 'HTTP/1.1 '.length;
+const HEAD_END = Buffer.from('\r\n\r\n', 'latin1');
+const CONTENT_LENGTH = Buffer.from('\r\ncontent-length: ', 'latin1');
+
 /** The answer, once all of it is there. One question is under way at a time, so nothing follows it. */
-function takeAnswer(received: string): HttpAnswer | 'unreadable' | undefined {
-  const headEnd = received.indexOf('\r\n\r\n');
+function takeAnswer(bytes: Buffer): HttpAnswer | 'unreadable' | undefined {
+  const headEnd = bytes.indexOf(HEAD_END);
   if (headEnd === -1) return undefined;
-  const head = received.slice(0, headEnd);
-  const length = Number(/\r\ncontent-length: *(\d+)/i.exec(head)?.[1]);
-  if (Number.isNaN(length)) return 'unreadable';
-  const body = received.slice(headEnd + 4);
-  if (body.length < length) return undefined;
-  return { status: Number(head.slice(9, 12)), head, body };
+  const field = bytes.indexOf(CONTENT_LENGTH);
+  if (field === -1 || field > headEnd) return 'unreadable';
+  const bodyAt = headEnd + HEAD_END.length;
+  if (bytes.length < bodyAt + digitsAt(bytes, field + CONTENT_LENGTH.length)) return undefined;
+  return {
+    status: digitsAt(bytes, STATUS_AT),
+    head: () => bytes.toString('latin1', 0, headEnd),
+    body: () => bytes.toString('latin1', bodyAt),
+  };
+}
+
+function digitsAt(bytes: Buffer, start: number): number {
+  let value = 0;
+  for (let at = start; bytes[at]! >= 48 && bytes[at]! <= 57; at++) value = value * 10 + bytes[at]! - 48;
+  return value;
 }
 
 export function postRequest(path: string, body: string): Buffer {

@@ -39,6 +39,18 @@ export function coresOf(pid: number): string {
   }
 }
 
+/** What a core has done so far: idle and all time, in ticks; NaN where /proc does not say. */
+export function coreTimes(core: number | undefined): { idle: number; all: number } {
+  try {
+    const line = new RegExp(`^cpu${core} (.*)$`, 'm').exec(readFileSync('/proc/stat', 'utf8'))![1]!;
+    // user nice system idle iowait irq softirq steal; what follows is in user already.
+    const ticks = line.split(' ').slice(0, 8).map(Number);
+    return { idle: ticks[3]! + ticks[4]!, all: ticks.reduce((sum, value) => sum + value, 0) };
+  } catch {
+    return { idle: Number.NaN, all: Number.NaN };
+  }
+}
+
 function allowedCores(pid: number): number[] | undefined {
   if (spawnSync('taskset', ['--version']).error) return undefined;
   return coresOf(pid)

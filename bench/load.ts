@@ -4,7 +4,7 @@
  * latency counts from the moment its question fell due: it finds what callers feel who do not wait for each other.
  */
 import { setImmediate as nextTurn } from 'node:timers/promises';
-import { type HttpAnswer, openConnection } from './connection.ts';
+import { type Connection, type HttpAnswer, openConnection } from './connection.ts';
 import type { Question } from './questions.ts';
 import type { Target } from './targets.ts';
 
@@ -44,13 +44,26 @@ export async function closedLoop(
   const open = await openConnections(target, connections);
   const book = openBook(target, { seconds, refusable: false });
   let asked = 0;
-  const callers = open.map(async (connection) => {
-    while (performance.now() < book.until && asked < limit) {
-      const question = questions[asked++ % questions.length]!;
-      const askedAt = performance.now();
-      book.enter(question, await connection.ask(question.request), askedAt, askedAt);
+  /** Asks again and again; by callbacks, because a promise an answer is a good part of what a request costs here. */
+  function askOn(connection: Connection, done: () => void, failed: (error: unknown) => void): void {
+    const askedAt = performance.now();
+    if (askedAt >= book.until || asked >= limit) {
+      done();
+      return;
     }
-  });
+    const question = questions[asked++ % questions.length]!;
+    const onAnswer = (answer: HttpAnswer) => {
+      try {
+        book.enter(question, answer, askedAt, askedAt);
+        askOn(connection, done, failed);
+      } catch (error) {
+        failed(error);
+      }
+    };
+    connection.send(question.request, onAnswer, failed);
+  }
+
+  const callers = open.map((connection) => new Promise<void>((resolve, reject) => askOn(connection, resolve, reject)));
   try {
     await Promise.all(callers);
     return book.close();
@@ -78,23 +91,36 @@ export async function openLoop(
   const open = await openConnections(target, connections);
   const free = [...open];
   const waiting: number[] = [];
-  const underWay = new Set<Promise<void>>();
   const book = openBook(target, { seconds, refusable: overload });
   let asked = 0;
+  let broken: unknown;
+  let onAllFree: (() => void) | undefined;
 
-  /** Asks on a free connection, and goes on with what waits for one. */
-  async function ask(dueAt: number): Promise<void> {
-    const connection = free.pop()!;
-    for (let due: number | undefined = dueAt; due !== undefined; due = waiting.shift()) {
-      const question = questions[asked++ % questions.length]!;
-      const sentAt = performance.now();
-      book.enter(question, await connection.ask(question.request), due, sentAt);
-    }
-    free.push(connection);
+  const fail = (error: unknown) => {
+    broken ??= error;
+    onAllFree?.();
+  };
+
+  /** Asks on a connection, and goes on there with what waits for one. */
+  function ask(connection: Connection, dueAt: number): void {
+    const question = questions[asked++ % questions.length]!;
+    const sentAt = performance.now();
+    const onAnswer = (answer: HttpAnswer) => {
+      try {
+        book.enter(question, answer, dueAt, sentAt);
+      } catch (error) {
+        fail(error);
+        return;
+      }
+      const next = waiting.shift();
+      if (next !== undefined) ask(connection, next);
+      else free.push(connection);
+      if (free.length === open.length) onAllFree?.();
+    };
+    connection.send(question.request, onAnswer, fail);
   }
 
   const startedAt = performance.now();
-  let broken: unknown;
   try {
     for (let due = 0; !broken; ) {
       const now = performance.now();
@@ -107,17 +133,17 @@ export async function openLoop(
           continue;
         }
         book.late(now - dueAt);
-        const asking = ask(dueAt).catch((error: unknown) => {
-          broken = error;
-        });
-        underWay.add(asking);
-        void asking.finally(() => underWay.delete(asking));
+        ask(free.pop()!, dueAt);
       }
       rest(startedAt + (due * 1000) / rate - performance.now());
       await nextTurn();
     }
     onLastSent?.();
-    await Promise.all(underWay);
+    if (!broken && free.length < open.length) {
+      await new Promise<void>((resolve) => {
+        onAllFree = resolve;
+      });
+    }
     if (broken) throw broken;
     return book.close();
   } finally {
@@ -165,14 +191,14 @@ function openBook(target: Target, { seconds, refusable }: { seconds: number; ref
     },
     enter({ houses }: Question, { status, head, body }: HttpAnswer, since: number, sentAt: number): void {
       const now = performance.now();
-      if (refusable && status === 503 && /\r\nretry-after: *\d/i.test(head)) {
+      if (refusable && status === 503 && /\r\nretry-after: *\d/i.test(head())) {
         refusalLatencies.push(now - sentAt);
         return;
       }
-      if (status !== 200) throw new Error(`${target.name} answered ${status}: ${body.slice(0, 300)}`);
+      if (status !== 200) throw new Error(`${target.name} answered ${status}: ${body().slice(0, 300)}`);
       target.answeredRows += houses.length;
-      if (entered++ % CHECK_EVERY === 0 && !target.check(body, houses)) {
-        throw new Error(`${target.name} answered wrongly about house ${houses[0]}: ${body.slice(0, 300)}`);
+      if (entered++ % CHECK_EVERY === 0 && !target.check(body(), houses)) {
+        throw new Error(`${target.name} answered wrongly about house ${houses[0]}: ${body().slice(0, 300)}`);
       }
       if (now > until) return;
       latencies.push(now - since);

@@ -32,7 +32,24 @@ const PROBE_LIMIT_MS = 1000;
 export async function overload(bench: Bench): Promise<Row[]> {
   const rows: Row[] = [];
   for (const form of FORMS) rows.push(...(await overloadWith(bench, form)));
+  rows.push(await whatConnectionsCost(bench, FORMS[0]!));
   return rows;
+}
+
+/** What the baseline loses by the number of connections alone: Node does more for each request when there are many. */
+async function whatConnectionsCost({ plan, startBaseline }: Bench, form: Form): Promise<Row> {
+  const target = await startBaseline('fastify');
+  const rate = async (connections: number) => {
+    const result = await closedLoop(target, form.questions, { connections, seconds: plan.seconds });
+    return result.answers / result.seconds;
+  };
+  await closedLoop(target, form.questions, { connections: form.connections, seconds: plan.warmUpSeconds });
+  const few = await rate(form.connections);
+  return figure(
+    `bare Fastify: ${form.overloadConnections} connections in a closed loop, of ${form.connections}`,
+    [(await rate(form.overloadConnections)) / few],
+    { unit: 'x' },
+  );
 }
 
 async function overloadWith(bench: Bench, form: Form): Promise<Row[]> {

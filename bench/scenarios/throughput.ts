@@ -1,4 +1,5 @@
 /** The most that one core answers to 64 callers: the service with everything on, without storing, and both baselines. */
+import { coreTimes } from '../cores.ts';
 import { closedLoop } from '../load.ts';
 import { cpuSeconds } from '../processes.ts';
 import { singleQuestions } from '../questions.ts';
@@ -16,6 +17,8 @@ interface Rounds {
   rates: number[];
   /** Processor microseconds of the process for one answer, with what it does afterwards to store it. */
   cpuMicroseconds: number[];
+  /** The share of the time in which its core had nothing to do. */
+  idlePercent: number[];
 }
 
 export async function throughput(bench: Bench): Promise<Row[]> {
@@ -31,9 +34,12 @@ export async function throughput(bench: Bench): Promise<Row[]> {
   for (const { target } of all) await load(target, plan.warmUpSeconds);
   await bench.drained();
   for (let round = 1; round <= plan.rounds; round++) {
-    for (const { target, rates, cpuMicroseconds } of all) {
+    for (const { target, rates, cpuMicroseconds, idlePercent } of all) {
       const cpuBefore = cpuSeconds(target.pid);
+      const before = coreTimes(bench.cores.measured);
       const result = await load(target, plan.seconds);
+      const after = coreTimes(bench.cores.measured);
+      idlePercent.push((100 * (after.idle - before.idle)) / (after.all - before.all));
       const answered = target.answeredRows;
       const drainSeconds = await bench.drained();
       rates.push(result.answers / result.seconds);
@@ -59,6 +65,12 @@ export async function throughput(bench: Bench): Promise<Row[]> {
       atLeast: 0.9,
     }),
     ...all.map(({ target, rates }) => figure(`64 connections: ${target.name}`, rates, { unit: '/s' })),
+    ...[fastify, service].map(({ target, idlePercent }) =>
+      figure(`its core had nothing to do: ${target.name}`, idlePercent, {
+        unit: '%',
+        note: target.stores ? 'the callers wait while PostgreSQL has their core' : '',
+      }),
+    ),
     ...all.map(({ target, cpuMicroseconds }) =>
       figure(`processor time for an answer: ${target.name}`, cpuMicroseconds, { unit: 'us' }),
     ),
@@ -69,6 +81,6 @@ export async function throughput(bench: Bench): Promise<Row[]> {
   ];
 }
 
-const rounds = (target: Target): Rounds => ({ target, rates: [], cpuMicroseconds: [] });
+const rounds = (target: Target): Rounds => ({ target, rates: [], cpuMicroseconds: [], idlePercent: [] });
 const load = (target: Target, seconds: number) =>
   closedLoop(target, singleQuestions, { connections: CONNECTIONS, seconds });
