@@ -3,9 +3,10 @@
  *
  * There is no timer and no window. A job that finds the batcher idle starts a run at the end of this turn of the event
  * loop, together with every other job of the turn; jobs that arrive while a run is under way share the next one. So a
- * lone job waits for nobody, and batches grow by themselves as load does.
+ * lone job waits for nobody, and batches grow by themselves as load does. Where more waits than a batch holds, the batches
+ * run side by side.
  *
- *     idle -> (first job) -> gathering, until the end of the turn -> running -> running the next batch ... -> idle
+ *     idle -> (first job) -> gathering, until the end of the turn -> running -> running what has come ... -> idle
  *
  * Limits count what costs: the sizes of jobs (rows), not jobs. A job is never split. When the queue is full a job is
  * refused at once, because to wait longer than a caller does helps nobody.
@@ -45,26 +46,28 @@ export function createMicroBatcher<Job, Result>(options: MicroBatcherOptions<Job
   const drained: (() => void)[] = [];
 
   async function runUntilEmpty(): Promise<void> {
-    while (queue.length > 0) await run(takeBatch());
+    // All that waits, not a batch after the other: a run may begin a turn of the event loop after its call, as ONNX
+    // Runtime's does, and jobs that lie about for many turns keep the garbage collector busy.
+    while (queue.length > 0) await Promise.all(takeBatches().map(run));
     active = false;
     for (const resolve of drained.splice(0)) resolve();
   }
 
-  function takeBatch(): Waiting<Job, Result>[] {
-    let size = 0;
-    let count = 0;
-    for (const { job } of queue) {
-      if (count > 0 && size + sizeOf(job) > maxBatchSize) break;
-      size += sizeOf(job);
-      count++;
+  function takeBatches(): Waiting<Job, Result>[][] {
+    const batches: Waiting<Job, Result>[][] = [];
+    let room = 0;
+    for (const waiting of queue) {
+      const size = sizeOf(waiting.job);
+      if (batches.length === 0 || size > room) {
+        batches.push([]);
+        room = maxBatchSize;
+      }
+      batches.at(-1)!.push(waiting);
+      room -= size;
     }
-    queuedSize -= size;
-    if (count === queue.length) {
-      const whole = queue;
-      queue = [];
-      return whole;
-    }
-    return queue.splice(0, count);
+    queue = [];
+    queuedSize = 0;
+    return batches;
   }
 
   async function run(batch: Waiting<Job, Result>[]): Promise<void> {

@@ -8,7 +8,8 @@ import { RidgelineError, reasonOf } from '../errors.ts';
 export interface OnnxSession {
   /**
    * Runs `rows` rows, given row-major in float64, and returns one float64 a row. The native call is synchronous: it
-   * holds the event loop for about 25 us and 0.2 us more a row.
+   * holds the event loop for about 25 us and 0.2 us more a row. The library makes it at the end of the next turn of the
+   * loop, or of this one when called before its end.
    */
   run(features: Float64Array, rows: number): Promise<Float64Array>;
   /** Frees the native session. No run may be under way or follow. */

@@ -79,6 +79,22 @@ test('a batch is closed before its rows pass the limit, and no job is split', as
   expect(await answers).toHaveLength(5);
 });
 
+test('batches that wait run side by side', async () => {
+  const { runs, submit } = controlled({ maxBatchSize: 10 });
+  const answers = [submit(1, 6), submit(2, 6), submit(3, 6)];
+  await endOfTurn();
+  expect(runs.map(({ jobs }) => jobs)).toEqual([[1], [2], [3]]);
+  await runs[1]!.end();
+  expect(await answers[1]).toBe('answer 2');
+  const later = submit(4);
+  await runs[0]!.end();
+  expect(runs).toHaveLength(3);
+  await runs[2]!.end();
+  expect(runs).toHaveLength(4);
+  await runs[3]!.end();
+  expect(await Promise.all([...answers, later])).toEqual(['answer 1', 'answer 2', 'answer 3', 'answer 4']);
+});
+
 test('a job larger than a batch runs alone', async () => {
   const { runs, submit } = controlled({ maxBatchSize: 10 });
   const answers = Promise.all([submit(1, 1), submit(2, 11), submit(3, 1)]);
@@ -200,26 +216,31 @@ test('whatever happens in whatever order, it behaves as its description', async 
       const { batcher, runs, submit } = controlled(limits);
       const outcomes: Promise<string>[] = [];
 
-      // The description, as simple as it can be said: a line of jobs, and at most one batch under way.
+      // The description, as simple as it can be said: a line of jobs, which goes under way whole, cut into batches, once
+      // nothing is under way any more.
       let line: Job[] = [];
-      let underWay: Job[] | undefined;
+      let underWay: Job[][] = [];
+      let ended = 0;
       const expectedRuns: number[][] = [];
       const expectedOutcomes: string[] = [];
       const sizeOf = (jobs: Job[]) => jobs.reduce((sum, { size }) => sum + size, 0);
-      function startRun(): void {
-        if (underWay || line.length === 0) return;
-        let count = 1;
-        while (count < line.length && sizeOf(line.slice(0, count + 1)) <= limits.maxBatchSize) count++;
-        underWay = line.slice(0, count);
-        line = line.slice(count);
-        expectedRuns.push(underWay.map(({ id }) => id));
+      function startRuns(): void {
+        if (underWay.length > 0) return;
+        while (line.length > 0) {
+          let count = 1;
+          while (count < line.length && sizeOf(line.slice(0, count + 1)) <= limits.maxBatchSize) count++;
+          underWay.push(line.slice(0, count));
+          line = line.slice(count);
+        }
+        expectedRuns.push(...underWay.map((jobs) => jobs.map(({ id }) => id)));
       }
       function settle(outcomeOf: (job: Job, place: number) => string): void {
-        underWay!.forEach((job, place) => {
+        const [oldest, ...others] = underWay;
+        oldest!.forEach((job, place) => {
           expectedOutcomes[job.id] = outcomeOf(job, place);
         });
-        underWay = undefined;
-        startRun();
+        underWay = others;
+        startRuns();
       }
 
       async function perform(action: typeof step extends fc.Arbitrary<infer Step> ? Step : never): Promise<void> {
@@ -230,9 +251,9 @@ test('whatever happens in whatever order, it behaves as its description', async 
           outcomes.push(submit(job.id, job.size).catch((error: Error) => error.message));
         } else if (action.do === 'end the turn') {
           await endOfTurn();
-          startRun();
-        } else if (underWay) {
-          const run = runs.at(-1)!;
+          startRuns();
+        } else if (underWay.length > 0) {
+          const run = runs[ended++]!;
           if (action.do === 'fail the run') {
             settle(() => 'broken');
             await run.fail(new Error('broken'));
@@ -253,7 +274,7 @@ test('whatever happens in whatever order, it behaves as its description', async 
         drained = true;
       });
       await perform({ do: 'end the turn' });
-      while (underWay) {
+      while (underWay.length > 0) {
         expect(drained).toBe(false);
         await perform({ do: 'end the run', refusedPlace: null });
       }
