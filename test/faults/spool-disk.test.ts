@@ -1,8 +1,10 @@
 /** A disk that is full or fails under the spool: never a 200 for what is not stored, and no restart to recover. */
+
 import { execFileSync } from 'node:child_process';
 import { closeSync, openSync, writeSync } from 'node:fs';
 import { mkdir, rm, writeFile } from 'node:fs/promises';
 import { join } from 'node:path';
+import { setTimeout as delay } from 'node:timers/promises';
 import { describe, expect, it } from 'vitest';
 import { eventually, makeDirectories, type ServerDirectories } from '../support/server.ts';
 import { inForm, isShort } from './form.ts';
@@ -85,6 +87,8 @@ describe('SPOOL_MAX_BYTES is reached', { concurrent: isShort }, () => {
     const { url } = await service.start();
     const stages: Load[] = [];
     for (let round = 0; round < 2; round++) {
+      // A spool that was full is left alone for two seconds, under the load of the last round too.
+      await delay(2_500);
       await service.proxy.set('refuse');
       const away = await runLoad({ url, connections: CONNECTIONS }, STAGE_MS * 2);
       stages.push(away);
