@@ -1,20 +1,18 @@
-/** One batch, from the rows of several callers to their answers: encode, run, name, store. */
+/** One batch, from the rows of several callers to their answers: join, run, name, store. */
 import { type FieldError, MAX_FIELD_ERRORS, RidgelineError } from './errors.ts';
-import { compileRowEncoder, type FeatureRow, type FeatureSchema } from './feature-schema.ts';
+import type { EncodedRows } from './feature-schema.ts';
 import type { Answer } from './http/routes/predict.ts';
 import type { Predictor } from './inference/predictor.ts';
 import { createPredictionIds } from './prediction-log/prediction-ids.ts';
 import type { PredictionLog } from './prediction-log/prediction-log.ts';
 
 /** The rows of one request. */
-export interface PredictJob {
-  rows: FeatureRow[];
+export interface PredictJob extends EncodedRows {
   /** The JSON pointer of a row in the request's body. */
   pointerOf: (row: number) => string;
 }
 
 export interface BatchAnswererOptions {
-  features: FeatureSchema;
   /** The pipeline that serves now. It is asked once a run: the version that a run begins with answers all of it. */
   currentPredictor: () => Predictor | undefined;
   predictionLog: PredictionLog;
@@ -26,23 +24,16 @@ export interface BatchAnswererOptions {
  */
 export type BatchAnswerer = (jobs: readonly PredictJob[]) => Promise<(Answer | RidgelineError)[]>;
 
-export function createBatchAnswerer({
-  features,
-  currentPredictor,
-  predictionLog,
-}: BatchAnswererOptions): BatchAnswerer {
-  const encode = compileRowEncoder(features);
+export function createBatchAnswerer({ currentPredictor, predictionLog }: BatchAnswererOptions): BatchAnswerer {
   const newPredictionIds = createPredictionIds();
 
   async function answerBatch(jobs: readonly PredictJob[]): Promise<(Answer | RidgelineError)[]> {
     const predictor = currentPredictor();
     if (!predictor) throw new RidgelineError('no_pipeline');
     if (jobs.length === 0) return [];
-    const rows = jobs.reduce((sum, job) => sum + job.rows.length, 0);
-    const block = new Float64Array(rows * features.features.length);
-    let end = 0;
-    for (const job of jobs) end = encode(job.rows, block, end);
-    const output = await predictor.predict(block, rows);
+    const rows = jobs.reduce((sum, job) => sum + job.rows, 0);
+    const features = joinFeatures(jobs);
+    const output = await predictor.predict(features, rows);
     // An array, because it is cut into shares, and a piece of a Float64Array is dear.
     const predictions = Array.from(output);
 
@@ -58,7 +49,7 @@ export function createBatchAnswerer({
     const ids = newPredictionIds(rows, createdAt.getTime());
     const stored = predictionLog.append({
       ids: ids.bytes,
-      features: block,
+      features,
       predictions: output,
       pipelineVersion,
       createdAt,
@@ -74,6 +65,16 @@ export function createBatchAnswerer({
   return answerBatch;
 }
 
+function joinFeatures(jobs: readonly PredictJob[]): Float64Array {
+  const joined = new Float64Array(jobs.reduce((sum, job) => sum + job.features.length, 0));
+  let end = 0;
+  for (const { features } of jobs) {
+    joined.set(features, end);
+    end += features.length;
+  }
+  return joined;
+}
+
 /** What `make` makes of each job and its place among the rows: from `start` to before `after`. */
 function shareOut<Share>(
   jobs: readonly PredictJob[],
@@ -81,7 +82,7 @@ function shareOut<Share>(
 ): Share[] {
   let start = 0;
   return jobs.map((job) => {
-    const after = start + job.rows.length;
+    const after = start + job.rows;
     const share = make(job, start, after);
     start = after;
     return share;
@@ -93,11 +94,13 @@ function refusalOf(
   predictions: readonly number[],
   start: number,
 ): RidgelineError | undefined {
-  const errors: FieldError[] = rows.flatMap((_, row) =>
-    Number.isFinite(predictions[start + row])
-      ? []
-      : [{ pointer: pointerOf(row), code: 'not_finite', message: 'The prediction for this row overflows.' }],
-  );
+  const errors: FieldError[] = predictions
+    .slice(start, start + rows)
+    .flatMap((prediction, row) =>
+      Number.isFinite(prediction)
+        ? []
+        : [{ pointer: pointerOf(row), code: 'not_finite', message: 'The prediction for this row overflows.' }],
+    );
   if (errors.length === 0) return undefined;
   return new RidgelineError('outside_model_domain', {
     errors: errors.slice(0, MAX_FIELD_ERRORS),

@@ -86,8 +86,8 @@ export async function createApp({ config, databaseUrl, spoolRoot, log }: AppOpti
   });
 
   const batcher = createMicroBatcher<PredictJob, Answer>({
-    runBatch: createBatchAnswerer({ features: housing, currentPredictor: served.current, predictionLog }),
-    sizeOf: (job) => job.rows.length,
+    runBatch: createBatchAnswerer({ currentPredictor: served.current, predictionLog }),
+    sizeOf: (job) => job.rows,
     maxBatchSize: RUN_ROWS,
     maxQueueSize: QUEUE_BATCHES * Math.max(RUN_ROWS, config.maxBatchRows),
     refuse: () => new RidgelineError('overloaded'),
@@ -106,7 +106,7 @@ export async function createApp({ config, databaseUrl, spoolRoot, log }: AppOpti
     exposeModelVersion: config.exposeModelVersion,
     sendJson,
     hasRoomFor: batcher.hasRoomFor,
-    answer: (rows, pointerOf) => batcher.submit({ rows, pointerOf }),
+    answer: ({ rows, features }, pointerOf) => batcher.submit({ rows, features, pointerOf }),
   });
   const isDatabaseThere = createProbe(pool);
   registerHealthRoutes(http, {

@@ -64,19 +64,38 @@ export function exampleRow(schema: FeatureSchema): FeatureRow {
   return Object.fromEntries(schema.features.map(({ name, example }) => [name, example]));
 }
 
-/** Writes rows row-major into `block`, in the declared order, from the element `at` on; returns where they end. */
-export type RowEncoder = (rows: readonly FeatureRow[], block: Float64Array, at: number) => number;
+/** Rows as a pipeline takes them. */
+export interface EncodedRows {
+  rows: number;
+  /** Row-major values in the declared order. */
+  features: ArrayLike<number>;
+}
+
+export interface RowEncoder {
+  encodeRow(row: FeatureRow): EncodedRows;
+  encodeRows(rows: readonly FeatureRow[]): EncodedRows;
+}
 
 /**
  * The encoder of a schema's rows. It is generated, a statement a feature: to look each name up in a loop took 0.25 us a
- * row, which V8 spends on finding out again and again where one property of many lies.
+ * row, which V8 spends on finding out again and again where one property of many lies. A single row becomes a plain
+ * array, because memory outside of V8's heap, where a Float64Array of its size lies, takes 0.4 us to come by.
  */
 export function compileRowEncoder(schema: FeatureSchema): RowEncoder {
-  const writeRow = featureNames(schema).map((name, column) => `block[at + ${column}] = row[${JSON.stringify(name)}];`);
-  return new Function(
+  const values = featureNames(schema).map((name) => `row[${JSON.stringify(name)}]`);
+  const width = values.length;
+  const toArray = new Function('row', `return [${values.join(', ')}];`) as (row: FeatureRow) => number[];
+  const writeInto = new Function(
     'rows',
     'block',
-    'at',
-    `for (const row of rows) { ${writeRow.join(' ')} at += ${schema.features.length}; } return at;`,
-  ) as RowEncoder;
+    `let at = 0; for (const row of rows) { ${values.map((value, column) => `block[at + ${column}] = ${value};`).join(' ')} at += ${width}; }`,
+  ) as (rows: readonly FeatureRow[], block: Float64Array) => void;
+  return {
+    encodeRow: (row) => ({ rows: 1, features: toArray(row) }),
+    encodeRows: (rows) => {
+      const features = new Float64Array(rows.length * width);
+      writeInto(rows, features);
+      return { rows: rows.length, features };
+    },
+  };
 }

@@ -1,9 +1,9 @@
 /** POST /predict and POST /predict/batch: from a validated body to one call and back. */
 import type { FastifyInstance, onRequestHookHandler } from 'fastify';
 import { RidgelineError } from '../../errors.ts';
-import type { FeatureRow, FeatureSchema } from '../../feature-schema.ts';
+import { compileRowEncoder, type EncodedRows, type FeatureSchema } from '../../feature-schema.ts';
 import type { SendJson } from '../plugins/answers.ts';
-import { type BatchBody, predictionSchemas } from '../schemas/predictions.ts';
+import { predictionSchemas } from '../schemas/predictions.ts';
 import { problemResponses } from '../schemas/problem.ts';
 import { batchValidator, rowValidator } from '../validation.ts';
 import { compileSerializer } from '../zod-serializer.ts';
@@ -20,12 +20,14 @@ export interface PredictRoutesOptions {
   maxBatchRows: number;
   exposeModelVersion: boolean;
   /** Predicts and stores rows; `pointerOf` names a row's place in the body for errors. Rejects with RidgelineErrors. */
-  answer: (rows: FeatureRow[], pointerOf: (row: number) => string) => Promise<Answer>;
+  answer: (rows: EncodedRows, pointerOf: (row: number) => string) => Promise<Answer>;
   /** Whether so many rows would be taken now. */
   hasRoomFor: (rows: number) => boolean;
   sendJson: SendJson;
 }
 
+/** Made once: where thousands a second are refused, the stack of each would be most of the refusal's cost in JavaScript. */
+const overloaded = new RidgelineError('overloaded');
 const problems = problemResponses(400, 413, 415, 422, 500, 503);
 const wholeBody = () => '';
 const instance = (row: number) => `/instances/${row}`;
@@ -33,6 +35,7 @@ const instance = (row: number) => `/instances/${row}`;
 export function registerPredictRoutes(app: FastifyInstance, options: PredictRoutesOptions): void {
   const { features, maxBatchRows, exposeModelVersion, answer, hasRoomFor, sendJson } = options;
   const schemas = predictionSchemas(features, maxBatchRows);
+  const encoder = compileRowEncoder(features);
   const serializePrediction = compileSerializer(schemas.prediction);
   const serializePredictions = compileSerializer(schemas.predictions);
   const versionOf = ({ pipelineVersion }: Answer) => (exposeModelVersion ? pipelineVersion : undefined);
@@ -41,18 +44,18 @@ export function registerPredictRoutes(app: FastifyInstance, options: PredictRout
   const refuseWithoutRoom =
     (rows: number): onRequestHookHandler =>
     (_request, _reply, done) =>
-      hasRoomFor(rows) ? done() : done(new RidgelineError('overloaded'));
+      hasRoomFor(rows) ? done() : done(overloaded);
 
-  app.post<{ Body: FeatureRow }>('/predict', {
+  app.post<{ Body: EncodedRows }>('/predict', {
     onRequest: refuseWithoutRoom(1),
     schema: {
       summary: 'Predict one row',
       body: schemas.row,
       response: { 200: schemas.prediction, ...problems },
     },
-    validatorCompiler: () => rowValidator(schemas.row),
+    validatorCompiler: () => rowValidator(schemas.row, encoder),
     handler: (request, reply) => {
-      answer([request.body], wholeBody)
+      answer(request.body, wholeBody)
         .then((answered) => {
           const [prediction] = answered.predictions as [number];
           const [prediction_id] = answered.ids as [string];
@@ -62,16 +65,16 @@ export function registerPredictRoutes(app: FastifyInstance, options: PredictRout
     },
   });
 
-  app.post<{ Body: BatchBody }>('/predict/batch', {
+  app.post<{ Body: EncodedRows }>('/predict/batch', {
     onRequest: refuseWithoutRoom(maxBatchRows),
     schema: {
       summary: `Predict up to ${maxBatchRows} rows`,
       body: schemas.instances,
       response: { 200: schemas.predictions, ...problems },
     },
-    validatorCompiler: () => batchValidator(schemas.row, schemas.instances, maxBatchRows),
+    validatorCompiler: () => batchValidator(schemas.row, schemas.instances, maxBatchRows, encoder),
     handler: (request, reply) => {
-      answer(request.body.instances, instance)
+      answer(request.body, instance)
         .then((answered) => {
           const { predictions, ids: prediction_ids } = answered;
           sendJson(reply, serializePredictions({ predictions, prediction_ids, model_version: versionOf(answered) }));
