@@ -95,10 +95,12 @@ export async function openLoop(
   let asked = 0;
   let broken: unknown;
   let onAllFree: (() => void) | undefined;
+  let onOneFree: (() => void) | undefined;
 
   const fail = (error: unknown) => {
     broken ??= error;
     onAllFree?.();
+    onOneFree?.();
   };
 
   /** Asks on a connection, and goes on there with what waits for one. */
@@ -115,28 +117,39 @@ export async function openLoop(
       const next = waiting.shift();
       if (next !== undefined) ask(connection, next);
       else free.push(connection);
+      onOneFree?.();
       if (free.length === open.length) onAllFree?.();
     };
     connection.send(question.request, onAnswer, fail);
   }
 
   const startedAt = performance.now();
+  let due = 0;
+  const dueTime = () => startedAt + (due * 1000) / rate;
   try {
-    for (let due = 0; !broken; ) {
+    while (!broken) {
       const now = performance.now();
       if (now >= book.until) break;
-      for (; startedAt + (due * 1000) / rate <= now; due++) {
-        const dueAt = startedAt + (due * 1000) / rate;
+      for (; dueTime() <= now; due++) {
         if (free.length === 0) {
           if (overload) book.notSent();
-          else waiting.push(dueAt);
+          else waiting.push(dueTime());
           continue;
         }
-        book.late(now - dueAt);
-        ask(free.pop()!, dueAt);
+        book.late(now - dueTime());
+        ask(free.pop()!, dueTime());
       }
-      rest(startedAt + (due * 1000) / rate - performance.now());
-      await nextTurn();
+      if (overload && free.length === 0) {
+        // To turn in circles meanwhile would take this core from PostgreSQL.
+        await new Promise<void>((resolve) => {
+          onOneFree = resolve;
+        });
+        onOneFree = undefined;
+        for (const freeAt = performance.now(); dueTime() <= freeAt; due++) book.notSent();
+      } else {
+        rest(dueTime() - performance.now());
+        await nextTurn();
+      }
     }
     onLastSent?.();
     if (!broken && free.length < open.length) {

@@ -16,57 +16,105 @@ interface Form {
   questions: readonly Question[];
   /** That find the peak. */
   connections: number;
-  /** That bring the overload; what falls due while all wait for an answer is not sent. */
-  overloadConnections: number;
+  /** Of the plan's seconds: what batches bring in one second, PostgreSQL needs four to store. */
+  share: number;
 }
 
-const FORMS: readonly Form[] = [
-  { label: 'overload, single rows', questions: singleQuestions, connections: 64, overloadConnections: 1000 },
-  { label: 'overload, 1,000 rows each', questions: batchQuestions(1000), connections: 4, overloadConnections: 256 },
-];
+const SINGLE_ROWS: Form = { label: 'overload, single rows', questions: singleQuestions, connections: 64, share: 1 };
+const BATCHES: Form = {
+  label: 'overload, 1,000 rows each',
+  questions: batchQuestions(1000),
+  connections: 4,
+  share: 0.5,
+};
 const TIMES = 3;
+/** That bring the overload; what falls due while all wait for an answer is not sent. */
+const CALLERS = 256;
+/** So many that they cost something by themselves, whatever is behind them. */
+const MANY_CALLERS = 1000;
 const RECOVERY_LIMIT_S = 2;
 /** A supervisor's usual time limit. */
 const PROBE_LIMIT_MS = 1000;
 
 export async function overload(bench: Bench): Promise<Row[]> {
-  const rows: Row[] = [];
-  for (const form of FORMS) rows.push(...(await overloadWith(bench, form)));
-  rows.push(await whatConnectionsCost(bench, FORMS[0]!));
-  return rows;
+  const service = await bench.startService();
+  const baseline = await bench.startBaseline('fastify');
+  return [
+    ...(await overloadOf(bench, service, SINGLE_ROWS)),
+    ...(await overloadOf(bench, service, BATCHES)),
+    await manyCallersOf(bench, service, 'the service'),
+    await manyCallersOf(bench, baseline, 'bare Fastify'),
+  ];
 }
 
-/** What the baseline loses by the number of connections alone: Node does more for each request when there are many. */
-async function whatConnectionsCost({ plan, startBaseline }: Bench, form: Form): Promise<Row> {
-  const target = await startBaseline('fastify');
-  const rate = async (connections: number) => {
-    const result = await closedLoop(target, form.questions, { connections, seconds: plan.seconds });
-    return result.answers / result.seconds;
-  };
-  await closedLoop(target, form.questions, { connections: form.connections, seconds: plan.warmUpSeconds });
-  const few = await rate(form.connections);
-  return figure(
-    `bare Fastify: ${form.overloadConnections} connections in a closed loop, of ${form.connections}`,
-    [(await rate(form.overloadConnections)) / few],
-    { unit: 'x' },
-  );
+async function overloadOf(bench: Bench, target: Target, form: Form): Promise<Row[]> {
+  const { label } = form;
+  await warmUp(bench, target, form);
+  const probes = startProbes(target);
+  const rounds: Round[] = [];
+  for (let round = 0; round < bench.plan.rounds; round += 2) {
+    rounds.push(await measureRound(bench, target, form, CALLERS));
+  }
+  const probed = await probes.stop();
+  const { peakRate, result } = rounds.at(-1)!;
+  return [
+    figure(`${label}: goodput, of the peak`, rounds.map(goodputOf), {
+      unit: 'x',
+      atLeast: 0.9,
+      note: `${CALLERS} connections; in the last round ${shown(peakRate * TIMES, '/s')} offered, ${describe(result)}`,
+    }),
+    fact(`${label}: /livez answers`, probed.slowest <= PROBE_LIMIT_MS && probed.failed === 0, {
+      measured: `${probed.answered} of ${probed.answered + probed.failed}, slowest ${shown(probed.slowest, 'ms')}`,
+      bar: `all within ${PROBE_LIMIT_MS / 1000} s`,
+    }),
+    figure(
+      `${label}: recovers in`,
+      rounds.map(({ recoverySeconds }) => recoverySeconds),
+      { unit: 's', atMost: RECOVERY_LIMIT_S },
+    ),
+  ];
 }
 
-async function overloadWith(bench: Bench, form: Form): Promise<Row[]> {
-  const { plan } = bench;
-  const { label, questions, connections } = form;
-  const target = await bench.startService();
-  await closedLoop(target, questions, { connections, seconds: plan.warmUpSeconds });
-  const peak = await closedLoop(target, questions, { connections, seconds: plan.seconds });
+/** The same by far more callers. Node does more for each request when there are many connections: see the baseline. */
+async function manyCallersOf(bench: Bench, target: Target, name: string): Promise<Row> {
+  await warmUp(bench, target, SINGLE_ROWS);
+  const round = await measureRound(bench, target, SINGLE_ROWS, MANY_CALLERS);
+  return figure(`the same over ${MANY_CALLERS.toLocaleString('en-US')} connections: ${name}`, [goodputOf(round)], {
+    unit: 'x',
+    note: describe(round.result),
+  });
+}
+
+interface Round {
+  /** Answers a second. */
+  peakRate: number;
+  result: LoadResult;
+  recoverySeconds: number;
+}
+
+const goodputOf = ({ peakRate, result }: Round) => result.answers / result.seconds / peakRate;
+
+const warmUp = ({ plan }: Bench, target: Target, { questions, connections }: Form) =>
+  closedLoop(target, questions, { connections, seconds: plan.warmUpSeconds });
+
+/** The peak, and what is left of it when `TIMES` as much falls due. */
+async function measureRound(
+  bench: Bench,
+  target: Target,
+  { questions, connections, share }: Form,
+  callers: number,
+): Promise<Round> {
+  const seconds = bench.plan.seconds * share;
+  await bench.drained();
+  const peak = await closedLoop(target, questions, { connections, seconds });
   await bench.drained();
 
   const peakRate = peak.answers / peak.seconds;
-  const probes = startProbes(target);
   let recovery: Promise<number> | undefined;
   const result = await openLoop(target, questions, {
     rate: peakRate * TIMES,
-    seconds: plan.seconds,
-    connections: form.overloadConnections,
+    seconds,
+    connections: callers,
     overload: true,
     onLastSent: () => {
       recovery = secondsUntilWell(bench, target);
@@ -74,21 +122,7 @@ async function overloadWith(bench: Bench, form: Form): Promise<Row[]> {
       recovery.catch(() => undefined);
     },
   });
-  const recoverySeconds = (await recovery)!;
-  const probed = await probes.stop();
-  await bench.drained();
-  return [
-    figure(`${label}: goodput, of the peak`, [result.answers / result.seconds / peakRate], {
-      unit: 'x',
-      atLeast: 0.9,
-      note: `${shown(peakRate * TIMES, '/s')} offered; ${describe(result)}`,
-    }),
-    fact(`${label}: /livez answers`, probed.slowest <= PROBE_LIMIT_MS && probed.failed === 0, {
-      measured: `${probed.answered} of ${probed.answered + probed.failed}, slowest ${shown(probed.slowest, 'ms')}`,
-      bar: `all within ${PROBE_LIMIT_MS / 1000} s`,
-    }),
-    figure(`${label}: recovers in`, [recoverySeconds], { unit: 's', atMost: RECOVERY_LIMIT_S }),
-  ];
+  return { peakRate, result, recoverySeconds: (await recovery)! };
 }
 
 function describe({ answers, refusals, notSent, latencies, refusalLatencies }: LoadResult): string {
