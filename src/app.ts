@@ -106,7 +106,7 @@ export async function createApp({ config, databaseUrl, spoolRoot, log }: AppOpti
     exposeModelVersion: config.exposeModelVersion,
     sendJson,
     hasRoomFor: batcher.hasRoomFor,
-    answer: ({ rows, features }, pointerOf) => batcher.submit({ rows, features, pointerOf }),
+    answer: ({ rows, features }, pointerOf, settle) => batcher.submit({ rows, features, pointerOf }, settle),
   });
   const isDatabaseThere = createProbe(pool);
   registerHealthRoutes(http, {

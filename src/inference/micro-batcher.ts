@@ -10,6 +10,9 @@
  *
  * Limits count what costs: the sizes of jobs (rows), not jobs. A job is never split. When the queue is full a job is
  * refused at once, because to wait longer than a caller does helps nobody.
+ *
+ * Results are handed over by a call and not by a promise. A promise keeps its value: one that has waited through some
+ * garbage collections is old, and then what it was given, however short its use, stays until the next full collection.
  */
 
 export interface MicroBatcherOptions<Job, Result> {
@@ -24,8 +27,11 @@ export interface MicroBatcherOptions<Job, Result> {
   refuse: () => Error;
 }
 
+/** Takes what became of a job. It is called once, and must not throw. */
+export type Settle<Result> = (result: Result | Error) => void;
+
 export interface MicroBatcher<Job, Result> {
-  submit(job: Job): Promise<Result>;
+  submit(job: Job, settle: Settle<Result>): void;
   /** Whether a job of this size would be taken now. */
   hasRoomFor(size: number): boolean;
   /** Resolves when no job waits or runs. */
@@ -34,8 +40,7 @@ export interface MicroBatcher<Job, Result> {
 
 interface Waiting<Job, Result> {
   job: Job;
-  resolve: (result: Result) => void;
-  reject: (error: unknown) => void;
+  settle: Settle<Result>;
 }
 
 export function createMicroBatcher<Job, Result>(options: MicroBatcherOptions<Job, Result>): MicroBatcher<Job, Result> {
@@ -71,16 +76,16 @@ export function createMicroBatcher<Job, Result>(options: MicroBatcherOptions<Job
   }
 
   async function run(batch: Waiting<Job, Result>[]): Promise<void> {
+    let results: (Result | Error)[];
     try {
-      const results = await runBatch(batch.map(({ job }) => job));
-      batch.forEach(({ resolve, reject }, i) => {
-        const result = results[i]!;
-        if (result instanceof Error) reject(result);
-        else resolve(result);
-      });
-    } catch (error) {
-      for (const { reject } of batch) reject(error);
+      results = await runBatch(batch.map(({ job }) => job));
+    } catch (cause) {
+      const error = cause instanceof Error ? cause : new Error('The batch failed', { cause });
+      results = batch.map(() => error);
     }
+    batch.forEach(({ settle }, i) => {
+      settle(results[i]!);
+    });
   }
 
   // A job larger than the whole queue may still enter an empty one; it could never run otherwise.
@@ -88,19 +93,18 @@ export function createMicroBatcher<Job, Result>(options: MicroBatcherOptions<Job
 
   return {
     hasRoomFor,
-    submit: (job) =>
-      new Promise((resolve, reject) => {
-        const size = sizeOf(job);
-        if (!hasRoomFor(size)) {
-          reject(refuse());
-          return;
-        }
-        queue.push({ job, resolve, reject });
-        queuedSize += size;
-        if (active) return;
-        active = true;
-        setImmediate(runUntilEmpty);
-      }),
+    submit(job, settle) {
+      const size = sizeOf(job);
+      if (!hasRoomFor(size)) {
+        settle(refuse());
+        return;
+      }
+      queue.push({ job, settle });
+      queuedSize += size;
+      if (active) return;
+      active = true;
+      setImmediate(runUntilEmpty);
+    },
     drain: () => (active ? new Promise((resolve) => drained.push(resolve)) : Promise.resolve()),
   };
 }

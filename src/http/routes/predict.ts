@@ -1,7 +1,8 @@
 /** POST /predict and POST /predict/batch: from a validated body to one call and back. */
-import type { FastifyInstance, onRequestHookHandler } from 'fastify';
+import type { FastifyInstance, FastifyReply, onRequestHookHandler } from 'fastify';
 import { RidgelineError } from '../../errors.ts';
 import { compileRowEncoder, type EncodedRows, type FeatureSchema } from '../../feature-schema.ts';
+import type { Settle } from '../../inference/micro-batcher.ts';
 import type { SendJson } from '../plugins/answers.ts';
 import { predictionSchemas } from '../schemas/predictions.ts';
 import { problemResponses } from '../schemas/problem.ts';
@@ -19,8 +20,8 @@ export interface PredictRoutesOptions {
   features: FeatureSchema;
   maxBatchRows: number;
   exposeModelVersion: boolean;
-  /** Predicts and stores rows; `pointerOf` names a row's place in the body for errors. Rejects with RidgelineErrors. */
-  answer: (rows: EncodedRows, pointerOf: (row: number) => string) => Promise<Answer>;
+  /** Predicts and stores rows; `pointerOf` names a row's place in the body for errors. */
+  answer: (rows: EncodedRows, pointerOf: (row: number) => string, settle: Settle<Answer>) => void;
   /** Whether so many rows would be taken now. */
   hasRoomFor: (rows: number) => boolean;
   sendJson: SendJson;
@@ -40,6 +41,17 @@ export function registerPredictRoutes(app: FastifyInstance, options: PredictRout
   const serializePredictions = compileSerializer(schemas.predictions);
   const versionOf = ({ pipelineVersion }: Answer) => (exposeModelVersion ? pipelineVersion : undefined);
 
+  const sendTo =
+    (reply: FastifyReply, toJson: (answered: Answer) => string): Settle<Answer> =>
+    (result) => {
+      try {
+        if (result instanceof Error) reply.send(result);
+        else sendJson(reply, toJson(result));
+      } catch (error) {
+        reply.send(error);
+      }
+    };
+
   // Before the body is parsed: to refuse a batch late costs nearly as much as to answer it.
   const refuseWithoutRoom =
     (rows: number): onRequestHookHandler =>
@@ -55,13 +67,12 @@ export function registerPredictRoutes(app: FastifyInstance, options: PredictRout
     },
     validatorCompiler: () => rowValidator(schemas.row, encoder),
     handler: (request, reply) => {
-      answer(request.body, wholeBody)
-        .then((answered) => {
-          const [prediction] = answered.predictions as [number];
-          const [prediction_id] = answered.ids as [string];
-          sendJson(reply, serializePrediction({ prediction, prediction_id, model_version: versionOf(answered) }));
-        })
-        .catch((error) => reply.send(error));
+      const settle = sendTo(reply, (answered) => {
+        const [prediction] = answered.predictions as [number];
+        const [prediction_id] = answered.ids as [string];
+        return serializePrediction({ prediction, prediction_id, model_version: versionOf(answered) });
+      });
+      answer(request.body, wholeBody, settle);
     },
   });
 
@@ -74,12 +85,11 @@ export function registerPredictRoutes(app: FastifyInstance, options: PredictRout
     },
     validatorCompiler: () => batchValidator(schemas.row, schemas.instances, maxBatchRows, encoder),
     handler: (request, reply) => {
-      answer(request.body, instance)
-        .then((answered) => {
-          const { predictions, ids: prediction_ids } = answered;
-          sendJson(reply, serializePredictions({ predictions, prediction_ids, model_version: versionOf(answered) }));
-        })
-        .catch((error) => reply.send(error));
+      const settle = sendTo(reply, (answered) => {
+        const { predictions, ids: prediction_ids } = answered;
+        return serializePredictions({ predictions, prediction_ids, model_version: versionOf(answered) });
+      });
+      answer(request.body, instance, settle);
     },
   });
 }
