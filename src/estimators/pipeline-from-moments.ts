@@ -53,6 +53,7 @@ function normalEquations(moments: Moments, { scale }: FittedStandardScaler, coun
     for (let k = 0; k <= j; k++) gram[j * p + k] = centredProduct(moments, a, variables[k]!) / scaleAt(j) / scaleAt(k);
   });
   return {
+    rows,
     columnMeans: Float64Array.from(variables, (a, k) => sums[a]! / rows / scaleAt(k)),
     targetMean: origin[target]! + sums[target]! / rows,
     gram,

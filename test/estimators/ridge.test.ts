@@ -1,4 +1,6 @@
 import fc from 'fast-check';
+import { uniformInt } from 'pure-rand/distribution/uniformInt';
+import { xoroshiro128plus } from 'pure-rand/generator/xoroshiro128plus';
 import { describe, expect, test } from 'vitest';
 import { RidgelineError } from '../../src/errors.ts';
 import { type DesignMatrix, type FittedRidge, fitRidge, predictRidge } from '../../src/estimators/ridge.ts';
@@ -192,6 +194,30 @@ describe('with alpha 0 a system without a unique solution is singular:', () => {
     ['a single row', [[1]]],
   ])('%s', (_, rows) => {
     expect(codeOf(() => ridge(rows, y.slice(0, rows.length), 0))).toBe('singular_system');
+  });
+
+  test('indicators of categories that are rare and common, however many rows there are', () => {
+    const manyRows = fc.record({
+      rows: fc.constantFrom(506, 5_000, 20_000),
+      categories: fc.integer({ min: 2, max: 30 }),
+      // The larger, the more rows have the first of the categories.
+      skew: fc.double({ min: 1, max: 5, noNaN: true }),
+      seed: fc.integer(),
+    });
+    fc.assert(
+      fc.property(manyRows, ({ rows, categories, skew, seed }) => {
+        const random = xoroshiro128plus(seed);
+        const uniform = () => uniformInt(random, 0, 2 ** 31 - 1) / 2 ** 31;
+        const category = Int32Array.from({ length: rows }, () => Math.floor(categories * uniform() ** skew));
+        const readRow: DesignMatrix['readRow'] = (row, out) => {
+          out.fill(0);
+          out[category[row]!] = 1;
+        };
+        const y = Float64Array.from({ length: rows }, uniform);
+        expect(codeOf(() => fitRidge({ rows, columns: categories, readRow }, y, { alpha: 0 }))).toBe('singular_system');
+      }),
+      { numRuns: 30 },
+    );
   });
 
   test('and the message names the way out', () => {
