@@ -3,8 +3,8 @@ import { defineConfig } from 'vitest/config';
 export default defineConfig({
   test: {
     include: ['test/**/*.test.ts'],
-    // `npm run test:faults` has a configuration of its own.
-    exclude: ['test/faults/**'],
+    // These have commands and configurations of their own: test:browser, test:faults.
+    exclude: ['test/browser/**', 'test/faults/**'],
     globalSetup: 'test/support/global-setup.ts',
     // ONNX Runtime must be loaded once a process, so files run in processes, not in threads.
     pool: 'forks',

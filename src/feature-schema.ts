@@ -18,7 +18,7 @@ export interface Feature {
 export interface FeatureSchema {
   /** In the order of the ONNX input's columns. */
   features: readonly Feature[];
-  target: { name: string; description: string; unit: string };
+  target: { name: string; description: string; unit: string; example: number };
 }
 
 /** One row by feature name, as it arrives in JSON. */

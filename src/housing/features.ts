@@ -57,5 +57,5 @@ export const housing = {
     },
     { name: 'LSTAT', kind: 'numerical', description: 'Lower-status population', unit: '%', example: 4.98 },
   ],
-  target: { name: 'MEDV', description: 'Median value of owner-occupied homes', unit: '1000 USD' },
+  target: { name: 'MEDV', description: 'Median value of owner-occupied homes', unit: '1000 USD', example: 24 },
 } as const satisfies FeatureSchema;

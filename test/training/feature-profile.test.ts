@@ -10,7 +10,7 @@ const schema: FeatureSchema = {
     { name: 'SIZE', kind: 'numerical', description: 'Size', unit: 'm2', example: 1 },
     { name: 'ZONE', kind: 'categorical', description: 'Zone', unit: 'code', example: 1 },
   ],
-  target: { name: 'PRICE', description: 'Price', unit: 'EUR' },
+  target: { name: 'PRICE', description: 'Price', unit: 'EUR', example: 1 },
 };
 
 function profile(rows: number[][]) {

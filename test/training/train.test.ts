@@ -36,7 +36,7 @@ function firstRows(n: number): Dataset {
 function schemaOf(...kinds: ('numerical' | 'categorical')[]): FeatureSchema {
   return {
     features: kinds.map((kind, i) => ({ name: `F${i}`, kind, description: '', unit: '', example: 1 })),
-    target: { name: 'Y', description: '', unit: '' },
+    target: { name: 'Y', description: '', unit: '', example: 1 },
   };
 }
 

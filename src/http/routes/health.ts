@@ -12,7 +12,7 @@ export interface HealthRoutesOptions {
 
 export function registerHealthRoutes(app: FastifyInstance, { notReady, ...options }: HealthRoutesOptions): void {
   app.get('/health', {
-    schema: { summary: 'What works and what does not', response: { 200: health, 503: health } },
+    schema: { tags: ['Health'], summary: 'What works and what does not', response: { 200: health, 503: health } },
     handler: async (_request, reply) => {
       const state = await options.health();
       return reply.code(state.status === 'unavailable' ? 503 : 200).send(state);
@@ -20,12 +20,16 @@ export function registerHealthRoutes(app: FastifyInstance, { notReady, ...option
   });
 
   app.get('/livez', {
-    schema: { summary: 'Whether the process answers', response: { 200: probe } },
+    schema: { tags: ['Health'], summary: 'Whether the process answers', response: { 200: probe } },
     handler: async () => ({ status: 'ok' }),
   });
 
   app.get('/readyz', {
-    schema: { summary: 'Whether predictions can be sent here', response: { 200: probe, ...problemResponses(503) } },
+    schema: {
+      tags: ['Health'],
+      summary: 'Whether predictions can be sent here',
+      response: { 200: probe, ...problemResponses('no_pipeline') },
+    },
     handler: async () => {
       const reason = notReady();
       if (reason) throw reason;

@@ -29,7 +29,14 @@ export interface PredictRoutesOptions {
 
 /** Made once: where thousands a second are refused, the stack of each would be most of the refusal's cost in JavaScript. */
 const overloaded = new RidgelineError('overloaded');
-const problems = problemResponses(400, 413, 415, 422, 500, 503);
+const problems = problemResponses(
+  'invalid_json',
+  'body_too_large',
+  'unsupported_media_type',
+  'invalid_features',
+  'internal',
+  'overloaded',
+);
 const wholeBody = () => '';
 const instance = (row: number) => `/instances/${row}`;
 
@@ -61,6 +68,7 @@ export function registerPredictRoutes(app: FastifyInstance, options: PredictRout
   app.post<{ Body: EncodedRows }>('/predict', {
     onRequest: refuseWithoutRoom(1),
     schema: {
+      tags: ['Predictions'],
       summary: 'Predict one row',
       body: schemas.row,
       response: { 200: schemas.prediction, ...problems },
@@ -79,6 +87,7 @@ export function registerPredictRoutes(app: FastifyInstance, options: PredictRout
   app.post<{ Body: EncodedRows }>('/predict/batch', {
     onRequest: refuseWithoutRoom(maxBatchRows),
     schema: {
+      tags: ['Predictions'],
       summary: `Predict up to ${maxBatchRows} rows`,
       body: schemas.instances,
       response: { 200: schemas.predictions, ...problems },

@@ -1,6 +1,6 @@
 /** Errors as RFC 9457 problem details. */
 import * as z from 'zod';
-import { errorCodes, type RidgelineError } from '../../errors.ts';
+import { type ErrorCode, errorCodes, RidgelineError } from '../../errors.ts';
 
 export const PROBLEM_MEDIA_TYPE = 'application/problem+json';
 
@@ -38,12 +38,22 @@ export function toProblem(error: RidgelineError, status: number, requestId: stri
   };
 }
 
-/** The `response` entries of a route for the errors that it can answer with. */
-export function problemResponses(...statuses: number[]) {
+/** What varies from one problem to another, as the documentation shows it. */
+const exampleOptions: Partial<Record<ErrorCode, ConstructorParameters<typeof RidgelineError>[1]>> = {
+  body_too_large: { detail: '1048576' },
+  invalid_features: {
+    errors: [{ pointer: '/AGE', code: 'missing', message: 'This field is required: send a finite number.' }],
+  },
+};
+
+/** The `response` entries of a route for the errors that it can answer with: the most usual of each status. */
+export function problemResponses(...codes: ErrorCode[]) {
   return Object.fromEntries(
-    statuses.map((status) => [
-      status,
-      { description: 'Problem', content: { [PROBLEM_MEDIA_TYPE]: { schema: problem } } },
-    ]),
+    codes.map((code) => {
+      const error = new RidgelineError(code, exampleOptions[code]);
+      const example = toProblem(error, error.status!, '6de668a610ce-a');
+      const schema = problem.meta({ ...problem.meta(), examples: [example] });
+      return [error.status, { description: error.title, content: { [PROBLEM_MEDIA_TYPE]: { schema } } }];
+    }),
   );
 }
