@@ -35,9 +35,9 @@ const settings = {
   DOCS_PATH: [
     z
       .string()
-      .regex(/^\/[\w/-]*\w$/)
+      .regex(/^\/(?!(predict|health|livez|readyz)(\/|$))[\w/-]*\w$/)
       .default('/docs'),
-    'a path such as /docs',
+    'a path such as /docs that is not of another route',
   ],
   EXPOSE_MODEL_VERSION: [flag.optional(), 'true or false'],
   LOG_LEVEL: [

@@ -54,7 +54,10 @@ export function rowSchema(schema: FeatureSchema): z.ZodType<FeatureRow> {
   const shape = Object.fromEntries(
     schema.features.map(({ name, kind, description, unit }) => [
       name,
-      (kind === 'categorical' ? z.int() : z.number()).meta({ description: `${description} (${unit})` }),
+      // What is told of a value of another type: zod's own text calls a whole number a number first.
+      (kind === 'categorical' ? z.int('a whole number') : z.number('a finite number')).meta({
+        description: `${description} (${unit})`,
+      }),
     ]),
   );
   return z.strictObject(shape);

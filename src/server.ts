@@ -84,12 +84,13 @@ async function listen(app: App, config: Config, log: Logger): Promise<void> {
   try {
     await app.http.listen({ host: config.host, port: config.port });
   } catch (error) {
-    const { code } = error as NodeJS.ErrnoException;
+    const { code, syscall } = error as NodeJS.ErrnoException;
     if (code === 'EADDRINUSE') {
       throw new Error(`Port ${config.port} on ${config.host} is in use. Stop the other program, or set PORT (0: any).`);
     }
     if (code === 'EACCES') throw new Error(`Port ${config.port} is not open to this user. Set PORT to 1024 or more.`);
-    if (code === 'EADDRNOTAVAIL') throw new Error(`${config.host} is not an address of this machine. Set HOST.`);
+    if (code === 'EADDRNOTAVAIL' || syscall === 'getaddrinfo')
+      throw new Error(`HOST is ${config.host}, which is no address of this machine. Set it to one, such as 127.0.0.1.`);
     throw error;
   }
   if (!cluster.isWorker) announce(app.http.server.address() as AddressInfo, config, app.servedVersion(), log);

@@ -81,6 +81,7 @@ describe('a setting is read:', () => {
       { docsPath: undefined, exposeModelVersion: false },
     ],
     [{ DOCS_PATH: '/internal/api-docs' }, { docsPath: '/internal/api-docs' }],
+    [{ DOCS_PATH: '/healthy-docs' }, { docsPath: '/healthy-docs' }],
     [{ LOG_LEVEL: 'silent' }, { logLevel: 'silent' }],
     [
       { DATA_DIR: '/var/lib/ridgeline', MODELS_DIR: 'artefacts' },
@@ -116,6 +117,8 @@ describe('a wrong setting is refused with its name and its valid values:', () =>
     ['DOCS_ENABLED', 'yes', 'true or false'],
     ['DOCS_PATH', 'docs', 'a path such as /docs'],
     ['DOCS_PATH', '/', 'a path such as /docs'],
+    ['DOCS_PATH', '/predict', 'not of another route'],
+    ['DOCS_PATH', '/health/docs', 'not of another route'],
     ['EXPOSE_MODEL_VERSION', 'TRUE', 'true or false'],
     ['LOG_LEVEL', 'verbose', 'trace, debug, info, warn, error, fatal or silent'],
     ['WORKERS', '0', '1 to 128'],

@@ -50,9 +50,8 @@ function faultsOf(schema: z.ZodType, value: unknown, base: string): FieldError[]
   return schema.safeParse(value).error?.issues.flatMap((issue) => toFieldErrors(issue, value, base)) ?? [];
 }
 
+/** Of an envelope; a feature's schema says itself what it expects. */
 const expectations: Partial<Record<string, string>> = {
-  number: 'a finite number',
-  int: 'a whole number',
   object: 'a JSON object',
   array: 'a JSON array',
 };
@@ -70,7 +69,7 @@ function toFieldErrors(issue: z.core.$ZodIssue, value: unknown, base: string): F
     case 'invalid_type': {
       const missing =
         issue.path.length === 1 && (value as Record<string, unknown>)[String(issue.path[0])] === undefined;
-      const expected = expectations[issue.expected] ?? issue.expected;
+      const expected = expectations[issue.expected] ?? issue.message;
       return missing
         ? [{ pointer, code: 'missing', message: `This field is required: send ${expected}.` }]
         : [{ pointer, code: 'invalid_type', message: `Send ${expected}.` }];

@@ -132,7 +132,11 @@ export function startRelay({ spool, root, columns, store, log }: RelayOptions): 
     adoptionDue = Date.now() + ADOPTION_MS;
     for (const orphan of await adoptOrphans(root, columns)) {
       const rows = orphan.segments.reduce((sum, { pendingRows }) => sum + pendingRows, 0);
-      if (rows > 0) log.info({ rows }, 'predictions left in the spool by an earlier process are being relayed');
+      if (rows > 0)
+        log.info(
+          { rows },
+          'an earlier process has left its spool; what Postgres lacks of these predictions is relayed',
+        );
       orphans.push(orphan);
     }
   }

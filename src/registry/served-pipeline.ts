@@ -117,9 +117,9 @@ export function createServedPipeline<Loaded extends Retirable>(
       if (!(error instanceof RidgelineError)) throw error;
       return reasonOf(error);
     }
-    await rememberServed(modelsDir, pipeline).catch((err: unknown) =>
+    await rememberServed(modelsDir, pipeline).catch((error: unknown) =>
       log.warn(
-        { err, modelsDir },
+        { reason: reasonOf(error), modelsDir },
         'the artefact could not be written to models/; a start without the database needs it',
       ),
     );

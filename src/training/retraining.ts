@@ -38,7 +38,8 @@ export function startRetraining({ cron, database, exclusively, train, log }: Ret
         await trainFor(slot);
         return 'trained';
       });
-      if (done === undefined) log.warn({ slot }, 'retraining is skipped: another training is under way');
+      // No warning: it is what one of several schedulers that run at the same time is for.
+      if (done === undefined) log.info({ slot }, 'retraining is skipped: another training is under way');
       if (done === 'claimed elsewhere')
         log.info({ slot }, 'retraining is skipped: another scheduler has taken this run');
     } catch (error) {

@@ -51,6 +51,19 @@ describe('POST /predict', () => {
     expect(problem).not.toHaveProperty('errors_truncated');
   });
 
+  it('says at once that a category must be a whole number, whatever was sent', async () => {
+    const { RAD: _missing, ...rest } = articleRow;
+    for (const wrong of ['zero', 0.5, null, true]) {
+      const [, problem] = await predict({ ...rest, CHAS: wrong });
+      expect(problem.errors).toEqual([
+        { pointer: '/CHAS', code: 'invalid_type', message: 'Send a whole number.' },
+        { pointer: '/RAD', code: 'missing', message: 'This field is required: send a whole number.' },
+      ]);
+    }
+    const [, problem] = await predict({ ...articleRow, CRIM: 'much' });
+    expect(problem.errors).toEqual([{ pointer: '/CRIM', code: 'invalid_type', message: 'Send a finite number.' }]);
+  });
+
   it.each([
     ['a string', '"x"'],
     ['null', 'null'],

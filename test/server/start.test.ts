@@ -84,6 +84,15 @@ describe('a start that cannot succeed says why in one message', () => {
     expect(output).not.toMatch(/^\s+at /m);
   });
 
+  it('tells that HOST is no address of this machine', async () => {
+    const database = await createTestDatabase();
+    cleanups.push(database.drop);
+    const { code, output } = await failToStart({ DATABASE_URL: database.url, HOST: '192.0.2.1' });
+    expect(code).toBe(1);
+    expect(output).toContain('HOST is 192.0.2.1, which is no address of this machine');
+    expect(output).not.toMatch(/^\s+at /m);
+  });
+
   it('tells that the database refuses the login, without the password', async () => {
     const url = new URL(inject('postgresUrl'));
     url.username = 'nobody_here';
