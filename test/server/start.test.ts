@@ -10,6 +10,7 @@ import { articleAnswer, articleRow, type PredictAnswer, post } from '../support/
 import {
   childEnvironment,
   entryPoint,
+  eventually,
   makeDirectories,
   type ServerDirectories,
   startServer,
@@ -42,10 +43,10 @@ describe('without DATABASE_URL', () => {
     const where = await directories();
     const first = await startServer({}, where);
     cleanups.push(() => first.stop('SIGKILL'));
-    const curl = /^ {2}(curl .*)$/m.exec(first.output())?.[1];
-    expect(curl).toBeDefined();
+    // It is printed after the line by which startServer knows that the server listens.
+    const curl = await eventually(async () => /^ {2}(curl .*)$/m.exec(first.output())?.[1]);
     expect(first.output()).toContain(`${first.url}/docs`);
-    const { stdout } = await run('sh', ['-c', curl!]);
+    const { stdout } = await run('sh', ['-c', curl]);
     const answer = JSON.parse(stdout) as PredictAnswer;
     expect(Math.abs(answer.prediction - articleAnswer)).toBeLessThan(1e-7);
     expect(first.output()).toContain(answer.model_version);
