@@ -98,8 +98,13 @@ async function createSpooledLog(
 
 function directWriter(store: PredictionStore, columns: readonly RecordColumn[]) {
   return async (batch: PredictionBatch): Promise<void> => {
+    const records = encodeRecords([packed(batch)], columns);
     try {
-      await store.insert(columns, encodeRecords([packed(batch)], columns));
+      await store.insert(columns, records).catch(async (error: unknown) => {
+        // Written to the spool, but not to the disk behind it: the relay may have brought the same rows already.
+        if (store.failureOf(error) !== 'duplicate') throw error;
+        await store.insertMissing(columns, records);
+      });
     } catch (cause) {
       throw new RidgelineError('prediction_not_stored', { retryAfterSeconds: RETRY_AFTER_SECONDS, cause });
     }

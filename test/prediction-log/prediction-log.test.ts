@@ -1,0 +1,46 @@
+import { afterAll, beforeAll, expect, test } from 'vitest';
+import { createPool, type Pool } from '../../src/database/pool.ts';
+import { createPredictionStore } from '../../src/database/prediction-store.ts';
+import { sqlColumns } from '../../src/feature-schema.ts';
+import { housing } from '../../src/housing/features.ts';
+import { createPredictionLog, type PredictionLog } from '../../src/prediction-log/prediction-log.ts';
+import { createTestDatabase, type TestDatabase } from '../support/database.ts';
+import { makeBatch } from './batches.ts';
+
+let database: TestDatabase;
+let pool: Pool;
+let log: PredictionLog;
+
+beforeAll(async () => {
+  database = await createTestDatabase();
+  pool = createPool({ url: database.url, onError: () => undefined });
+  log = await createPredictionLog({
+    mode: 'sync',
+    root: 'not used',
+    featureColumns: sqlColumns(housing),
+    fsync: false,
+    maxBytes: 0,
+    store: createPredictionStore(pool),
+    log: { info: () => undefined, warn: () => undefined, error: () => undefined },
+  });
+});
+afterAll(async () => {
+  await log.close(0);
+  await pool.end();
+  await database.drop();
+});
+
+test('rows that Postgres has already, as the relay brings those of a write that could not be synced, are no failure', async () => {
+  const batch = makeBatch(3);
+  batch.features = batch.features.map((_, i) => i);
+  await log.append(batch);
+  await log.append(batch);
+  expect(await database.query('select count(*)::int as rows from predictions')).toEqual([{ rows: 3 }]);
+});
+
+test('what Postgres refuses is told as not stored', async () => {
+  const batch = makeBatch(1);
+  batch.features = batch.features.map((_, i) => i);
+  await database.query('alter table predictions add constraint refusing check (prediction < 0) not valid');
+  await expect(log.append(batch)).rejects.toMatchObject({ code: 'prediction_not_stored' });
+});
