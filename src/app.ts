@@ -27,6 +27,7 @@ import { registerRequestLog } from './http/plugins/request-log.ts';
 import { registerHealthRoutes } from './http/routes/health.ts';
 import { type Answer, registerPredictRoutes } from './http/routes/predict.ts';
 import type { Health } from './http/schemas/health.ts';
+import { WholeBodyRequest } from './http/whole-body-request.ts';
 import { compileSerializer } from './http/zod-serializer.ts';
 import { createMicroBatcher } from './inference/micro-batcher.ts';
 import { loadPredictor, type Predictor } from './inference/predictor.ts';
@@ -149,24 +150,24 @@ function createHttp({ config, log }: { config: Config; log: FastifyBaseLogger })
     // One line a request is written by request-log.ts; Fastify's own logger would make a child for each request.
     logger: false,
     genReqId: createRequestIds(),
-    bodyLimit: config.bodyLimitBytes,
     // A half-sent request must not hold its connection. Node looks for them every 30 s unless told at its server's making.
     requestTimeout: REQUEST_TIMEOUT_MS,
     http: {
       requestTimeout: REQUEST_TIMEOUT_MS,
       headersTimeout: REQUEST_TIMEOUT_MS,
       connectionsCheckingInterval: 1_000,
+      IncomingMessage: WholeBodyRequest,
     },
     // Longer than the 60 s of common load balancers, so that it is they who close an idle connection.
     keepAliveTimeout: 72_000,
     // What still arrives while the listener closes is answered as before.
     return503OnClosing: false,
-    frameworkErrors: (error, _request, reply) => sendProblem(reply, toRidgelineError(error, config.bodyLimitBytes)),
+    frameworkErrors: (error, _request, reply) => sendProblem(reply, toRidgelineError(error)),
     clientErrorHandler: answerClientError,
   });
-  registerProblemDetails(http, { bodyLimitBytes: config.bodyLimitBytes, log });
+  registerProblemDetails(http, log);
   registerRequestLog(http, log);
-  registerJsonBody(http);
+  registerJsonBody(http, { limitBytes: config.bodyLimitBytes });
   http.setSerializerCompiler(({ schema }) => compileSerializer(schema as unknown as z.ZodType));
   return http;
 }

@@ -9,10 +9,6 @@ import { REQUEST_ID_HEADER } from './request-id.ts';
 /** What Fastify's own errors mean in our catalogue. */
 const fastifyErrors: Record<string, ErrorCode> = {
   FST_ERR_CTP_INVALID_MEDIA_TYPE: 'unsupported_media_type',
-  FST_ERR_CTP_BODY_TOO_LARGE: 'body_too_large',
-  FST_ERR_CTP_EMPTY_JSON_BODY: 'invalid_json',
-  FST_ERR_CTP_INVALID_JSON_BODY: 'invalid_json',
-  FST_ERR_CTP_INVALID_CONTENT_LENGTH: 'invalid_request',
   FST_ERR_BAD_URL: 'invalid_request',
 };
 
@@ -22,10 +18,7 @@ const parserErrors: Record<string, ErrorCode> = {
   ERR_HTTP_REQUEST_TIMEOUT: 'request_timeout',
 };
 
-export function registerProblemDetails(
-  app: FastifyInstance,
-  { bodyLimitBytes, log }: { bodyLimitBytes: number; log: FastifyBaseLogger },
-): void {
+export function registerProblemDetails(app: FastifyInstance, log: FastifyBaseLogger): void {
   const allowedMethods = new Map<string, Set<string>>();
   app.addHook('onRoute', ({ url, method }) => {
     const methods = allowedMethods.get(url) ?? new Set();
@@ -34,7 +27,7 @@ export function registerProblemDetails(
   });
 
   app.setErrorHandler<FastifyError>((error, request, reply) => {
-    const known = toRidgelineError(error, bodyLimitBytes);
+    const known = toRidgelineError(error);
     if (known.code === 'internal') log.error({ err: error, requestId: request.id }, 'unexpected error');
     sendProblem(reply, known);
   });
@@ -84,13 +77,7 @@ export function answerClientError(error: Error & { code?: string }, socket: Sock
   );
 }
 
-export function toRidgelineError(error: FastifyError | RidgelineError, bodyLimitBytes: number): RidgelineError {
+export function toRidgelineError(error: FastifyError | RidgelineError): RidgelineError {
   if (error instanceof RidgelineError) return error;
-  const code = fastifyErrors[error.code];
-  if (code === 'body_too_large') return new RidgelineError(code, { detail: String(bodyLimitBytes) });
-  if (code) return new RidgelineError(code, { cause: error });
-  // A body that a caller aborts or that cannot be parsed carries a 4xx of its own.
-  if (error.statusCode === 400 || error instanceof SyntaxError)
-    return new RidgelineError('invalid_json', { cause: error });
-  return new RidgelineError('internal', { cause: error });
+  return new RidgelineError(fastifyErrors[error.code] ?? 'internal', { cause: error });
 }
