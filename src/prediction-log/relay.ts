@@ -10,10 +10,11 @@
  * content is halved until the refused records stand alone; they go to the dead-letter file and the others go on.
  */
 import { open } from 'node:fs/promises';
+import { setImmediate as nextTurn } from 'node:timers/promises';
 import { reasonOf } from '../errors.ts';
 import { describeRecord, encodeRecords, type RecordColumn, splitRecords } from './copy-records.ts';
 import { createDeadLetters, type DeadLetter } from './dead-letters.ts';
-import { readStretch, type Stretch } from './segment.ts';
+import { readStretch } from './segment.ts';
 import { adoptOrphans, type OrphanedSpool, type Segment, type Spool } from './spool.ts';
 
 /** Where predictions end up. */
@@ -52,7 +53,21 @@ export interface Relay {
   close(withinMs: number): Promise<void>;
 }
 
+/** What a stretch of a segment becomes. */
+interface EncodedStretch {
+  /** One after another, as Postgres takes them. */
+  records: Buffer;
+  rows: number;
+  damaged: Buffer[];
+  consumed: number;
+  newestAt: number;
+}
+
 const BATCH_ROWS = 10_000;
+const PIECE_ROWS = 500;
+/** To encode records may hold requests up for so long at a time. */
+const LONGEST_TURN_MS = 0.5;
+const NO_BYTES = Buffer.alloc(0);
 /** Room for a batch of records and more than one frame. */
 const READ_BYTES = 4 * 1024 * 1024;
 /** Room for a batch as records of a dozen features; one that needs more gets memory of its own. */
@@ -142,30 +157,70 @@ export function startRelay({ spool, root, columns, store, log }: RelayOptions): 
   }
 
   async function relayStretch(segment: Segment): Promise<number> {
-    const stretch = await readAt(segment);
-    if (stretch.columns) segment.columns = stretch.columns;
-    await storeRecords(segment.columns, encodeRecords(stretch.batches, segment.columns, scratch));
-    for (const bytes of stretch.damaged) setAside({ bytes: bytes.toString('base64') }, 'the checksum does not fit');
-    segment.relayedBytes += stretch.consumed;
+    const { records, rows, damaged, consumed, newestAt } = await encodeStretch(segment, await readBytes(segment));
+    await storeRecords(segment.columns, records);
+    for (const bytes of damaged) setAside({ bytes: bytes.toString('base64') }, 'the checksum does not fit');
+    segment.relayedBytes += consumed;
     const isThrough = segment.relayedBytes >= segment.writtenBytes;
-    segment.pendingRows = isThrough ? 0 : Math.max(0, segment.pendingRows - stretch.rows);
-    segment.oldestAt = stretch.batches.at(-1)?.createdAt ?? segment.oldestAt;
-    return stretch.rows + stretch.damaged.length;
+    segment.pendingRows = isThrough ? 0 : Math.max(0, segment.pendingRows - rows);
+    segment.oldestAt = newestAt;
+    return rows + damaged.length;
   }
 
-  async function readAt(segment: Segment): Promise<Stretch> {
-    const available = segment.writtenBytes - segment.relayedBytes;
-    const file = await open(segment.path, 'r');
+  /** The bytes that come next, up to READ_BYTES, in memory that the next call overwrites. */
+  async function readBytes({ path, relayedBytes, writtenBytes }: Segment): Promise<Buffer> {
+    const file = await open(path, 'r');
     try {
-      const { bytesRead } = await file.read(buffer, 0, Math.min(READ_BYTES, available), segment.relayedBytes);
-      const isWhole = bytesRead === available || bytesRead < READ_BYTES;
-      const stretch = readStretch(buffer.subarray(0, bytesRead), { maxRows: BATCH_ROWS, isWhole });
-      // The file was cut short: what was there is lost, and must not be looked for for ever.
-      if (bytesRead === 0) stretch.consumed = available;
-      return stretch;
+      const length = Math.min(READ_BYTES, writtenBytes - relayedBytes);
+      const { bytesRead } = await file.read(buffer, 0, length, relayedBytes);
+      return buffer.subarray(0, bytesRead);
     } finally {
       await file.close();
     }
+  }
+
+  /**
+   * The records of the next BATCH_ROWS rows, or of as many as `scratch` has room for. Made in pieces, with the loop let
+   * through between them: ten thousand rows that were answered one by one take 7 ms. What a piece was read into is not
+   * kept until it is stored, which would make thousands of objects old with every COPY.
+   */
+  async function encodeStretch(segment: Segment, bytes: Buffer): Promise<EncodedStretch> {
+    const available = segment.writtenBytes - segment.relayedBytes;
+    const isWhole = bytes.length === available || bytes.length < READ_BYTES;
+    const stretch: EncodedStretch = {
+      records: NO_BYTES,
+      rows: 0,
+      damaged: [],
+      consumed: 0,
+      newestAt: segment.oldestAt,
+    };
+    let turnEndsAt = performance.now() + LONGEST_TURN_MS;
+    while (stretch.rows < BATCH_ROWS) {
+      if (!addPiece(stretch, segment, bytes, isWhole)) break;
+      if (performance.now() < turnEndsAt) continue;
+      await nextTurn();
+      turnEndsAt = performance.now() + LONGEST_TURN_MS;
+    }
+    // The file was cut short: what was there is lost, and must not be looked for for ever.
+    if (bytes.length === 0) stretch.consumed = available;
+    return stretch;
+  }
+
+  /** False when nothing more can be read, or has room. */
+  function addPiece(stretch: EncodedStretch, segment: Segment, bytes: Buffer, isWhole: boolean): boolean {
+    const piece = readStretch(bytes.subarray(stretch.consumed), { maxRows: PIECE_ROWS, isWhole });
+    if (piece.columns) segment.columns = piece.columns;
+    const used = stretch.records.length;
+    const records = encodeRecords(piece.batches, segment.columns, scratch.subarray(used));
+    // Then they are in memory of their own, and either all that is stored now or left for the next time.
+    const fits = records.buffer === scratch.buffer;
+    if (!fits && used > 0) return false;
+    stretch.records = fits ? scratch.subarray(0, used + records.length) : records;
+    stretch.rows += piece.rows;
+    stretch.damaged.push(...piece.damaged);
+    stretch.consumed += piece.consumed;
+    stretch.newestAt = piece.batches.at(-1)?.createdAt ?? stretch.newestAt;
+    return fits && piece.consumed > 0;
   }
 
   async function storeRecords(recordColumns: readonly RecordColumn[], records: Buffer): Promise<void> {
