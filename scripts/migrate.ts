@@ -3,6 +3,9 @@ import { loadConfig } from '../src/config.ts';
 import { migrate } from '../src/database/migrate.ts';
 import { openDatabase } from '../src/database/open-database.ts';
 import { reasonOf } from '../src/errors.ts';
+import { takeNoArguments } from './no-arguments.ts';
+
+takeNoArguments('Usage: npm run migrate');
 
 try {
   const database = await openDatabase(loadConfig());

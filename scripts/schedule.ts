@@ -5,6 +5,9 @@ import { openDatabase } from '../src/database/open-database.ts';
 import { reasonOf } from '../src/errors.ts';
 import { createLog } from '../src/log.ts';
 import { startScheduler } from '../src/scheduler.ts';
+import { takeNoArguments } from './no-arguments.ts';
+
+takeNoArguments('Usage: RETRAIN_CRON="0 3 * * *" npm run schedule');
 
 try {
   const config = loadConfig();

@@ -15,8 +15,21 @@ export type BodyValidator = (body: unknown) => { value: EncodedRows } | { error:
 
 export function rowValidator(row: z.ZodType<FeatureRow>, { encodeRow }: RowEncoder): BodyValidator {
   const compiled = z.compile(row);
-  return (body) =>
-    compiled.validate(body) ? { value: encodeRow(body as FeatureRow) } : { error: invalid(faultsOf(row, body, '')) };
+  return (body) => {
+    if (compiled.validate(body)) return { value: encodeRow(body as FeatureRow) };
+    return { error: invalid(isBatch(body) ? [batchSentAsRow] : faultsOf(row, body, '')) };
+  };
+}
+
+/** In place of a dozen missing features, of which none is the mistake. */
+const batchSentAsRow: FieldError = {
+  pointer: '/instances',
+  code: 'unknown_field',
+  message: 'Send several rows to POST /predict/batch, and one row here without `instances`.',
+};
+
+function isBatch(body: unknown): boolean {
+  return Array.isArray((body as Partial<BatchBody> | null)?.instances);
 }
 
 export function batchValidator(

@@ -40,7 +40,7 @@ export async function createPredictionLog(options: PredictionLogOptions): Promis
     return { append: () => undefined, backlog: () => NO_BACKLOG, close: async () => undefined };
   }
   const columns = recordColumns(options.featureColumns);
-  const storeDirectly = directWriter(options.store, columns);
+  const storeDirectly = directWriter(options, columns);
   if (options.mode === 'sync') {
     return {
       append: storeDirectly,
@@ -96,7 +96,8 @@ async function createSpooledLog(
   };
 }
 
-function directWriter(store: PredictionStore, columns: readonly RecordColumn[]) {
+function directWriter({ store, log }: PredictionLogOptions, columns: readonly RecordColumn[]) {
+  let failing = false;
   return async (batch: PredictionBatch): Promise<void> => {
     const records = encodeRecords([packed(batch)], columns);
     try {
@@ -106,7 +107,11 @@ function directWriter(store: PredictionStore, columns: readonly RecordColumn[]) 
         await store.insertMissing(columns, records);
       });
     } catch (cause) {
+      if (!failing) log.error({ reason: reasonOf(cause) }, 'predictions cannot be stored; callers are told to retry');
+      failing = true;
       throw new RidgelineError('prediction_not_stored', { retryAfterSeconds: RETRY_AFTER_SECONDS, cause });
     }
+    if (failing) log.info({}, 'predictions can be stored again');
+    failing = false;
   };
 }

@@ -51,6 +51,14 @@ describe('POST /predict', () => {
     expect(problem).not.toHaveProperty('errors_truncated');
   });
 
+  it('sends a batch to its route instead of listing what it lacks as a row', async () => {
+    const [status, problem] = await predict({ instances: [articleRow] });
+    expect(status).toBe(422);
+    expect(problem.errors).toEqual([
+      { pointer: '/instances', code: 'unknown_field', message: expect.stringContaining('POST /predict/batch') },
+    ]);
+  });
+
   it('says at once that a category must be a whole number, whatever was sent', async () => {
     const { RAD: _missing, ...rest } = articleRow;
     for (const wrong of ['zero', 0.5, null, true]) {

@@ -10,6 +10,9 @@ import { makeBatch } from './batches.ts';
 let database: TestDatabase;
 let pool: Pool;
 let log: PredictionLog;
+const lines: [message: string, fields: object][] = [];
+
+const note = (fields: object, message: string) => lines.push([message, fields]);
 
 beforeAll(async () => {
   database = await createTestDatabase();
@@ -21,7 +24,7 @@ beforeAll(async () => {
     fsync: false,
     maxBytes: 0,
     store: createPredictionStore(pool),
-    log: { info: () => undefined, warn: () => undefined, error: () => undefined },
+    log: { info: note, warn: note, error: note },
   });
 });
 afterAll(async () => {
@@ -38,9 +41,17 @@ test('rows that Postgres has already, as the relay brings those of a write that 
   expect(await database.query('select count(*)::int as rows from predictions')).toEqual([{ rows: 3 }]);
 });
 
-test('what Postgres refuses is told as not stored', async () => {
+test('what Postgres refuses is told as not stored, and the log says once why, and once that it is over', async () => {
   const batch = makeBatch(1);
   batch.features = batch.features.map((_, i) => i);
   await database.query('alter table predictions add constraint refusing check (prediction < 0) not valid');
-  await expect(log.append(batch)).rejects.toMatchObject({ code: 'prediction_not_stored' });
+  for (let i = 0; i < 3; i++) {
+    await expect(log.append(batch)).rejects.toMatchObject({ code: 'prediction_not_stored' });
+  }
+  await database.query('alter table predictions drop constraint refusing');
+  await log.append(batch);
+  expect(lines).toEqual([
+    ['predictions cannot be stored; callers are told to retry', { reason: expect.stringContaining('refusing') }],
+    ['predictions can be stored again', {}],
+  ]);
 });
