@@ -7,8 +7,11 @@
 import { IncomingMessage } from 'node:http';
 import { RidgelineError } from '../errors.ts';
 
-/** Called once, with the body or with the reason why there is none. */
+/** Called once, with the body or with the reason why there is none. The bytes are to be used before it returns. */
 export type TakeBody = (error: RidgelineError | null, body?: Buffer) => void;
+
+/** Where bodies that come in pieces are put together: new memory for each takes five times as long as the copying. */
+let scratch = Buffer.alloc(0);
 
 export class WholeBodyRequest extends IncomingMessage {
   #isTaken = false;
@@ -38,7 +41,7 @@ export class WholeBodyRequest extends IncomingMessage {
     if (!this.#isTaken) return super.push(piece);
     if (!this.#take) return true;
     if (piece === null) {
-      this.#settle(null, this.#pieces.length === 1 ? this.#pieces[0] : Buffer.concat(this.#pieces));
+      this.#settle(null, this.#pieces.length === 1 ? this.#pieces[0] : this.#join());
       return true;
     }
     this.#length += piece.length;
@@ -53,6 +56,13 @@ export class WholeBodyRequest extends IncomingMessage {
       this.#settle(new RidgelineError('invalid_request', { detail, cause: error ?? undefined }));
     }
     super._destroy(error, callback);
+  }
+
+  #join(): Buffer {
+    if (this.#length > scratch.length) scratch = Buffer.allocUnsafeSlow(this.#length);
+    let end = 0;
+    for (const piece of this.#pieces) end += piece.copy(scratch, end);
+    return scratch.subarray(0, end);
   }
 
   #settle(error: RidgelineError | null, body?: Buffer): void {
