@@ -157,9 +157,12 @@ export function startRelay({ spool, root, columns, store, log }: RelayOptions): 
   }
 
   async function relayStretch(segment: Segment): Promise<number> {
-    const { records, rows, damaged, consumed, newestAt } = await encodeStretch(segment, await readBytes(segment));
+    // Before the file is read: what is written meanwhile comes next.
+    const available = segment.writtenBytes - segment.relayedBytes;
+    const bytes = await readBytes(segment, Math.min(READ_BYTES, available));
+    const { records, rows, damaged, consumed, newestAt } = await encodeStretch(segment, bytes, available);
     await storeRecords(segment.columns, records);
-    for (const bytes of damaged) setAside({ bytes: bytes.toString('base64') }, 'the checksum does not fit');
+    for (const part of damaged) setAside({ bytes: part.toString('base64') }, 'the checksum does not fit');
     segment.relayedBytes += consumed;
     const isThrough = segment.relayedBytes >= segment.writtenBytes;
     segment.pendingRows = isThrough ? 0 : Math.max(0, segment.pendingRows - rows);
@@ -167,11 +170,10 @@ export function startRelay({ spool, root, columns, store, log }: RelayOptions): 
     return rows + damaged.length;
   }
 
-  /** The bytes that come next, up to READ_BYTES, in memory that the next call overwrites. */
-  async function readBytes({ path, relayedBytes, writtenBytes }: Segment): Promise<Buffer> {
+  /** The bytes that come next, fewer than `length` where the file ends, in memory that the next call overwrites. */
+  async function readBytes({ path, relayedBytes }: Segment, length: number): Promise<Buffer> {
     const file = await open(path, 'r');
     try {
-      const length = Math.min(READ_BYTES, writtenBytes - relayedBytes);
       const { bytesRead } = await file.read(buffer, 0, length, relayedBytes);
       return buffer.subarray(0, bytesRead);
     } finally {
@@ -180,12 +182,11 @@ export function startRelay({ spool, root, columns, store, log }: RelayOptions): 
   }
 
   /**
-   * The records of the next BATCH_ROWS rows, or of as many as `scratch` has room for. Made in pieces, with the loop let
-   * through between them: ten thousand rows that were answered one by one take 7 ms. What a piece was read into is not
-   * kept until it is stored, which would make thousands of objects old with every COPY.
+   * The records of BATCH_ROWS rows, or of as many as `scratch` has room for, from the first of `available` bytes. They
+   * are made in pieces, with the loop let through between them: ten thousand rows that were answered one by one take 7
+   * ms. What a piece was read into is not kept until it is stored: thousands of objects would grow old with every COPY.
    */
-  async function encodeStretch(segment: Segment, bytes: Buffer): Promise<EncodedStretch> {
-    const available = segment.writtenBytes - segment.relayedBytes;
+  async function encodeStretch(segment: Segment, bytes: Buffer, available: number): Promise<EncodedStretch> {
     const isWhole = bytes.length === available || bytes.length < READ_BYTES;
     const stretch: EncodedStretch = {
       records: NO_BYTES,
@@ -195,8 +196,7 @@ export function startRelay({ spool, root, columns, store, log }: RelayOptions): 
       newestAt: segment.oldestAt,
     };
     let turnEndsAt = performance.now() + LONGEST_TURN_MS;
-    while (stretch.rows < BATCH_ROWS) {
-      if (!addPiece(stretch, segment, bytes, isWhole)) break;
+    while (stretch.rows < BATCH_ROWS && addPiece(stretch, segment, bytes, isWhole)) {
       if (performance.now() < turnEndsAt) continue;
       await nextTurn();
       turnEndsAt = performance.now() + LONGEST_TURN_MS;
