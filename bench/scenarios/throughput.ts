@@ -10,9 +10,10 @@ import type { Target } from '../targets.ts';
 
 export const CONNECTIONS = 64;
 
-/** What is kept of each round, one element a round. */
-interface Rounds {
-  target: Target;
+/** What is measured, and what is kept of it: one element a round. */
+interface Subject {
+  name: string;
+  start: () => Promise<Target>;
   /** Answers a second. */
   rates: number[];
   /** Processor microseconds of the process for one answer, with what it does afterwards to store it. */
@@ -21,35 +22,43 @@ interface Rounds {
   idlePercent: number[];
 }
 
+/** The same code in another process is up to a tenth faster or slower, by where its code and data happen to lie. */
+const PROCESSES_OF_EACH = 3;
+/** A shared machine changes its speed from one second to the next, and a ratio holds within a round. */
+const LONGEST_TURN_SECONDS = 1;
+
 export async function throughput(bench: Bench): Promise<Row[]> {
   const { plan } = bench;
-  const service = rounds(await bench.startService());
-  const notStoring = rounds(await bench.startService({ PREDICTION_LOG: 'off' }));
-  const fastify = rounds(await bench.startBaseline('fastify'));
-  const http = rounds(await bench.startBaseline('http'));
+  const service = subject('the service', () => bench.startService());
+  const notStoring = subject('the service without storing', () => bench.startService({ PREDICTION_LOG: 'off' }));
+  const fastify = subject('the baseline (fastify)', () => bench.startBaseline('fastify'));
+  const http = subject('the baseline (http)', () => bench.startBaseline('http'));
   const all = [fastify, service, http, notStoring];
+  const seconds = Math.min(plan.seconds, LONGEST_TURN_SECONDS);
+  const processes = plan.quick ? 1 : PROCESSES_OF_EACH;
+  const rounds = Math.round((plan.rounds * plan.seconds) / (seconds * processes));
   let generatorShare = 0;
   const drains: number[] = [];
 
-  for (const { target } of all) await load(target, plan.warmUpSeconds);
-  await bench.drained();
-  for (let round = 1; round <= plan.rounds; round++) {
-    for (const { target, rates, cpuMicroseconds, idlePercent } of all) {
-      const cpuBefore = cpuSeconds(target.pid);
-      const before = coreTimes(bench.cores.measured);
-      const result = await load(target, plan.seconds);
-      const after = coreTimes(bench.cores.measured);
-      idlePercent.push((100 * (after.idle - before.idle)) / (after.all - before.all));
-      const answered = target.answeredRows;
-      const drainSeconds = await bench.drained();
-      rates.push(result.answers / result.seconds);
-      cpuMicroseconds.push(((cpuSeconds(target.pid) - cpuBefore) * 1e6) / answered);
-      if (target.stores) drains.push(drainSeconds);
-      generatorShare = Math.max(generatorShare, result.generatorShare);
+  for (let set = 0; set < processes; set++) {
+    const targets = await startAll(bench, all);
+    for (let round = 1; round <= rounds; round++) {
+      for (const [{ rates, cpuMicroseconds, idlePercent }, target] of targets) {
+        const cpuBefore = cpuSeconds(target.pid);
+        const before = coreTimes(bench.cores.measured);
+        const result = await load(target, seconds);
+        const after = coreTimes(bench.cores.measured);
+        idlePercent.push((100 * (after.idle - before.idle)) / (after.all - before.all));
+        const answered = target.answeredRows;
+        const drainSeconds = await bench.drained();
+        rates.push(result.answers / result.seconds);
+        cpuMicroseconds.push(((cpuSeconds(target.pid) - cpuBefore) * 1e6) / answered);
+        if (target.stores) drains.push(drainSeconds);
+        generatorShare = Math.max(generatorShare, result.generatorShare);
+      }
+      bench.say(all.map(({ name, rates }) => `${name} ${shown(rates.at(-1)!, '/s')}`).join(', '));
     }
-    bench.say(
-      `round ${round}: ${all.map(({ target, rates }) => `${target.name} ${shown(rates.at(-1)!, '/s')}`).join(', ')}`,
-    );
+    await bench.stopTargets();
   }
 
   const drained = `all of it was stored ${shown(median(drains), 's')} after the load's end`;
@@ -64,15 +73,12 @@ export async function throughput(bench: Bench): Promise<Row[]> {
       unit: 'x',
       atLeast: 0.9,
     }),
-    ...all.map(({ target, rates }) => figure(`64 connections: ${target.name}`, rates, { unit: '/s' })),
-    ...[fastify, service].map(({ target, idlePercent }) =>
-      figure(`its core had nothing to do: ${target.name}`, idlePercent, {
-        unit: '%',
-        note: target.stores ? 'the callers wait while PostgreSQL has their core' : '',
-      }),
+    ...all.map(({ name, rates }) => figure(`64 connections: ${name}`, rates, { unit: '/s' })),
+    ...[fastify, service].map(({ name, idlePercent }) =>
+      figure(`its core had nothing to do: ${name}`, idlePercent, { unit: '%' }),
     ),
-    ...all.map(({ target, cpuMicroseconds }) =>
-      figure(`processor time for an answer: ${target.name}`, cpuMicroseconds, { unit: 'us' }),
+    ...all.map(({ name, cpuMicroseconds }) =>
+      figure(`processor time for an answer: ${name}`, cpuMicroseconds, { unit: 'us' }),
     ),
     figure('processor time for an answer: of bare Fastify', ratios(service.cpuMicroseconds, fastify.cpuMicroseconds), {
       unit: 'x',
@@ -81,6 +87,21 @@ export async function throughput(bench: Bench): Promise<Row[]> {
   ];
 }
 
-const rounds = (target: Target): Rounds => ({ target, rates: [], cpuMicroseconds: [], idlePercent: [] });
+const subject = (name: string, start: () => Promise<Target>): Subject => ({
+  name,
+  start,
+  rates: [],
+  cpuMicroseconds: [],
+  idlePercent: [],
+});
+
+async function startAll(bench: Bench, subjects: readonly Subject[]): Promise<[Subject, Target][]> {
+  const targets: [Subject, Target][] = [];
+  for (const each of subjects) targets.push([each, await each.start()]);
+  for (const [, target] of targets) await load(target, bench.plan.warmUpSeconds);
+  await bench.drained();
+  return targets;
+}
+
 const load = (target: Target, seconds: number) =>
   closedLoop(target, singleQuestions, { connections: CONNECTIONS, seconds });

@@ -41,7 +41,9 @@ function textsOf(bytes: Uint8Array): string[] {
   const characters = Buffer.allocUnsafe(count * TEXT_LENGTH);
   for (let id = 0; id < count; id++) writeText(bytes, id * ID_BYTES, characters, id * TEXT_LENGTH);
   const text = characters.toString('latin1');
-  return Array.from({ length: count }, (_, id) => text.slice(id * TEXT_LENGTH, (id + 1) * TEXT_LENGTH));
+  const texts = new Array<string>(count);
+  for (let id = 0; id < count; id++) texts[id] = text.slice(id * TEXT_LENGTH, (id + 1) * TEXT_LENGTH);
+  return texts;
 }
 
 /** A function of its own, so that V8 compiles it by itself and not again and again in the middle of a caller's loop. */
