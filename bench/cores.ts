@@ -11,11 +11,7 @@ export interface Cores {
   description: string;
 }
 
-/**
- * Pins this process, and so what it starts later, to the second core; the first is kept for what is measured. This process
- * alone, without what it starts, gets real-time priority where that is allowed. The callers that it stands for are on other
- * machines: they do not wait until PostgreSQL gives their core back, which takes it up to a tick of 4 ms.
- */
+/** Pins this process, and so what it starts later, to the second core; the first is kept for what is measured. */
 export function takeCores(): Cores {
   const allowed = allowedCores(process.pid);
   const why = !allowed ? '`taskset` is not there' : allowed.length < 2 ? 'there is one core' : undefined;
@@ -27,8 +23,7 @@ export function takeCores(): Cores {
     };
   const [measured, others] = allowed as [number, number];
   spawnSync('taskset', ['-acp', String(others), String(process.pid)]);
-  const isFirst = spawnSync('chrt', ['--reset-on-fork', '--fifo', '--pid', '1', String(process.pid)]).status === 0;
-  const priority = isFirst
+  const priority = goFirst()
     ? 'with real-time priority, so that it does not wait for PostgreSQL'
     : 'where it waits for PostgreSQL, because real-time priority (`chrt`, as root) was refused';
   return {
@@ -36,6 +31,20 @@ export function takeCores(): Cores {
     both: `${measured},${others}`,
     description: `What is measured is pinned to core ${measured}, the load generator to core ${others}, ${priority}.`,
   };
+}
+
+/**
+ * Gives this process, without what it starts, real-time priority, and tells whether that is allowed. The callers that it
+ * stands for are on other machines: they do not wait until PostgreSQL gives their core back, which takes up to a tick of
+ * 4 ms.
+ */
+export function goFirst(): boolean {
+  return spawnSync('chrt', ['--reset-on-fork', '--fifo', '--pid', '1', String(process.pid)]).status === 0;
+}
+
+/** Lets this process compete again: what is measured on this core too would only get its pauses. */
+export function standBack(): void {
+  spawnSync('chrt', ['--other', '--pid', '0', String(process.pid)]);
 }
 
 /** The cores as Linux lists them, such as "0-1"; "unknown" elsewhere. */

@@ -1,4 +1,5 @@
 /** Two workers against one, neither pinned. Here they share the cores with the load generator and PostgreSQL. */
+import { goFirst, standBack } from '../cores.ts';
 import { closedLoop } from '../load.ts';
 import { singleQuestions } from '../questions.ts';
 import { figure, type Row, ratios, shown } from '../report.ts';
@@ -8,6 +9,15 @@ import type { Target } from '../targets.ts';
 import { CONNECTIONS } from './throughput.ts';
 
 export async function workers(bench: Bench): Promise<Row[]> {
+  standBack();
+  try {
+    return await compare(bench);
+  } finally {
+    goFirst();
+  }
+}
+
+async function compare(bench: Bench): Promise<Row[]> {
   const { plan, cores } = bench;
   const anywhere = cores.both === undefined ? {} : { core: cores.both };
   const one = await bench.startService({ WORKERS: '1' }, anywhere);
