@@ -5,10 +5,12 @@
  * When the spool cannot be written (disk full or failing, SPOOL_MAX_BYTES reached), rows go straight to Postgres until
  * it can; when that fails too the caller is told so, because a 200 must not promise what is not there.
  */
-import { RidgelineError, reasonOf } from '../errors.ts';
+import { RidgelineError } from '../errors.ts';
 import { encodeRecords, type RecordColumn, recordColumns } from './copy-records.ts';
+import { createOutage, type Outage } from './outage.ts';
 import { type PredictionBatch, packed } from './prediction-batch.ts';
-import { type Backlog, type PredictionStore, startRelay } from './relay.ts';
+import { insertOnce, type PredictionStore } from './prediction-store.ts';
+import { type Backlog, startRelay } from './relay.ts';
 import { openSpool } from './spool.ts';
 
 export interface PredictionLog {
@@ -40,7 +42,13 @@ export async function createPredictionLog(options: PredictionLogOptions): Promis
     return { append: () => undefined, backlog: () => NO_BACKLOG, close: async () => undefined };
   }
   const columns = recordColumns(options.featureColumns);
-  const storeDirectly = directWriter(options, columns);
+  const notStored = createOutage({
+    log: options.log,
+    level: 'error',
+    begins: 'predictions cannot be stored; callers are told to retry',
+    ends: 'predictions can be stored again',
+  });
+  const storeDirectly = directWriter(options.store, columns, notStored);
   if (options.mode === 'sync') {
     return {
       append: storeDirectly,
@@ -48,38 +56,40 @@ export async function createPredictionLog(options: PredictionLogOptions): Promis
       close: async () => undefined,
     };
   }
-  return await createSpooledLog(options, columns, storeDirectly);
+  return await createSpooledLog(options, columns, storeDirectly, notStored);
 }
 
 async function createSpooledLog(
   { root, fsync, maxBytes, store, log }: PredictionLogOptions,
   columns: readonly RecordColumn[],
   storeDirectly: (batch: PredictionBatch) => Promise<void>,
+  notStored: Outage,
 ): Promise<PredictionLog> {
   const spool = await openSpool({ root, columns, maxBytes, fsync });
   const relay = startRelay({ spool, root, columns, store, log });
-  let spoolFailing = false;
+  const outage = createOutage({
+    log,
+    level: 'error',
+    begins: 'the spool cannot be written; predictions go straight to Postgres',
+    ends: 'the spool can be written again',
+  });
   let trySpoolAt = 0;
 
   function appended(): void {
     relay.notify();
-    if (!spoolFailing) return;
-    spoolFailing = false;
-    log.info({}, 'the spool can be written again');
+    outage.end();
+    notStored.end();
   }
 
   function bypass(batch: PredictionBatch, error: unknown): Promise<void> {
-    if (!spoolFailing) {
-      log.error({ reason: reasonOf(error) }, 'the spool cannot be written; predictions go straight to Postgres');
-    }
-    spoolFailing = true;
+    outage.begin(error);
     trySpoolAt = Date.now() + SPOOL_PAUSE_MS;
     return storeDirectly(batch);
   }
 
   return {
     append(batch) {
-      if (spoolFailing && Date.now() < trySpoolAt) return storeDirectly(batch);
+      if (outage.isOn() && Date.now() < trySpoolAt) return storeDirectly(batch);
       try {
         const synced = spool.append(batch);
         if (!synced) return appended();
@@ -96,22 +106,14 @@ async function createSpooledLog(
   };
 }
 
-function directWriter({ store, log }: PredictionLogOptions, columns: readonly RecordColumn[]) {
-  let failing = false;
+function directWriter(store: PredictionStore, columns: readonly RecordColumn[], notStored: Outage) {
   return async (batch: PredictionBatch): Promise<void> => {
-    const records = encodeRecords([packed(batch)], columns);
     try {
-      await store.insert(columns, records).catch(async (error: unknown) => {
-        // Written to the spool, but not to the disk behind it: the relay may have brought the same rows already.
-        if (store.failureOf(error) !== 'duplicate') throw error;
-        await store.insertMissing(columns, records);
-      });
+      await insertOnce(store, columns, encodeRecords([packed(batch)], columns));
     } catch (cause) {
-      if (!failing) log.error({ reason: reasonOf(cause) }, 'predictions cannot be stored; callers are told to retry');
-      failing = true;
+      notStored.begin(cause);
       throw new RidgelineError('prediction_not_stored', { retryAfterSeconds: RETRY_AFTER_SECONDS, cause });
     }
-    if (failing) log.info({}, 'predictions can be stored again');
-    failing = false;
+    notStored.end();
   };
 }

@@ -1,3 +1,5 @@
+import { rm } from 'node:fs/promises';
+import { setTimeout as delay } from 'node:timers/promises';
 import { afterAll, beforeAll, expect, test } from 'vitest';
 import { createPool, type Pool } from '../../src/database/pool.ts';
 import { createPredictionStore } from '../../src/database/prediction-store.ts';
@@ -5,7 +7,12 @@ import { sqlColumns } from '../../src/feature-schema.ts';
 import { housing } from '../../src/housing/features.ts';
 import { createPredictionLog, type PredictionLog } from '../../src/prediction-log/prediction-log.ts';
 import { createTestDatabase, type TestDatabase } from '../support/database.ts';
+import { makeDirectory } from '../support/directory.ts';
+import { eventually } from '../support/server.ts';
 import { makeBatch } from './batches.ts';
+
+/** How long a spool that has failed is left alone. */
+const SPOOL_PAUSE_MS = 2_000;
 
 let database: TestDatabase;
 let pool: Pool;
@@ -54,4 +61,49 @@ test('what Postgres refuses is told as not stored, and the log says once why, an
     ['predictions cannot be stored; callers are told to retry', { reason: expect.stringContaining('refusing') }],
     ['predictions can be stored again', {}],
   ]);
+});
+
+test('each time that neither spool nor Postgres takes predictions is told anew', { timeout: 30_000 }, async () => {
+  const root = await makeDirectory('prediction-log');
+  const messages: string[] = [];
+  const noteMessage = (_fields: object, message: string) => messages.push(message);
+  const real = createPredictionStore(pool);
+  let isAway = true;
+  const spooled = await createPredictionLog({
+    mode: 'spool',
+    root,
+    featureColumns: sqlColumns(housing),
+    fsync: false,
+    maxBytes: 8192,
+    // The real store, which can be away without the server of all other tests.
+    store: {
+      ...real,
+      insert: (columns, records) => (isAway ? Promise.reject(new Error('away')) : real.insert(columns, records)),
+    },
+    log: { info: noteMessage, warn: noteMessage, error: noteMessage },
+  });
+  const append = async () => {
+    const batch = makeBatch(10);
+    batch.features = batch.features.map((_, i) => i);
+    await spooled.append(batch);
+  };
+  const timesTold = (beginning: string) => messages.filter((message) => message.startsWith(beginning)).length;
+  try {
+    for (const outage of [1, 2]) {
+      isAway = true;
+      await eventually(async () => {
+        await append().catch(() => undefined);
+        return timesTold('predictions cannot be stored') === outage;
+      });
+      isAway = false;
+      await eventually(async () => spooled.backlog().rows === 0);
+      await delay(SPOOL_PAUSE_MS);
+      await append();
+      expect(timesTold('the spool can be written again')).toBe(outage);
+      expect(timesTold('predictions can be stored again')).toBe(outage);
+    }
+  } finally {
+    await spooled.close(5_000);
+    await rm(root, { recursive: true, force: true });
+  }
 });

@@ -1,0 +1,28 @@
+/** Where predictions end up, as this room sees it; `database/` has the one of Postgres. */
+import type { RecordColumn } from './copy-records.ts';
+
+export interface PredictionStore {
+  /** Adds all records or none. */
+  insert(columns: readonly RecordColumn[], records: Buffer): Promise<void>;
+  /** Adds the records whose primary key is not there yet, all of them or none. */
+  insertMissing(columns: readonly RecordColumn[], records: Buffer): Promise<void>;
+  /** Why an insert failed: a key is there already, the content was refused, or something that may pass. */
+  failureOf(error: unknown): 'duplicate' | 'refused' | 'unavailable';
+}
+
+/**
+ * Adds records of which some may be there already: those of an insert whose outcome is unknown, or of a write to the
+ * spool that was called failed and is relayed all the same.
+ */
+export async function insertOnce(
+  store: PredictionStore,
+  columns: readonly RecordColumn[],
+  records: Buffer,
+): Promise<void> {
+  try {
+    await store.insert(columns, records);
+  } catch (error) {
+    if (store.failureOf(error) !== 'duplicate') throw error;
+    await store.insertMissing(columns, records);
+  }
+}
