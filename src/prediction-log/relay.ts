@@ -12,10 +12,11 @@
 import { reasonOf } from '../errors.ts';
 import { describeRecord, type RecordColumn, splitRecords } from './copy-records.ts';
 import { createDeadLetters, type DeadLetter } from './dead-letters.ts';
+import { adoptOrphans, type OrphanedSpool } from './orphaned-spools.ts';
 import { createOutage } from './outage.ts';
 import { insertOnce, type PredictionStore } from './prediction-store.ts';
 import { createRecordReader, MAX_ROWS } from './record-reader.ts';
-import { adoptOrphans, type OrphanedSpool, type Segment, type Spool } from './spool.ts';
+import type { Segment, Spool } from './spool.ts';
 
 export interface RelayOptions {
   spool: Spool;

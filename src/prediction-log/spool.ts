@@ -11,14 +11,14 @@
  */
 import { randomUUID } from 'node:crypto';
 import { closeSync, fdatasync, fstatSync, fsyncSync, ftruncateSync, openSync, unlinkSync, writeSync } from 'node:fs';
-import { mkdir, open, readdir, rm } from 'node:fs/promises';
+import { mkdir, rm } from 'node:fs/promises';
 import { join } from 'node:path';
 import { promisify } from 'node:util';
 import { tryLock } from 'fs-native-extensions';
 import { RidgelineError, reasonOf } from '../errors.ts';
 import type { RecordColumn } from './copy-records.ts';
 import type { PredictionBatch } from './prediction-batch.ts';
-import { LONGEST_FRAME, readStretch, type Stretch, sealBatch, sealHeader } from './segment.ts';
+import { sealBatch, sealHeader } from './segment.ts';
 
 export interface Segment {
   readonly path: string;
@@ -60,8 +60,6 @@ const SEGMENT_BYTES = 8 * 1024 * 1024;
 
 /** Room for the frames of any usual append: new memory for each costs more than to fill it. */
 const SCRATCH_BYTES = 512 * 1024;
-/** Of an orphaned segment that is measured: room for whole frames. */
-const MEASURE_BYTES = 2 * LONGEST_FRAME;
 
 const datasync = promisify(fdatasync);
 
@@ -147,38 +145,7 @@ export async function openSpool({ root, columns, maxBytes, fsync }: SpoolOptions
   };
 }
 
-/** A spool whose process has gone, now locked by this one. */
-export interface OrphanedSpool {
-  segments: Segment[];
-  /** Removes the directory; to be called when everything in it has been relayed. */
-  finish(): Promise<void>;
-}
-
-/**
- * Takes over the spools whose processes are gone. Their segments come sealed. What a crash may leave at a file's end, a
- * torn frame whose write never ended or zeros, is left out of `writtenBytes`.
- */
-export async function adoptOrphans(root: string, columns: readonly RecordColumn[]): Promise<OrphanedSpool[]> {
-  const adopted: OrphanedSpool[] = [];
-  for (const entry of await readdir(root, { withFileTypes: true }).catch(() => [])) {
-    if (!entry.isDirectory()) continue;
-    const directory = join(root, entry.name);
-    const release = lockDirectory(directory);
-    if (!release) continue;
-    const files = (await readdir(directory)).filter((file) => file.endsWith('.segment')).sort();
-    const segments = await Promise.all(files.map((file) => measureSegment(join(directory, file), columns)));
-    adopted.push({
-      segments,
-      async finish() {
-        await rm(directory, { recursive: true, force: true });
-        release();
-      },
-    });
-  }
-  return adopted;
-}
-
-function newSegment(path: string, columns: readonly RecordColumn[], state: Partial<Segment>): Segment {
+export function newSegment(path: string, columns: readonly RecordColumn[], state: Partial<Segment>): Segment {
   return { path, columns, writtenBytes: 0, relayedBytes: 0, pendingRows: 0, sealed: false, oldestAt: 0, ...state };
 }
 
@@ -195,7 +162,7 @@ async function claimNewDirectory(root: string): Promise<{ directory: string; rel
 }
 
 /** Locks a spool directory for this process, or returns undefined when its process lives or the directory has gone. */
-function lockDirectory(directory: string): (() => void) | undefined {
+export function lockDirectory(directory: string): (() => void) | undefined {
   let descriptor: number;
   try {
     descriptor = openSync(join(directory, 'lock'), 'a', 0o600);
@@ -207,38 +174,6 @@ function lockDirectory(directory: string): (() => void) | undefined {
   if (tryLock(descriptor) && fstatSync(descriptor).nlink > 0) return () => closeSync(descriptor);
   closeSync(descriptor);
   return undefined;
-}
-
-async function measureSegment(path: string, columns: readonly RecordColumn[]): Promise<Segment> {
-  const file = await open(path, 'r');
-  try {
-    const { size, mtimeMs } = await file.stat();
-    const window = Buffer.allocUnsafe(MEASURE_BYTES);
-    let pendingRows = 0;
-    let writtenBytes = 0;
-    for (let position = 0; position < size; ) {
-      const { bytesRead } = await file.read(window, 0, window.length, position);
-      const bytes = window.subarray(0, bytesRead);
-      let stretch = readStretch(bytes, { maxRows: Number.POSITIVE_INFINITY, isWhole: false });
-      if (stretch.consumed === 0) {
-        // A frame that ends beyond the file: torn, unless others follow it; then its length is damaged.
-        stretch = readStretch(bytes, { maxRows: Number.POSITIVE_INFINITY, isWhole: true });
-        if (stretch.rows === 0) break;
-      }
-      pendingRows += stretch.rows;
-      const end = stretch.consumed - zerosAtEnd(stretch);
-      if (end > 0) writtenBytes = position + end;
-      position += stretch.consumed;
-    }
-    return newSegment(path, columns, { writtenBytes, pendingRows, sealed: true, oldestAt: mtimeMs });
-  } finally {
-    await file.close();
-  }
-}
-
-function zerosAtEnd({ damaged, endsDamaged }: Stretch): number {
-  const last = damaged.at(-1);
-  return endsDamaged && last && !last.some(Boolean) ? last.length : 0;
 }
 
 /** Writes everything or nothing: what a full disk cut short is taken back. */

@@ -3,8 +3,9 @@ import { mkdir, rm } from 'node:fs/promises';
 import { dirname } from 'node:path';
 import fc from 'fast-check';
 import { afterEach, beforeEach, describe, expect, test } from 'vitest';
+import { adoptOrphans } from '../../src/prediction-log/orphaned-spools.ts';
 import { readStretch, sealBatch } from '../../src/prediction-log/segment.ts';
-import { adoptOrphans, openSpool, type Spool } from '../../src/prediction-log/spool.ts';
+import { openSpool, type Spool } from '../../src/prediction-log/spool.ts';
 import { makeDirectory } from '../support/directory.ts';
 import { contentsOf, contentsOfBatch, makeBatch, makeColumns } from './batches.ts';
 
