@@ -1,24 +1,27 @@
 /**
- * Checks bodies against their schemas and turns them into what a pipeline takes, so that the parsed rows, hundreds of
- * kilobytes of small objects in a large batch, need not be kept until it is their turn to run.
- *
- * A valid body costs one compiled pass; only a bad one is looked at again for its faults, row by row and no further than
- * MAX_FIELD_ERRORS, so that neither the work nor the answer grows with what was sent.
+ * Turns bodies into what a pipeline takes, and checks them on the way. The usual body is read from its bytes in one pass
+ * (row-reader.ts). What that gives up on is parsed as JSON and meets the schema; only what the schema refuses is looked at
+ * again for its faults, row by row and no further than MAX_FIELD_ERRORS, so that neither the work nor the answer grows
+ * with what was sent.
  */
 import * as z from 'zod';
 import { type FieldError, MAX_FIELD_ERRORS, RidgelineError } from '../errors.ts';
-import type { EncodedRows, FeatureRow, RowEncoder } from '../feature-schema.ts';
+import { type EncodedRows, encodeRows, type FeatureRow, type FeatureSchema } from '../feature-schema.ts';
+import { createRowReader } from './row-reader.ts';
 import type { BatchBody } from './schemas/predictions.ts';
 
-/** Fastify's form of a validator; the value takes the body's place in the request. */
-export type BodyValidator = (body: unknown) => { value: EncodedRows } | { error: RidgelineError };
+/** Fastify's form of a validator, for the bytes of a body, which json-body.ts gives. The value takes their place. */
+export type BodyValidator = (body: Buffer | undefined) => CheckedBody;
 
-export function rowValidator(row: z.ZodType<FeatureRow>, { encodeRow }: RowEncoder): BodyValidator {
+type CheckedBody = { value: EncodedRows } | { error: RidgelineError };
+
+export function rowValidator(features: FeatureSchema, row: z.ZodType<FeatureRow>): BodyValidator {
+  const { readRow } = createRowReader(features, 1);
   const compiled = z.compile(row);
-  return (body) => {
-    if (compiled.validate(body)) return { value: encodeRow(body as FeatureRow) };
+  return readOrCheck(readRow, (body) => {
+    if (compiled.validate(body)) return { value: encodeRows(features, [body as FeatureRow]) };
     return { error: invalid(isBatch(body) ? [batchSentAsRow] : faultsOf(row, body, '')) };
-  };
+  });
 }
 
 /** In place of a dozen missing features, of which none is the mistake. */
@@ -33,15 +36,16 @@ function isBatch(body: unknown): boolean {
 }
 
 export function batchValidator(
+  features: FeatureSchema,
   row: z.ZodType<FeatureRow>,
   batch: z.ZodType<BatchBody>,
   maxBatchRows: number,
-  { encodeRows }: RowEncoder,
 ): BodyValidator {
+  const { readInstances } = createRowReader(features, maxBatchRows);
   const compiled = z.compile(batch);
   const envelope = z.strictObject({ instances: z.array(z.unknown()).min(1).max(maxBatchRows) });
-  return (body) => {
-    if (compiled.validate(body)) return { value: encodeRows((body as BatchBody).instances) };
+  return readOrCheck(readInstances, (body) => {
+    if (compiled.validate(body)) return { value: encodeRows(features, (body as BatchBody).instances) };
     const faults = faultsOf(envelope, body, '');
     if (faults.length > 0) return { error: invalid(faults) };
     const { instances } = body as { instances: unknown[] };
@@ -49,6 +53,25 @@ export function batchValidator(
       faults.push(...faultsOf(row, instances[i], `/instances/${i}`));
     }
     return { error: invalid(faults) };
+  });
+}
+
+/** Reads rows from the bytes where `read` can, and has the parsed body checked where it cannot. */
+function readOrCheck(
+  read: (body: Buffer) => EncodedRows | undefined,
+  check: (body: unknown) => CheckedBody,
+): BodyValidator {
+  return (bytes) => {
+    const rows = bytes && read(bytes);
+    if (rows) return { value: rows };
+    let body: unknown;
+    try {
+      // Without a content type and a body there is nothing to parse, and everything is missing.
+      body = bytes && JSON.parse(bytes.toString('utf8'));
+    } catch (cause) {
+      return { error: new RidgelineError('invalid_json', { cause }) };
+    }
+    return check(body);
   };
 }
 

@@ -32,6 +32,22 @@ describe('POST /predict', () => {
     expect(Math.abs(answer.prediction - articleAnswer)).toBeLessThan(1e-9);
   });
 
+  it.each([
+    ['a name with an escape', (text: string) => text.replace('"RM"', '"\\u0052M"')],
+    ['a name twice, of which the last counts', (text: string) => text.replace('{', '{"RM":1,')],
+    ['numbers with an exponent', (text: string) => text.replace('6.575', '0.6575e1')],
+    ['spread over lines', (text: string) => JSON.stringify(JSON.parse(text), null, '\t')],
+  ])('takes %s, alone and in a batch', async (_name, write) => {
+    const text = write(JSON.stringify(articleRow));
+    const [status, answer] = await predict(text);
+    expect(status).toBe(200);
+    expect(Math.abs(answer.prediction - articleAnswer)).toBeLessThan(1e-9);
+    const batch = await post(`${app.url}/predict/batch`, `{"instances":[${text}, ${text}]}`);
+    const { predictions } = (await batch.json()) as { predictions: number[] };
+    expect(predictions).toHaveLength(2);
+    for (const prediction of predictions) expect(Math.abs(prediction - articleAnswer)).toBeLessThan(1e-9);
+  });
+
   it('takes categories that training has never seen', async () => {
     const [status] = await predict({ ...articleRow, RAD: 99, CHAS: -7 });
     expect(status).toBe(200);

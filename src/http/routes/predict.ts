@@ -1,7 +1,7 @@
 /** POST /predict and POST /predict/batch: from a validated body to one call and back. */
 import type { FastifyInstance, FastifyReply, onRequestHookHandler } from 'fastify';
 import { RidgelineError } from '../../errors.ts';
-import { compileRowEncoder, type EncodedRows, type FeatureSchema } from '../../feature-schema.ts';
+import type { EncodedRows, FeatureSchema } from '../../feature-schema.ts';
 import type { Settle } from '../../inference/micro-batcher.ts';
 import type { SendJson } from '../plugins/answers.ts';
 import { predictionSchemas } from '../schemas/predictions.ts';
@@ -43,7 +43,6 @@ const instance = (row: number) => `/instances/${row}`;
 export function registerPredictRoutes(app: FastifyInstance, options: PredictRoutesOptions): void {
   const { features, maxBatchRows, exposeModelVersion, answer, hasRoomFor, sendJson } = options;
   const schemas = predictionSchemas(features, maxBatchRows);
-  const encoder = compileRowEncoder(features);
   const serializePrediction = compileSerializer(schemas.prediction);
   const serializePredictions = compileSerializer(schemas.predictions);
   const versionOf = ({ pipelineVersion }: Answer) => (exposeModelVersion ? pipelineVersion : undefined);
@@ -73,7 +72,7 @@ export function registerPredictRoutes(app: FastifyInstance, options: PredictRout
       body: schemas.row,
       response: { 200: schemas.prediction, ...problems },
     },
-    validatorCompiler: () => rowValidator(schemas.row, encoder),
+    validatorCompiler: () => rowValidator(features, schemas.row),
     handler: (request, reply) => {
       const settle = sendTo(reply, (answered) => {
         const [prediction] = answered.predictions as [number];
@@ -92,7 +91,7 @@ export function registerPredictRoutes(app: FastifyInstance, options: PredictRout
       body: schemas.instances,
       response: { 200: schemas.predictions, ...problems },
     },
-    validatorCompiler: () => batchValidator(schemas.row, schemas.instances, maxBatchRows, encoder),
+    validatorCompiler: () => batchValidator(features, schemas.row, schemas.instances, maxBatchRows),
     handler: (request, reply) => {
       const settle = sendTo(reply, (answered) => {
         const { predictions, ids: prediction_ids } = answered;
