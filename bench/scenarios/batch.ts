@@ -29,7 +29,7 @@ export async function batch(bench: Bench): Promise<Row[]> {
     alone.push(quantile(single.latencies, 0.5));
     await bench.drained();
     const startedAt = performance.now();
-    const result = await load(BUSY_CONNECTIONS, plan.seconds);
+    const result = await load(BUSY_CONNECTIONS, plan.seconds / 2);
     const rows = service.answeredRows;
     await bench.drained();
     busy.push((result.seconds * 1000) / result.answers);

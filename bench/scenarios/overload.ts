@@ -16,22 +16,30 @@ interface Form {
   questions: readonly Question[];
   /** That find the peak. */
   connections: number;
-  /** Of the plan's seconds: what batches bring in one second, PostgreSQL needs four to store. */
-  share: number;
+  callers: number;
+  rounds: number;
 }
 
-const SINGLE_ROWS: Form = { label: 'overload, single rows', questions: singleQuestions, connections: 64, share: 1 };
+const SINGLE_ROWS: Form = {
+  label: 'overload, single rows',
+  questions: singleQuestions,
+  connections: 64,
+  callers: 256,
+  rounds: 8,
+};
+/** So many that they cost something by themselves, whatever is behind them. */
+const MANY_CALLERS: Form = { ...SINGLE_ROWS, label: 'the same over 1,000 connections', callers: 1000, rounds: 4 };
+/** Few rounds: what batches bring in one second, PostgreSQL needs five to store. */
 const BATCHES: Form = {
   label: 'overload, 1,000 rows each',
   questions: batchQuestions(1000),
   connections: 4,
-  share: 0.5,
+  callers: 256,
+  rounds: 3,
 };
 const TIMES = 3;
-/** That bring the overload; what falls due while all wait for an answer is not sent. */
-const CALLERS = 256;
-/** So many that they cost something by themselves, whatever is behind them. */
-const MANY_CALLERS = 1000;
+/** A shared machine changes its speed from one second to the next, and the peak before each overload is its measure. */
+const LONGEST_TURN_SECONDS = 1;
 const RECOVERY_LIMIT_S = 2;
 /** A supervisor's usual time limit. */
 const PROBE_LIMIT_MS = 1000;
@@ -39,29 +47,28 @@ const PROBE_LIMIT_MS = 1000;
 export async function overload(bench: Bench): Promise<Row[]> {
   const service = await bench.startService();
   const baseline = await bench.startBaseline('fastify');
+  const [single, probedSingle] = await whileProbed(service, () => inTurns(bench, [service, baseline], SINGLE_ROWS));
+  const [batches, probedBatches] = await whileProbed(service, () => inTurns(bench, [service], BATCHES));
+  const many = await inTurns(bench, [service, baseline], MANY_CALLERS);
   return [
-    ...(await overloadOf(bench, service, SINGLE_ROWS)),
-    ...(await overloadOf(bench, service, BATCHES)),
-    await manyCallersOf(bench, service, 'the service'),
-    await manyCallersOf(bench, baseline, 'bare Fastify'),
+    ...rowsOf(SINGLE_ROWS, single[0]!, probedSingle),
+    whatFastifyKeeps(SINGLE_ROWS, single[1]!),
+    ...rowsOf(BATCHES, batches[0]!, probedBatches),
+    figure(`${MANY_CALLERS.label}: goodput, of the peak`, many[0]!.map(goodputOf), {
+      unit: 'x',
+      note: describe(many[0]!.at(-1)!.result),
+    }),
+    whatFastifyKeeps(MANY_CALLERS, many[1]!),
   ];
 }
 
-async function overloadOf(bench: Bench, target: Target, form: Form): Promise<Row[]> {
-  const { label } = form;
-  await warmUp(bench, target, form);
-  const probes = startProbes(target);
-  const rounds: Round[] = [];
-  for (let round = 0; round < bench.plan.rounds; round += 2) {
-    rounds.push(await measureRound(bench, target, form, CALLERS));
-  }
-  const probed = await probes.stop();
+function rowsOf({ label, callers }: Form, rounds: readonly Round[], probed: Probed): Row[] {
   const { peakRate, result } = rounds.at(-1)!;
   return [
     figure(`${label}: goodput, of the peak`, rounds.map(goodputOf), {
       unit: 'x',
       atLeast: 0.9,
-      note: `${CALLERS} connections; in the last round ${shown(peakRate * TIMES, '/s')} offered, ${describe(result)}`,
+      note: `${callers} connections; in the last round ${shown(peakRate * TIMES, '/s')} offered, ${describe(result)}`,
     }),
     fact(`${label}: /livez answers`, probed.slowest <= PROBE_LIMIT_MS && probed.failed === 0, {
       measured: `${probed.answered} of ${probed.answered + probed.failed}, slowest ${shown(probed.slowest, 'ms')}`,
@@ -75,15 +82,9 @@ async function overloadOf(bench: Bench, target: Target, form: Form): Promise<Row
   ];
 }
 
-/** The same by far more callers. Node does more for each request when there are many connections: see the baseline. */
-async function manyCallersOf(bench: Bench, target: Target, name: string): Promise<Row> {
-  await warmUp(bench, target, SINGLE_ROWS);
-  const round = await measureRound(bench, target, SINGLE_ROWS, MANY_CALLERS);
-  return figure(`the same over ${MANY_CALLERS.toLocaleString('en-US')} connections: ${name}`, [goodputOf(round)], {
-    unit: 'x',
-    note: describe(round.result),
-  });
-}
+/** Node does more for each request when there are many connections, with nothing behind them too. */
+const whatFastifyKeeps = ({ label }: Form, rounds: readonly Round[]): Row =>
+  figure(`${label}: bare Fastify keeps of its own`, rounds.map(goodputOf), { unit: 'x' });
 
 interface Round {
   /** Answers a second. */
@@ -94,17 +95,22 @@ interface Round {
 
 const goodputOf = ({ peakRate, result }: Round) => result.answers / result.seconds / peakRate;
 
-const warmUp = ({ plan }: Bench, target: Target, { questions, connections }: Form) =>
-  closedLoop(target, questions, { connections, seconds: plan.warmUpSeconds });
+/** The rounds of each target, in the targets' order. */
+async function inTurns(bench: Bench, targets: readonly Target[], form: Form): Promise<Round[][]> {
+  const { questions, connections } = form;
+  for (const target of targets) {
+    await closedLoop(target, questions, { connections, seconds: bench.plan.warmUpSeconds });
+  }
+  const all: Round[][] = targets.map(() => []);
+  for (let round = 0; round < (bench.plan.quick ? 1 : form.rounds); round++) {
+    for (const [i, target] of targets.entries()) all[i]!.push(await measureRound(bench, target, form));
+  }
+  return all;
+}
 
 /** The peak, and what is left of it when `TIMES` as much falls due. */
-async function measureRound(
-  bench: Bench,
-  target: Target,
-  { questions, connections, share }: Form,
-  callers: number,
-): Promise<Round> {
-  const seconds = bench.plan.seconds * share;
+async function measureRound(bench: Bench, target: Target, { questions, connections, callers }: Form): Promise<Round> {
+  const seconds = Math.min(bench.plan.seconds, LONGEST_TURN_SECONDS);
   await bench.drained();
   const peak = await closedLoop(target, questions, { connections, seconds });
   await bench.drained();
@@ -146,30 +152,33 @@ async function secondsUntilWell(bench: Bench, target: Target): Promise<number> {
   }
 }
 
-/** Asks for /livez ten times a second, as a supervisor that is in a hurry would. */
-function startProbes(target: Target) {
-  let stopped = false;
-  let answered = 0;
-  let failed = 0;
-  let slowest = 0;
+interface Probed {
+  answered: number;
+  failed: number;
+  slowest: number;
+}
+
+/** Asks for /livez ten times a second meanwhile, as a supervisor that is in a hurry would. */
+async function whileProbed<Result>(target: Target, work: () => Promise<Result>): Promise<[Result, Probed]> {
+  const probed: Probed = { answered: 0, failed: 0, slowest: 0 };
+  const connection = await openConnection(target.url);
+  let done = false;
   const probing = (async () => {
-    const connection = await openConnection(target.url);
-    while (!stopped) {
+    while (!done) {
       const askedAt = performance.now();
       const { status } = await connection.ask(getRequest('/livez'));
-      if (status === 200) answered++;
-      else failed++;
-      slowest = Math.max(slowest, performance.now() - askedAt);
+      if (status === 200) probed.answered++;
+      else probed.failed++;
+      probed.slowest = Math.max(probed.slowest, performance.now() - askedAt);
       await delay(100);
     }
-    connection.close();
   })();
+  // It is awaited below; until then its failure is nobody's surprise.
   probing.catch(() => undefined);
-  return {
-    async stop() {
-      stopped = true;
-      await probing;
-      return { answered, failed, slowest };
-    },
-  };
+  try {
+    return [await work(), probed];
+  } finally {
+    done = true;
+    await probing.finally(() => connection.close());
+  }
 }
