@@ -36,7 +36,7 @@ async function train({ alpha, seed, data, json, promotedBy, reason }: Arguments)
   const config = loadConfig();
   const progress = createProgress({ quiet: json });
   const dataset = data === undefined ? loadHousingDataset() : await readCsvDataset(data, housing);
-  const pipeline = await trainPipeline(dataset, { schema: housing, alpha, seed, onProgress: progress.show });
+  const pipeline = trainPipeline(dataset, { schema: housing, alpha, seed, onProgress: progress.show });
   progress.end();
   const database = await openDatabase(config);
   try {

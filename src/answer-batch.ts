@@ -33,7 +33,7 @@ export function createBatchAnswerer({ currentPredictor, predictionLog }: BatchAn
     if (jobs.length === 0) return [];
     const rows = jobs.reduce((sum, job) => sum + job.rows, 0);
     const features = joinFeatures(jobs);
-    const output = await predictor.predict(features, rows);
+    const output = predictor.predict(features, rows);
     const predictions = toArray(output);
 
     if (!predictions.every(Number.isFinite)) {

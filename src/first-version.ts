@@ -9,7 +9,7 @@ export const DEFAULT_ALPHA = 1;
 export const DEFAULT_SEED = 0;
 
 export async function publishFirstVersion(pool: Pool, modelsDir: string): Promise<void> {
-  const pipeline = await trainPipeline(loadHousingDataset(), {
+  const pipeline = trainPipeline(loadHousingDataset(), {
     schema: housing,
     alpha: DEFAULT_ALPHA,
     seed: DEFAULT_SEED,

@@ -2,14 +2,16 @@
  * Lets jobs that arrive together share one run. It knows a function that runs a batch, and nothing of what the jobs are.
  *
  * There is no timer and no window. A job that finds the batcher idle starts a run at the end of this turn of the event
- * loop, together with every other job of the turn; jobs that arrive while a run is under way share the next one. So a
- * lone job waits for nobody, and batches grow by themselves as load does. Where more waits than a batch holds, the batches
- * run side by side.
+ * loop, together with every other job of the turn; a run starts earlier where enough has come to be worth one, so that
+ * hundreds of callers who ask in one turn are answered in portions, while what they sent is still in the caches. Jobs that
+ * arrive while a run is under way share the next one. So a lone job waits for nobody, and batches grow by themselves as
+ * load does. Where more waits than a batch holds, the batches run side by side.
  *
- *     idle -> (first job) -> gathering, until the end of the turn -> running -> running what has come ... -> idle
+ *     idle -> (first job) -> gathering, until the end of the turn or enough -> running -> running what has come ... -> idle
  *
  * Limits count what costs: the sizes of jobs (rows), not jobs. A job is never split. When the queue is full a job is
- * refused at once, because to wait longer than a caller does helps nobody.
+ * refused at once, because to wait longer than a caller does helps nobody. What has run in this turn counts as well:
+ * whoever comes late in a long turn has waited for all of it.
  *
  * Results are handed over by a call and not by a promise. A promise keeps its value: one that has waited through some
  * garbage collections is old, and then what it was given, however short its use, stays until the next full collection.
@@ -19,9 +21,11 @@ export interface MicroBatcherOptions<Job, Result> {
   /** Answers jobs in their order. An Error in a place rejects that job alone; a rejection rejects the whole batch. */
   runBatch: (jobs: Job[]) => Promise<(Result | Error)[]>;
   sizeOf: (job: Job) => number;
+  /** So much is worth a run before the end of the turn. */
+  eagerSize: number;
   /** A batch is closed before it would pass this; a single larger job runs alone. */
   maxBatchSize: number;
-  /** The sum of the sizes of waiting jobs. */
+  /** The sum of the sizes of the jobs that wait, and of those that have run in this turn already. */
   maxQueueSize: number;
   /** Makes the error for a job that finds the queue full. */
   refuse: () => Error;
@@ -44,15 +48,16 @@ interface Waiting<Job, Result> {
 }
 
 export function createMicroBatcher<Job, Result>(options: MicroBatcherOptions<Job, Result>): MicroBatcher<Job, Result> {
-  const { runBatch, sizeOf, maxBatchSize, maxQueueSize, refuse } = options;
+  const { runBatch, sizeOf, eagerSize, maxBatchSize, maxQueueSize, refuse } = options;
   let queue: Waiting<Job, Result>[] = [];
   let queuedSize = 0;
+  let ranInTurn = 0;
+  let endIsAwaited = false;
   let active = false;
   const drained: (() => void)[] = [];
 
   async function runUntilEmpty(): Promise<void> {
-    // All that waits, not a batch after the other: a run may begin a turn of the event loop after its call, as ONNX
-    // Runtime's does, and jobs that lie about for many turns keep the garbage collector busy.
+    active = true;
     while (queue.length > 0) await Promise.all(takeBatches().map(run));
     active = false;
     for (const resolve of drained.splice(0)) resolve();
@@ -70,9 +75,22 @@ export function createMicroBatcher<Job, Result>(options: MicroBatcherOptions<Job
       batches.at(-1)!.push(waiting);
       room -= size;
     }
+    ranInTurn += queuedSize;
+    awaitEndOfTurn();
     queue = [];
     queuedSize = 0;
     return batches;
+  }
+
+  function awaitEndOfTurn(): void {
+    if (!endIsAwaited) setImmediate(endTurn);
+    endIsAwaited = true;
+  }
+
+  function endTurn(): void {
+    if (!active && queue.length > 0) void runUntilEmpty();
+    ranInTurn = 0;
+    endIsAwaited = false;
   }
 
   async function run(batch: Waiting<Job, Result>[]): Promise<void> {
@@ -89,7 +107,10 @@ export function createMicroBatcher<Job, Result>(options: MicroBatcherOptions<Job
   }
 
   // A job larger than the whole queue may still enter an empty one; it could never run otherwise.
-  const hasRoomFor = (size: number) => queuedSize === 0 || queuedSize + size <= maxQueueSize;
+  const hasRoomFor = (size: number) => {
+    const load = queuedSize + ranInTurn;
+    return load === 0 || load + size <= maxQueueSize;
+  };
 
   return {
     hasRoomFor,
@@ -101,10 +122,9 @@ export function createMicroBatcher<Job, Result>(options: MicroBatcherOptions<Job
       }
       queue.push({ job, settle });
       queuedSize += size;
-      if (active) return;
-      active = true;
-      setImmediate(runUntilEmpty);
+      awaitEndOfTurn();
+      if (!active && queuedSize >= eagerSize) void runUntilEmpty();
     },
-    drain: () => (active ? new Promise((resolve) => drained.push(resolve)) : Promise.resolve()),
+    drain: () => (active || queue.length > 0 ? new Promise((resolve) => drained.push(resolve)) : Promise.resolve()),
   };
 }

@@ -1,17 +1,18 @@
 /**
- * One loaded pipeline version: proven before it is handed out, released after its last run.
+ * One loaded pipeline version: proven before it is handed out, released when it is replaced.
  *
- *     loading -> (golden rows reproduced, warm) -> serving -> retired -> (no run under way) -> released
+ *     loading -> (golden rows reproduced, warm) -> serving -> retired
  */
+import { setImmediate as nextTurn } from 'node:timers/promises';
 import { RidgelineError } from '../errors.ts';
 import { type OnnxSession, openOnnxSession } from './onnx-session.ts';
 
 export interface Predictor {
   readonly pipelineVersion: string;
   /** Predicts `rows` rows given row-major in the declared order; one float64 a row, which may be non-finite. */
-  predict(features: Float64Array, rows: number): Promise<Float64Array>;
-  /** No further predict may follow; the native session is freed when the runs under way have ended. */
-  retire(): Promise<void>;
+  predict(features: Float64Array, rows: number): Float64Array;
+  /** Frees the native session: no predict may follow. None can be under way, as each holds the event loop. */
+  retire(): void;
 }
 
 export interface LoadablePipeline {
@@ -27,38 +28,32 @@ const GOLDEN_TOLERANCE = 1e-9;
 /** The first runs of a session are the slow ones: they allocate, and the JavaScript around them is not yet compiled. */
 const WARM_UP_RUNS = 50;
 
-/** Loads and proves a version. Throws `bad_artefact` with the reason; the session is freed then. */
+/**
+ * Loads and proves a version. Throws `bad_artefact` with the reason; the session is freed then. Requests are answered in
+ * between: no step of it holds the event loop for long.
+ */
 export async function loadPredictor(pipeline: LoadablePipeline, featureCount: number): Promise<Predictor> {
-  const session = await openOnnxSession(pipeline.artefact, featureCount);
+  const session = openOnnxSession(pipeline.artefact, featureCount);
   try {
-    await checkGoldenRows(session, pipeline, featureCount);
+    await nextTurn();
+    checkGoldenRows(session, pipeline, featureCount);
     const row = Float64Array.from(pipeline.goldenRows.features[0]!);
-    for (let i = 0; i < WARM_UP_RUNS; i++) await session.run(row, 1);
+    for (let i = 0; i < WARM_UP_RUNS; i++) {
+      await nextTurn();
+      session.run(row, 1);
+    }
   } catch (error) {
-    await session.release();
+    session.release();
     throw error;
   }
-  let running = 0;
-  let idle: (() => void) | undefined;
   return {
     pipelineVersion: pipeline.pipelineVersion,
-    async predict(features, rows) {
-      running++;
-      try {
-        return await session.run(features, rows);
-      } finally {
-        running--;
-        if (running === 0) idle?.();
-      }
-    },
-    async retire() {
-      if (running > 0) await new Promise<void>((resolve) => (idle = resolve));
-      await session.release();
-    },
+    predict: session.run,
+    retire: session.release,
   };
 }
 
-async function checkGoldenRows(session: OnnxSession, pipeline: LoadablePipeline, featureCount: number): Promise<void> {
+function checkGoldenRows(session: OnnxSession, pipeline: LoadablePipeline, featureCount: number): void {
   // They come from a database column that holds any JSON.
   const { features, predictions } = pipeline.goldenRows ?? {};
   const refuse = (detail: string, cause?: unknown) => new RidgelineError('bad_artefact', { detail, cause });
@@ -66,9 +61,12 @@ async function checkGoldenRows(session: OnnxSession, pipeline: LoadablePipeline,
   if (!areRows || features.length === 0 || features.some((row) => row?.length !== featureCount)) {
     throw refuse(`The golden rows must be one or more rows of ${featureCount} values, with an answer each.`);
   }
-  const answers = await session.run(Float64Array.from(features.flat()), features.length).catch((error: unknown) => {
+  let answers: Float64Array;
+  try {
+    answers = session.run(Float64Array.from(features.flat()), features.length);
+  } catch (error) {
     throw refuse(`ONNX Runtime cannot run the golden rows: ${String(error)}`, error);
-  });
+  }
   features.forEach((_, i) => {
     const expected = predictions[i]!;
     const difference = Math.abs(answers[i]! - expected) / Math.max(1, Math.abs(expected));

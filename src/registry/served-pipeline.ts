@@ -4,7 +4,7 @@
  *     empty -> serving v1 -> (v2 promoted) v2 is fetched, checked and warmed beside v1 -> serving v2, v1 retired
  *                                       `-> refused: v1 serves on, the reason is kept and recorded
  *
- * The swap is one assignment: a batch that has taken v1 finishes on v1, the next one takes v2. A refused promotion is
+ * The swap is one assignment: a run that begins after it is answered by v2. A refused promotion is
  * not tried again; a new promotion, of the same version too, is.
  */
 import { RidgelineError, reasonOf } from '../errors.ts';
@@ -21,7 +21,7 @@ import {
 /** What a loaded version must be able to do here. */
 interface Retirable {
   pipelineVersion: string;
-  retire(): Promise<void>;
+  retire(): void;
 }
 
 interface Logger {
@@ -79,7 +79,11 @@ export function createServedPipeline<Loaded extends Retirable>(
       { pipelineVersion: next.pipelineVersion, previous: previous?.pipelineVersion, source },
       'pipeline version is served',
     );
-    previous?.retire().catch((err: unknown) => log.warn({ err }, 'the replaced pipeline could not be released'));
+    try {
+      previous?.retire();
+    } catch (err) {
+      log.warn({ err }, 'the replaced pipeline could not be released');
+    }
   }
 
   async function reject({ promotionId, pipelineVersion }: Promotion, reason: string): Promise<void> {
@@ -168,7 +172,7 @@ export function createServedPipeline<Loaded extends Retirable>(
     },
     async close() {
       await refreshing?.catch(() => undefined);
-      await current?.retire();
+      current?.retire();
       current = undefined;
     },
   };

@@ -40,7 +40,7 @@ const PARITY_BLOCK_ROWS = 4096;
  * Trains on a data set whose columns are in the schema's order. Same data, alpha and seed give the same bytes. Throws
  * `training_data`, `singular_system` or `parity`; nothing has been written by then.
  */
-export async function trainPipeline(dataset: Dataset, options: TrainingOptions): Promise<NewPipeline> {
+export function trainPipeline(dataset: Dataset, options: TrainingOptions): NewPipeline {
   const { schema, alpha, seed, onProgress = () => undefined } = options;
   checkParameters(options);
   checkDataset(dataset, schema);
@@ -64,7 +64,7 @@ export async function trainPipeline(dataset: Dataset, options: TrainingOptions):
     dataFingerprint: dataSha256,
   });
   onProgress('compare the exported ONNX with the fit', 0.95);
-  const maxParityDifference = await compareWithFit(artefact, dataset.X, fitted);
+  const maxParityDifference = compareWithFit(artefact, dataset.X, fitted);
   onProgress('done', 1);
   return {
     artefact,
@@ -120,14 +120,14 @@ function checkDataset({ X, y }: Dataset, schema: FeatureSchema): void {
 }
 
 /** The largest |ONNX - fit| / max(1, |fit|) over all rows; throws `parity` when it is above PARITY_TOLERANCE. */
-async function compareWithFit(artefact: Uint8Array, X: DenseMatrix, fitted: Float64Array): Promise<number> {
-  const session = await openOnnxSession(artefact, X.columns);
+function compareWithFit(artefact: Uint8Array, X: DenseMatrix, fitted: Float64Array): number {
+  const session = openOnnxSession(artefact, X.columns);
   let largest = 0;
   try {
     for (let start = 0; start < X.rows; start += PARITY_BLOCK_ROWS) {
       const rows = Math.min(PARITY_BLOCK_ROWS, X.rows - start);
       const block = X.data.slice(start * X.columns, (start + rows) * X.columns);
-      const answers = await session.run(block, rows);
+      const answers = session.run(block, rows);
       for (let i = 0; i < rows; i++) {
         const expected = fitted[start + i]!;
         const difference = Math.abs(answers[i]! - expected) / Math.max(1, Math.abs(expected));
@@ -141,7 +141,7 @@ async function compareWithFit(artefact: Uint8Array, X: DenseMatrix, fitted: Floa
       }
     }
   } finally {
-    await session.release();
+    session.release();
   }
   return largest;
 }

@@ -26,7 +26,7 @@ describe('swaps under load', () => {
     const { service, registry, expected, firstVersion } = await serve();
     const versions = [firstVersion];
     for (const alpha of [1_000, 1e6]) {
-      const version = await registry.insert(await train(alpha));
+      const version = await registry.insert(train(alpha));
       expected.set(version, answersOf(alpha));
       versions.push(version);
     }
@@ -64,7 +64,7 @@ describe('notices of promotions', () => {
     { name: "listener's connection in a black hole", bar: POLL_SECONDS + 1, silent: false, cut: true },
   ])('$name: the new version is served within $bar s', async ({ name, bar, silent, cut }) => {
     const { service, registry, expected, firstVersion } = await serve();
-    const second = await registry.insert(await train(1_000));
+    const second = await registry.insert(train(1_000));
     expected.set(second, answersOf(1_000));
     const load = startLoad({ url: service.server.url, rate: 200 });
     await delay(500);
@@ -108,7 +108,7 @@ describe('bad versions', { concurrent: isShort }, () => {
       await delay(POLL_SECONDS * 2_000 + 500);
       const afterPolls = { at: (await registry.rejectionOf(bad)).at, attempts: attempts() };
 
-      const good = await registry.insert(await train(1_000));
+      const good = await registry.insert(train(1_000));
       expected.set(good, answersOf(1_000));
       await registry.promote(good);
       const promotedAt = Date.now();
@@ -215,7 +215,7 @@ function growth(memory: number[]): number {
 /** Every way in which a version can be bad; made when asked for. */
 function badPipelines(): Record<string, () => Promise<NewPipeline>> {
   const spoiled = async (change: (good: NewPipeline) => Partial<NewPipeline>) => {
-    const good = await train(10);
+    const good = train(10);
     return { ...good, ...change(good) };
   };
   /** Other bytes, published with their own checksum. */

@@ -21,8 +21,14 @@ function submitTo<Submitted, Result>(batcher: MicroBatcher<Submitted, Result>, j
   });
 }
 
+/** The batcher has gone on with what waits, and the turn in which it did so is over for it too. */
+async function afterwards(): Promise<void> {
+  await endOfTurn();
+  await endOfTurn();
+}
+
 /** A batcher whose runs end when the test says so. */
-function controlled({ maxBatchSize = 100, maxQueueSize = 1000 } = {}) {
+function controlled({ eagerSize = 1000, maxBatchSize = 100, maxQueueSize = 1000 } = {}) {
   const runs: { jobs: number[]; end: (answers?: Answers) => Promise<void>; fail: (error: Error) => Promise<void> }[] =
     [];
   const batcher = createMicroBatcher<Job, string>({
@@ -30,17 +36,18 @@ function controlled({ maxBatchSize = 100, maxQueueSize = 1000 } = {}) {
       new Promise((resolve, reject) => {
         runs.push({
           jobs: jobs.map(({ id }) => id),
-          end(answers = jobs.map(({ id }) => `answer ${id}`)) {
+          async end(answers = jobs.map(({ id }) => `answer ${id}`)) {
             resolve(answers);
-            return endOfTurn();
+            await afterwards();
           },
-          fail(error) {
+          async fail(error) {
             reject(error);
-            return endOfTurn();
+            await afterwards();
           },
         });
       }),
     sizeOf: ({ size }) => size,
+    eagerSize,
     maxBatchSize,
     maxQueueSize,
     refuse: () => new Error('refused'),
@@ -80,6 +87,44 @@ test('jobs that arrive during a run share the next one', async () => {
   expect(runs.map(({ jobs }) => jobs)).toEqual([[1], [2, 3]]);
   await runs[1]!.end();
   expect(await Promise.all([first, second, third])).toEqual(['answer 1', 'answer 2', 'answer 3']);
+});
+
+test('a run starts before the end of the turn where enough has come', async () => {
+  const { runs, submit } = controlled({ eagerSize: 3 });
+  const answers = [submit(1), submit(2)];
+  expect(runs).toHaveLength(0);
+  answers.push(submit(3));
+  expect(runs.map(({ jobs }) => jobs)).toEqual([[1, 2, 3]]);
+  answers.push(submit(4, 5));
+  await endOfTurn();
+  expect(runs).toHaveLength(1);
+  await runs[0]!.end();
+  expect(runs.map(({ jobs }) => jobs)).toEqual([[1, 2, 3], [4]]);
+  await runs[1]!.end();
+  expect(await Promise.all(answers)).toHaveLength(4);
+});
+
+test('what has run in this turn counts as waiting until its end', async () => {
+  const runs: number[][] = [];
+  const batcher = createMicroBatcher<Job, number>({
+    runBatch: async (jobs) => {
+      runs.push(jobs.map(({ id }) => id));
+      return jobs.map(({ id }) => id);
+    },
+    sizeOf: ({ size }) => size,
+    eagerSize: 3,
+    maxBatchSize: 10,
+    maxQueueSize: 10,
+    refuse: () => new Error('refused'),
+  });
+  const submit = (id: number, size: number) => submitTo(batcher, { id, size });
+  expect(await Promise.all([submit(1, 4), submit(2, 4)])).toEqual([1, 2]);
+  expect(batcher.hasRoomFor(2)).toBe(true);
+  await expect(submit(3, 3)).rejects.toThrow('refused');
+  expect(await submit(4, 2)).toBe(4);
+  await endOfTurn();
+  expect(await submit(5, 10)).toBe(5);
+  expect(runs).toEqual([[1], [2], [4], [5]]);
 });
 
 test('a batch is closed before its rows pass the limit, and no job is split', async () => {
@@ -186,6 +231,7 @@ test('a run that throws before its promise exists rejects its batch as well', as
       return Promise.resolve([job!]);
     },
     sizeOf: () => 1,
+    eagerSize: 10,
     maxBatchSize: 1,
     maxQueueSize: 10,
     refuse: () => new Error('refused'),
@@ -224,13 +270,14 @@ const step = fc.oneof(
 test('whatever happens in whatever order, it behaves as its description', async () => {
   await fc.assert(
     fc.asyncProperty(fc.array(step, { maxLength: 40 }), async (steps) => {
-      const limits = { maxBatchSize: 10, maxQueueSize: 20 };
+      const limits = { eagerSize: 7, maxBatchSize: 10, maxQueueSize: 20 };
       const { batcher, runs, submit } = controlled(limits);
       const outcomes: Promise<string>[] = [];
 
       // The description, as simple as it can be said: a line of jobs, which goes under way whole, cut into batches, once
-      // nothing is under way any more.
+      // nothing is under way any more, at the end of a turn or when the line is long enough.
       let line: Job[] = [];
+      let ranInTurn = 0;
       let underWay: Job[][] = [];
       let ended = 0;
       const expectedRuns: number[][] = [];
@@ -238,6 +285,7 @@ test('whatever happens in whatever order, it behaves as its description', async 
       const sizeOf = (jobs: Job[]) => jobs.reduce((sum, { size }) => sum + size, 0);
       function startRuns(): void {
         if (underWay.length > 0) return;
+        ranInTurn += sizeOf(line);
         while (line.length > 0) {
           let count = 1;
           while (count < line.length && sizeOf(line.slice(0, count + 1)) <= limits.maxBatchSize) count++;
@@ -258,12 +306,14 @@ test('whatever happens in whatever order, it behaves as its description', async 
       async function perform(action: typeof step extends fc.Arbitrary<infer Step> ? Step : never): Promise<void> {
         if (action.do === 'submit') {
           const job = { id: outcomes.length, size: action.size };
-          if (line.length > 0 && sizeOf(line) + job.size > limits.maxQueueSize) expectedOutcomes[job.id] = 'refused';
+          const load = sizeOf(line) + ranInTurn;
+          if (load > 0 && load + job.size > limits.maxQueueSize) expectedOutcomes[job.id] = 'refused';
           else line.push(job);
+          if (sizeOf(line) >= limits.eagerSize) startRuns();
           outcomes.push(submit(job.id, job.size).catch((error: Error) => error.message));
         } else if (action.do === 'end the turn') {
           await endOfTurn();
-          startRuns();
+          endTurn();
         } else if (underWay.length > 0) {
           const run = runs[ended++]!;
           if (action.do === 'fail the run') {
@@ -276,8 +326,13 @@ test('whatever happens in whatever order, it behaves as its description', async 
               run.jobs.map((id, place) => (place === refused ? new Error('not this one') : `answer ${id}`)),
             );
           }
+          endTurn();
         }
         expect(runs.map(({ jobs }) => jobs)).toEqual(expectedRuns);
+      }
+      function endTurn(): void {
+        startRuns();
+        ranInTurn = 0;
       }
 
       for (const action of steps) await perform(action);

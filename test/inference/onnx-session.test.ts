@@ -12,7 +12,7 @@ const FLOAT = 1;
 
 let artefact: Uint8Array;
 beforeAll(async () => {
-  ({ artefact } = await trainPipeline(loadHousingDataset(), { schema: housing, alpha: 1, seed: 0 }));
+  ({ artefact } = trainPipeline(loadHousingDataset(), { schema: housing, alpha: 1, seed: 0 }));
 });
 
 /** A graph that sums each row, with the given inputs and outputs; other element types than float64 may be named. */
@@ -44,8 +44,8 @@ interface Typed {
 /** The message of the refusal; fails when the bytes are accepted or refused in another way. */
 async function refusalOf(bytes: Uint8Array, featureCount: number): Promise<string> {
   try {
-    const session = await openOnnxSession(bytes, featureCount);
-    await session.release();
+    const session = openOnnxSession(bytes, featureCount);
+    session.release();
   } catch (error) {
     expect(error).toBeInstanceOf(RidgelineError);
     expect((error as RidgelineError).code).toBe('bad_artefact');
@@ -56,19 +56,19 @@ async function refusalOf(bytes: Uint8Array, featureCount: number): Promise<strin
 
 describe('a graph with the right signature', () => {
   test('is run with any number of rows', async () => {
-    const session = await openOnnxSession(sumGraph({}), 2);
-    expect(Array.from(await session.run(Float64Array.of(1, 2), 1))).toEqual([3]);
-    expect(Array.from(await session.run(Float64Array.of(1, 2, 3, 4, 5, 6), 3))).toEqual([3, 7, 11]);
+    const session = openOnnxSession(sumGraph({}), 2);
+    expect(Array.from(session.run(Float64Array.of(1, 2), 1))).toEqual([3]);
+    expect(Array.from(session.run(Float64Array.of(1, 2, 3, 4, 5, 6), 3))).toEqual([3, 7, 11]);
     const many = Float64Array.from({ length: 2 * 5000 }, (_, i) => i);
-    expect(Array.from(await session.run(many, 5000))).toEqual(Array.from({ length: 5000 }, (_, i) => 4 * i + 1));
-    await session.release();
+    expect(Array.from(session.run(many, 5000))).toEqual(Array.from({ length: 5000 }, (_, i) => 4 * i + 1));
+    session.release();
   });
 
   test('may answer with [N] instead of [N, 1]', async () => {
     const bytes = sumGraph({ outputs: [{ name: 'y', dims: ['N'] }], keepdims: 0 });
-    const session = await openOnnxSession(bytes, 2);
-    expect(Array.from(await session.run(Float64Array.of(1, 2, 3, 4), 2))).toEqual([3, 7]);
-    await session.release();
+    const session = openOnnxSession(bytes, 2);
+    expect(Array.from(session.run(Float64Array.of(1, 2, 3, 4), 2))).toEqual([3, 7]);
+    session.release();
   });
 
   test('may have further outputs', async () => {
@@ -78,15 +78,15 @@ describe('a graph with the right signature', () => {
         { name: 'copy', dims: ['N', 2] },
       ],
     });
-    const session = await openOnnxSession(bytes, 2);
-    expect(Array.from(await session.run(Float64Array.of(1, 2), 1))).toEqual([3]);
-    await session.release();
+    const session = openOnnxSession(bytes, 2);
+    expect(Array.from(session.run(Float64Array.of(1, 2), 1))).toEqual([3]);
+    session.release();
   });
 
   test('computes in float64: digits that float32 lacks are kept', async () => {
-    const session = await openOnnxSession(sumGraph({}), 2);
-    expect(Array.from(await session.run(Float64Array.of(1, 1e-12), 1))).toEqual([1 + 1e-12]);
-    await session.release();
+    const session = openOnnxSession(sumGraph({}), 2);
+    expect(Array.from(session.run(Float64Array.of(1, 1e-12), 1))).toEqual([1 + 1e-12]);
+    session.release();
   });
 });
 

@@ -50,14 +50,14 @@ function fitHousing(alpha: number, { X, y }: Dataset = dataset): FittedPipeline 
 
 /** The answers of ONNX Runtime, asked in batches of the given size; the last one may be smaller. */
 async function answersOf(bytes: Uint8Array, X: DenseMatrix, batchSize = X.rows): Promise<number[]> {
-  const session = await openOnnxSession(bytes, X.columns);
+  const session = openOnnxSession(bytes, X.columns);
   const answers: number[] = [];
   for (let start = 0; start < X.rows; start += batchSize) {
     const rows = Math.min(batchSize, X.rows - start);
     const block = X.data.slice(start * X.columns, (start + rows) * X.columns);
-    answers.push(...(await session.run(block, rows)));
+    answers.push(...session.run(block, rows));
   }
-  await session.release();
+  session.release();
   return answers;
 }
 

@@ -23,7 +23,7 @@ beforeAll(async () => {
   database = await createTestDatabase();
   pool = createPool({ url: database.url, onError: () => undefined, max: 2 });
   for (const alpha of [1, 10, 100]) {
-    trained.push(await trainPipeline(loadHousingDataset(), { schema: housing, alpha, seed: 0 }));
+    trained.push(trainPipeline(loadHousingDataset(), { schema: housing, alpha, seed: 0 }));
   }
 });
 afterAll(async () => {
@@ -60,9 +60,9 @@ function startServer({ directory = modelsDir, onLoad = async () => {} } = {}): S
       await onLoad();
       return {
         ...predictor,
-        async retire() {
+        retire() {
           retired.push(pipeline.pipelineVersion);
-          await predictor.retire();
+          predictor.retire();
         },
       };
     },
@@ -100,7 +100,7 @@ async function rejectionOf(version: string): Promise<{ rejected_at: Date | null;
 
 async function expectServed({ served }: Server, version: string, which: number): Promise<void> {
   expect(served.current()?.pipelineVersion).toBe(version);
-  const [price] = await served.current()!.predict(house.slice(), 1);
+  const [price] = served.current()!.predict(house.slice(), 1);
   expect(price).toBeCloseTo(trained[which]!.goldenRows.predictions[0]!, 9);
 }
 
@@ -154,17 +154,6 @@ describe('a promotion', () => {
     await server.served.refresh();
     await server.served.refresh();
     expect(server.loaded).toEqual([first]);
-  });
-
-  test('leaves to a batch under way the version that it began with', async () => {
-    const server = startServer();
-    await publishVersion(0);
-    await server.served.refresh();
-    const before = server.served.current()!;
-    await publishVersion(1);
-    const answers = before.predict(house.slice(), 1);
-    const [[price]] = await Promise.all([answers, server.served.refresh()]);
-    expect(price).toBeCloseTo(trained[0]!.goldenRows.predictions[0]!, 9);
   });
 
   test('is written to models/ with the name of the version that was served last', async () => {

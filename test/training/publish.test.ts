@@ -21,7 +21,7 @@ let modelsDir: string;
 beforeAll(async () => {
   database = await createTestDatabase();
   pool = createPool({ url: database.url, onError: () => undefined, max: 5 });
-  pipeline = await trainPipeline(loadHousingDataset(), { schema: housing, alpha: 1, seed: 0 });
+  pipeline = trainPipeline(loadHousingDataset(), { schema: housing, alpha: 1, seed: 0 });
 });
 afterAll(async () => {
   await pool.end();
