@@ -56,6 +56,8 @@ export interface App {
 const REQUEST_TIMEOUT_MS = 10_000;
 /** Rows that may wait for a run: beyond it a caller is better served by another instance, or later. */
 const QUEUE_BATCHES = 8;
+/** Rows that run in one turn of the event loop: a tenth of a second's work, much less than Retry-After asks to wait. */
+const TURN_ROWS = 100_000;
 /** Rows that are worth a run of their own: its fixed cost is then less than a tenth of what it costs to answer them. */
 const EAGER_ROWS = 64;
 /** Rows of one run. More would hold the event loop longer than a millisecond. */
@@ -94,6 +96,7 @@ export async function createApp({ config, databaseUrl, spoolRoot, log }: AppOpti
     eagerSize: EAGER_ROWS,
     maxBatchSize: RUN_ROWS,
     maxQueueSize: QUEUE_BATCHES * Math.max(RUN_ROWS, config.maxBatchRows),
+    maxTurnSize: TURN_ROWS,
     refuse: () => new RidgelineError('overloaded'),
   });
 

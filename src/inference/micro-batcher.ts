@@ -10,8 +10,8 @@
  *     idle -> (first job) -> gathering, until the end of the turn or enough -> running -> running what has come ... -> idle
  *
  * Limits count what costs: the sizes of jobs (rows), not jobs. A job is never split. When the queue is full a job is
- * refused at once, because to wait longer than a caller does helps nobody. What has run in this turn counts as well:
- * whoever comes late in a long turn has waited for all of it.
+ * refused at once, because to wait longer than a caller does helps nobody. So it is where very much has run in this turn
+ * already: whoever comes late in a long turn has waited for all of it.
  *
  * Results are handed over by a call and not by a promise. A promise keeps its value: one that has waited through some
  * garbage collections is old, and then what it was given, however short its use, stays until the next full collection.
@@ -25,8 +25,10 @@ export interface MicroBatcherOptions<Job, Result> {
   eagerSize: number;
   /** A batch is closed before it would pass this; a single larger job runs alone. */
   maxBatchSize: number;
-  /** The sum of the sizes of the jobs that wait, and of those that have run in this turn already. */
+  /** The sum of the sizes of waiting jobs. */
   maxQueueSize: number;
+  /** The sum of the sizes of the jobs that run in one turn of the event loop. */
+  maxTurnSize: number;
   /** Makes the error for a job that finds the queue full. */
   refuse: () => Error;
 }
@@ -48,7 +50,7 @@ interface Waiting<Job, Result> {
 }
 
 export function createMicroBatcher<Job, Result>(options: MicroBatcherOptions<Job, Result>): MicroBatcher<Job, Result> {
-  const { runBatch, sizeOf, eagerSize, maxBatchSize, maxQueueSize, refuse } = options;
+  const { runBatch, sizeOf, eagerSize, maxBatchSize, maxQueueSize, maxTurnSize, refuse } = options;
   let queue: Waiting<Job, Result>[] = [];
   let queuedSize = 0;
   let ranInTurn = 0;
@@ -106,11 +108,9 @@ export function createMicroBatcher<Job, Result>(options: MicroBatcherOptions<Job
     });
   }
 
-  // A job larger than the whole queue may still enter an empty one; it could never run otherwise.
-  const hasRoomFor = (size: number) => {
-    const load = queuedSize + ranInTurn;
-    return load === 0 || load + size <= maxQueueSize;
-  };
+  // A job larger than a limit may still enter an empty queue, or be the first of a turn; it could never run otherwise.
+  const hasRoomFor = (size: number) =>
+    (queuedSize === 0 || queuedSize + size <= maxQueueSize) && (ranInTurn === 0 || ranInTurn + size <= maxTurnSize);
 
   return {
     hasRoomFor,

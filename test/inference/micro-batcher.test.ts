@@ -28,7 +28,7 @@ async function afterwards(): Promise<void> {
 }
 
 /** A batcher whose runs end when the test says so. */
-function controlled({ eagerSize = 1000, maxBatchSize = 100, maxQueueSize = 1000 } = {}) {
+function controlled({ eagerSize = 1000, maxBatchSize = 100, maxQueueSize = 1000, maxTurnSize = 1000 } = {}) {
   const runs: { jobs: number[]; end: (answers?: Answers) => Promise<void>; fail: (error: Error) => Promise<void> }[] =
     [];
   const batcher = createMicroBatcher<Job, string>({
@@ -50,6 +50,7 @@ function controlled({ eagerSize = 1000, maxBatchSize = 100, maxQueueSize = 1000 
     eagerSize,
     maxBatchSize,
     maxQueueSize,
+    maxTurnSize,
     refuse: () => new Error('refused'),
   });
   return { batcher, runs, submit: (id: number, size = 1) => submitTo(batcher, { id, size }) };
@@ -104,7 +105,7 @@ test('a run starts before the end of the turn where enough has come', async () =
   expect(await Promise.all(answers)).toHaveLength(4);
 });
 
-test('what has run in this turn counts as waiting until its end', async () => {
+test('a job is refused where too much has run in this turn, until its end', async () => {
   const runs: number[][] = [];
   const batcher = createMicroBatcher<Job, number>({
     runBatch: async (jobs) => {
@@ -114,7 +115,8 @@ test('what has run in this turn counts as waiting until its end', async () => {
     sizeOf: ({ size }) => size,
     eagerSize: 3,
     maxBatchSize: 10,
-    maxQueueSize: 10,
+    maxQueueSize: 100,
+    maxTurnSize: 10,
     refuse: () => new Error('refused'),
   });
   const submit = (id: number, size: number) => submitTo(batcher, { id, size });
@@ -123,7 +125,7 @@ test('what has run in this turn counts as waiting until its end', async () => {
   await expect(submit(3, 3)).rejects.toThrow('refused');
   expect(await submit(4, 2)).toBe(4);
   await endOfTurn();
-  expect(await submit(5, 10)).toBe(5);
+  expect(await submit(5, 11)).toBe(5);
   expect(runs).toEqual([[1], [2], [4], [5]]);
 });
 
@@ -234,6 +236,7 @@ test('a run that throws before its promise exists rejects its batch as well', as
     eagerSize: 10,
     maxBatchSize: 1,
     maxQueueSize: 10,
+    maxTurnSize: 10,
     refuse: () => new Error('refused'),
   });
   const settled = await Promise.allSettled([submitTo(batcher, 1), submitTo(batcher, 2)]);
@@ -270,7 +273,7 @@ const step = fc.oneof(
 test('whatever happens in whatever order, it behaves as its description', async () => {
   await fc.assert(
     fc.asyncProperty(fc.array(step, { maxLength: 40 }), async (steps) => {
-      const limits = { eagerSize: 7, maxBatchSize: 10, maxQueueSize: 20 };
+      const limits = { eagerSize: 7, maxBatchSize: 10, maxQueueSize: 20, maxTurnSize: 25 };
       const { batcher, runs, submit } = controlled(limits);
       const outcomes: Promise<string>[] = [];
 
@@ -306,8 +309,9 @@ test('whatever happens in whatever order, it behaves as its description', async 
       async function perform(action: typeof step extends fc.Arbitrary<infer Step> ? Step : never): Promise<void> {
         if (action.do === 'submit') {
           const job = { id: outcomes.length, size: action.size };
-          const load = sizeOf(line) + ranInTurn;
-          if (load > 0 && load + job.size > limits.maxQueueSize) expectedOutcomes[job.id] = 'refused';
+          const queueIsFull = line.length > 0 && sizeOf(line) + job.size > limits.maxQueueSize;
+          const turnIsFull = ranInTurn > 0 && ranInTurn + job.size > limits.maxTurnSize;
+          if (queueIsFull || turnIsFull) expectedOutcomes[job.id] = 'refused';
           else line.push(job);
           if (sizeOf(line) >= limits.eagerSize) startRuns();
           outcomes.push(submit(job.id, job.size).catch((error: Error) => error.message));
