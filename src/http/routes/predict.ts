@@ -7,7 +7,6 @@ import type { SendJson } from '../plugins/answers.ts';
 import { predictionSchemas } from '../schemas/predictions.ts';
 import { problemResponses } from '../schemas/problem.ts';
 import { batchValidator, rowValidator } from '../validation.ts';
-import { compileSerializer } from '../zod-serializer.ts';
 
 /** The answer to rows that were sent together, in their order. */
 export interface Answer {
@@ -43,8 +42,6 @@ const instance = (row: number) => `/instances/${row}`;
 export function registerPredictRoutes(app: FastifyInstance, options: PredictRoutesOptions): void {
   const { features, maxBatchRows, exposeModelVersion, answer, hasRoomFor, sendJson } = options;
   const schemas = predictionSchemas(features, maxBatchRows);
-  const serializePrediction = compileSerializer(schemas.prediction);
-  const serializePredictions = compileSerializer(schemas.predictions);
   const versionOf = ({ pipelineVersion }: Answer) => (exposeModelVersion ? pipelineVersion : undefined);
 
   const sendTo =
@@ -77,7 +74,7 @@ export function registerPredictRoutes(app: FastifyInstance, options: PredictRout
       const settle = sendTo(reply, (answered) => {
         const [prediction] = answered.predictions as [number];
         const [prediction_id] = answered.ids as [string];
-        return serializePrediction({ prediction, prediction_id, model_version: versionOf(answered) });
+        return JSON.stringify({ prediction, prediction_id, model_version: versionOf(answered) });
       });
       answer(request.body, wholeBody, settle);
     },
@@ -95,7 +92,7 @@ export function registerPredictRoutes(app: FastifyInstance, options: PredictRout
     handler: (request, reply) => {
       const settle = sendTo(reply, (answered) => {
         const { predictions, ids: prediction_ids } = answered;
-        return serializePredictions({ predictions, prediction_ids, model_version: versionOf(answered) });
+        return JSON.stringify({ predictions, prediction_ids, model_version: versionOf(answered) });
       });
       answer(request.body, instance, settle);
     },
