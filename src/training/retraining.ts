@@ -4,10 +4,10 @@
  * runs at a time (an advisory lock); whoever skips says so in the log.
  */
 import { execFile } from 'node:child_process';
-import { extname } from 'node:path';
-import { fileURLToPath } from 'node:url';
+import { extname, join } from 'node:path';
 import { promisify } from 'node:util';
 import { schedule } from 'node-cron';
+import { projectRoot } from '../config.ts';
 import { reasonOf } from '../errors.ts';
 import { newestAlpha, type Queryable } from '../registry/pipeline-versions.ts';
 import { claimSlot, finishRun } from '../registry/retraining-runs.ts';
@@ -96,7 +96,7 @@ const run = promisify(execFile);
 
 /** Runs the train command in a process of its own, as this one runs: the same Node, the same flags, src or dist. */
 export const trainInChildProcess: RetrainingOptions['train'] = async ({ alpha, signal }) => {
-  const script = fileURLToPath(new URL(`../../scripts/train${extname(import.meta.url)}`, import.meta.url));
+  const script = join(projectRoot, extname(import.meta.url) === '.ts' ? 'scripts/train.ts' : 'dist/scripts/train.js');
   try {
     const options = ['--json', '--by', 'schedule', '--reason', 'retraining by cron'];
     if (alpha !== undefined) options.push('--alpha', String(alpha));

@@ -3,8 +3,6 @@
  * check the data -> cross-validate -> fit on all rows -> export ONNX -> compare ONNX with the fit, row by row.
  */
 import { createHash } from 'node:crypto';
-import { readdirSync, readFileSync } from 'node:fs';
-import { join } from 'node:path';
 import { RidgelineError } from '../errors.ts';
 import type { Dataset, DenseMatrix } from '../estimators/dense-matrix.ts';
 import { fitPipeline, predictPipeline } from '../estimators/pipeline.ts';
@@ -13,6 +11,7 @@ import { openOnnxSession } from '../inference/onnx-session.ts';
 import { exportPipeline } from '../onnx/export-pipeline.ts';
 import { sha256Of } from '../registry/artefacts.ts';
 import type { GoldenRows, NewPipeline } from '../registry/pipeline-versions.ts';
+import { fingerprintCode } from './code-fingerprint.ts';
 import { crossValidate, kFold } from './cross-validation.ts';
 import { featureProfile } from './feature-profile.ts';
 import { regressionMetrics } from './regression-metrics.ts';
@@ -164,16 +163,4 @@ function fingerprintData({ X, y }: Dataset, schema: FeatureSchema): string {
 
 function bytesOf(values: Float64Array): Uint8Array {
   return new Uint8Array(values.buffer, values.byteOffset, values.byteLength);
-}
-
-/** SHA-256 over the files that decide what a training makes, as they run. */
-function fingerprintCode(): string {
-  const hash = createHash('sha256');
-  for (const room of ['estimators', 'onnx', 'training']) {
-    const directory = join(import.meta.dirname, '..', room);
-    for (const file of readdirSync(directory).sort()) {
-      if (/\.[jt]s$/.test(file)) hash.update(file).update(readFileSync(join(directory, file)));
-    }
-  }
-  return hash.digest('hex');
 }

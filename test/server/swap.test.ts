@@ -2,6 +2,7 @@ import { execFile } from 'node:child_process';
 import { setTimeout as delay } from 'node:timers/promises';
 import { promisify } from 'node:util';
 import { afterAll, beforeAll, describe, expect, it } from 'vitest';
+import { fingerprintCode } from '../../src/training/code-fingerprint.ts';
 import { createTestDatabase, type TestDatabase } from '../support/database.ts';
 import { articleRow, type PredictAnswer, post } from '../support/requests.ts';
 import {
@@ -87,6 +88,12 @@ describe('a new version beside running servers', () => {
 });
 
 describe('the train command', () => {
+  it('was built from the code that its versions name', async () => {
+    const { version } = await train();
+    const rows = await database.query('select code_sha256 from ml_pipeline where pipeline_version = $1', [version]);
+    expect(rows).toEqual([{ code_sha256: fingerprintCode() }]);
+  });
+
   it.each([
     [2, ['--alpha', 'much'], '--alpha much: expected a number'],
     [2, ['--alpha=-1'], 'expected a number from 0 up'],

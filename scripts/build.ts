@@ -1,0 +1,57 @@
+/**
+ * npm run build: makes dist/ of src/ and scripts/, a file for each command with the libraries it needs in it, and what
+ * commands share in dist/shared/. Node would find, read and compile 350 files one by one, which is most of what a start
+ * waits for. Types are not looked at: that is the work of `npm run check`.
+ */
+import { mkdir, readdir, readFile, rename, rm, writeFile } from 'node:fs/promises';
+import { dirname, join } from 'node:path';
+import { build } from 'esbuild';
+import { projectRoot } from '../src/config.ts';
+import { fingerprintCode } from '../src/training/code-fingerprint.ts';
+
+const DIRECTORY = join(projectRoot, 'dist');
+
+/** Found in node_modules when they run: native code, files of their own, or what is not installed at all. */
+const LEFT_OUT = ['onnxruntime-node', 'fs-native-extensions', '@fastify/swagger-ui', 'node-pg-migrate', 'pg-native'];
+
+const { outputFiles } = await build({
+  absWorkingDir: projectRoot,
+  entryPoints: ['src/server.ts', 'scripts/migrate.ts', 'scripts/schedule.ts', 'scripts/train.ts'],
+  outdir: DIRECTORY,
+  outbase: projectRoot,
+  chunkNames: 'shared/[name]-[hash]',
+  bundle: true,
+  splitting: true,
+  format: 'esm',
+  platform: 'node',
+  target: 'node20.19',
+  sourcemap: 'linked',
+  external: LEFT_OUT,
+  // Libraries in CommonJS ask for Node's modules by `require`, which an ES module does not have.
+  banner: {
+    js: "import { createRequire as requireFrom } from 'node:module'; const require = requireFrom(import.meta.url);",
+  },
+  define: { BUILT_CODE_SHA256: JSON.stringify(fingerprintCode()) },
+  logLevel: 'warning',
+  write: false,
+});
+
+// A service may be running from these files, and load some of them only later: those that are as they should be are left
+// alone, and each of the others is replaced in one step.
+const stale = new Set(
+  await readdir(DIRECTORY, { recursive: true, withFileTypes: true }).then(
+    (entries) =>
+      entries
+        .filter((entry) => entry.isFile() && !entry.name.endsWith('.new'))
+        .map(({ parentPath, name }) => join(parentPath, name)),
+    () => [],
+  ),
+);
+for (const { path, contents } of outputFiles) {
+  if (stale.delete(path) && (await readFile(path)).equals(contents)) continue;
+  await mkdir(dirname(path), { recursive: true });
+  const temporary = `${path}.${process.pid}.new`;
+  await writeFile(temporary, contents);
+  await rename(temporary, path);
+}
+for (const path of stale) await rm(path, { force: true });
