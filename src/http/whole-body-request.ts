@@ -6,8 +6,9 @@
  */
 import { IncomingMessage } from 'node:http';
 import { RidgelineError } from '../errors.ts';
+import { giveBack, MEMORY_BYTES, takeMemory } from './body-memory.ts';
 
-/** Called once, with the body or with the reason why there is none. */
+/** Called once, with the body or with the reason why there is none. Once it returns the body may be overwritten. */
 export type TakeBody = (error: RidgelineError | null, body?: Buffer) => void;
 
 export class WholeBodyRequest extends IncomingMessage {
@@ -16,6 +17,8 @@ export class WholeBodyRequest extends IncomingMessage {
   #take: TakeBody | undefined;
   #limit = 0;
   #length = 0;
+  /** Where the pieces are put together, when there are several and they have room there; else they are in #pieces. */
+  #memory: Buffer | undefined;
   #pieces: Buffer[] = [];
 
   /**
@@ -37,14 +40,25 @@ export class WholeBodyRequest extends IncomingMessage {
   override push(piece: Buffer | null): boolean {
     if (!this.#isTaken) return super.push(piece);
     if (!this.#take) return true;
-    if (piece === null) {
-      this.#settle(null, this.#pieces.length === 1 ? this.#pieces[0] : Buffer.concat(this.#pieces));
-      return true;
-    }
-    this.#length += piece.length;
-    if (this.#length > this.#limit) this.#settle(tooLarge(this.#limit));
-    else this.#pieces.push(piece);
+    if (piece === null) this.#settle(null, this.#body());
+    else if (this.#length + piece.length > this.#limit) this.#settle(tooLarge(this.#limit));
+    else this.#keep(piece);
     return true;
+  }
+
+  #keep(piece: Buffer): void {
+    if (this.#length === 0) {
+      const declared = Number(this.headers['content-length']);
+      if (declared > piece.length && declared <= MEMORY_BYTES) this.#memory = takeMemory();
+    }
+    if (this.#memory) piece.copy(this.#memory, this.#length);
+    else this.#pieces.push(piece);
+    this.#length += piece.length;
+  }
+
+  #body(): Buffer {
+    if (this.#memory) return this.#memory.subarray(0, this.#length);
+    return this.#pieces.length === 1 ? this.#pieces[0]! : Buffer.concat(this.#pieces);
   }
 
   override _destroy(error: Error | null, callback: (error?: Error | null) => void): void {
@@ -57,9 +71,12 @@ export class WholeBodyRequest extends IncomingMessage {
 
   #settle(error: RidgelineError | null, body?: Buffer): void {
     const take = this.#take;
+    const memory = this.#memory;
     this.#take = undefined;
+    this.#memory = undefined;
     this.#pieces = [];
     take?.(error, body);
+    if (memory) giveBack(memory);
   }
 }
 

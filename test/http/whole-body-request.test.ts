@@ -3,10 +3,11 @@ import { createServer, type Server } from 'node:http';
 import { type AddressInfo, connect } from 'node:net';
 import { setTimeout as delay } from 'node:timers/promises';
 import { afterEach, beforeEach, describe, expect, it } from 'vitest';
+import { MEMORY_BYTES } from '../../src/http/body-memory.ts';
 import { WholeBodyRequest } from '../../src/http/whole-body-request.ts';
 import { eventually } from '../support/server.ts';
 
-const LIMIT = 1000;
+const LIMIT = MEMORY_BYTES + 1000;
 
 /** What each request's body was taken as: its text, or the code of the error. */
 let taken: string[];
@@ -74,6 +75,27 @@ describe('a body that is taken whole', () => {
     }
     await answers(1);
     expect(taken).toEqual(['slow']);
+  });
+
+  it('is put together apart from others that arrive meanwhile, one of which never ends', async () => {
+    const lost = open();
+    const callers = ['a', 'b', 'c'].map((letter) => ({ ...open(), text: post(letter.repeat(900)) }));
+    lost.send(post('x'.repeat(900)).slice(0, 500));
+    for (let start = 0; start < 1000; start += 300) {
+      for (const { send, text } of callers) send(text.slice(start, start + 300));
+      await delay(10);
+      lost.socket.destroy();
+    }
+    await Promise.all(callers.map(({ answers }) => answers(1)));
+    expect(taken.toSorted()).toEqual(['a'.repeat(900), 'b'.repeat(900), 'c'.repeat(900), 'invalid_request']);
+  });
+
+  it.each([MEMORY_BYTES, MEMORY_BYTES + 1])('may be %i bytes long', async (length) => {
+    const { send, answers } = open();
+    const body = 'abcdefghijklm'.repeat(length).slice(0, length);
+    for (const _ of [1, 2]) send(post(body));
+    await answers(2);
+    expect(taken.map((text) => text === body)).toEqual([true, true]);
   });
 
   it('arrives in chunks without a declared length, empty ones too', async () => {
