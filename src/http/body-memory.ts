@@ -6,8 +6,8 @@
 
 /** Room for a batch of a thousand rows, and nearly as much again. */
 export const MEMORY_BYTES = 256 * 1024;
-/** What is kept for later: 32 MiB, of which only what has been written to is resident. */
-const MOST_SPARE = 128;
+/** What is kept for later: 64 MiB, of which only what has been written to is resident. Fewer callers need less. */
+const MOST_SPARE = 256;
 
 const spare: Buffer[] = [];
 
