@@ -34,7 +34,7 @@ const { outputFiles } = await build({
   define: { BUILT_CODE_SHA256: JSON.stringify(fingerprintCode()) },
   logLevel: 'warning',
   write: false,
-});
+}).catch(() => process.exit(1)); // It has said why.
 
 // A service may be running from these files, and load some of them only later: those that are as they should be are left
 // alone, and each of the others is replaced in one step.

@@ -55,7 +55,10 @@ export function startWorkers({ count, databaseUrl, log }: WorkersOptions): Worke
         return;
       }
       pause = Date.now() - startedAt >= HEALTHY_AFTER_MS ? FIRST_PAUSE_MS : Math.min(pause * 2, LONGEST_PAUSE_MS);
-      log.warn({ pid: worker.process.pid, code, signal, pauseMs: pause }, 'a worker has died; another one starts');
+      log.warn(
+        { workerPid: worker.process.pid, code, signal, pauseMs: pause },
+        'a worker has died; another one starts',
+      );
       const timer = setTimeout(() => {
         restarts.delete(timer);
         startWorker();

@@ -33,6 +33,8 @@ export interface Service {
 export interface ServiceOptions {
   /** For every start. */
   settings?: Record<string, string>;
+  /** Instead of the built server. */
+  script?: string;
   /** Instead of temporary ones that are removed afterwards. */
   directories?: ServerDirectories;
   /** Of the test's context; needed in tests that run at the same time as others. */
@@ -66,7 +68,7 @@ export async function prepareService({ settings = {}, ...options }: ServiceOptio
     },
     async start(more = {}) {
       await server?.stop('SIGKILL');
-      server = await startServer({ DATABASE_URL: databaseUrl, ...settings, ...more }, directories);
+      server = await startServer({ DATABASE_URL: databaseUrl, ...settings, ...more }, directories, options.script);
       return server;
     },
     async kill() {

@@ -8,6 +8,8 @@ import { setTimeout as delay } from 'node:timers/promises';
 import { makeDirectory } from './directory.ts';
 
 export const entryPoint = join(import.meta.dirname, '../../dist/src/server.js');
+/** The server as `npm run dev` runs it, with its libraries where they are installed. */
+export const sourceEntryPoint = join(import.meta.dirname, '../../src/server.ts');
 export const trainScript = join(import.meta.dirname, '../../dist/scripts/train.js');
 
 export interface ServerProcess {
@@ -52,9 +54,11 @@ export function childEnvironment(settings: Record<string, string>, directories: 
 export async function startServer(
   settings: Record<string, string>,
   directories: ServerDirectories,
+  script = entryPoint,
 ): Promise<ServerProcess> {
   if (!existsSync(entryPoint)) throw new Error('Run npm run build first: these tests start the built server.');
-  const child = spawn(process.execPath, [entryPoint], {
+  const command = script.endsWith('.ts') ? ['--import', 'tsx', script] : [script];
+  const child = spawn(process.execPath, command, {
     env: childEnvironment(settings, directories),
     stdio: ['ignore', 'pipe', 'pipe'],
   });
