@@ -6,6 +6,8 @@
 
 /** Room for a batch of a thousand rows, and nearly as much again. */
 export const MEMORY_BYTES = 256 * 1024;
+/** Whoever begins with less than this sends slowly, and would hold much memory for little. */
+export const WORTHWHILE_BYTES = 16 * 1024;
 /** What is kept for later: 64 MiB, of which only what has been written to is resident. Fewer callers need less. */
 const MOST_SPARE = 256;
 

@@ -6,7 +6,7 @@
  */
 import { IncomingMessage } from 'node:http';
 import { RidgelineError } from '../errors.ts';
-import { giveBack, MEMORY_BYTES, takeMemory } from './body-memory.ts';
+import { giveBack, MEMORY_BYTES, takeMemory, WORTHWHILE_BYTES } from './body-memory.ts';
 
 /** Called once, with the body or with the reason why there is none. Once it returns the body may be overwritten. */
 export type TakeBody = (error: RidgelineError | null, body?: Buffer) => void;
@@ -17,7 +17,7 @@ export class WholeBodyRequest extends IncomingMessage {
   #take: TakeBody | undefined;
   #limit = 0;
   #length = 0;
-  /** Where the pieces are put together, when there are several and they have room there; else they are in #pieces. */
+  /** Where the pieces of a large body are put together; other pieces are in #pieces. */
   #memory: Buffer | undefined;
   #pieces: Buffer[] = [];
 
@@ -47,7 +47,7 @@ export class WholeBodyRequest extends IncomingMessage {
   }
 
   #keep(piece: Buffer): void {
-    if (this.#length === 0) {
+    if (this.#length === 0 && piece.length >= WORTHWHILE_BYTES) {
       const declared = Number(this.headers['content-length']);
       if (declared > piece.length && declared <= MEMORY_BYTES) this.#memory = takeMemory();
     }

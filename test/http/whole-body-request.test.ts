@@ -3,7 +3,7 @@ import { createServer, type Server } from 'node:http';
 import { type AddressInfo, connect } from 'node:net';
 import { setTimeout as delay } from 'node:timers/promises';
 import { afterEach, beforeEach, describe, expect, it } from 'vitest';
-import { MEMORY_BYTES } from '../../src/http/body-memory.ts';
+import { MEMORY_BYTES, WORTHWHILE_BYTES } from '../../src/http/body-memory.ts';
 import { WholeBodyRequest } from '../../src/http/whole-body-request.ts';
 import { eventually } from '../support/server.ts';
 
@@ -78,16 +78,19 @@ describe('a body that is taken whole', () => {
   });
 
   it('is put together apart from others that arrive meanwhile, one of which never ends', async () => {
+    const length = 5 * WORTHWHILE_BYTES;
     const lost = open();
-    const callers = ['a', 'b', 'c'].map((letter) => ({ ...open(), text: post(letter.repeat(900)) }));
-    lost.send(post('x'.repeat(900)).slice(0, 500));
-    for (let start = 0; start < 1000; start += 300) {
-      for (const { send, text } of callers) send(text.slice(start, start + 300));
+    const callers = ['a', 'b', 'c'].map((letter) => ({ ...open(), letter }));
+    for (const { send } of [lost, ...callers]) send(`POST / HTTP/1.1\r\nhost: x\r\ncontent-length: ${length}\r\n\r\n`);
+    await delay(10);
+    lost.send('x'.repeat(2 * WORTHWHILE_BYTES));
+    for (let sent = 0; sent < length; sent += WORTHWHILE_BYTES) {
+      for (const { send, letter } of callers) send(letter.repeat(WORTHWHILE_BYTES));
       await delay(10);
       lost.socket.destroy();
     }
     await Promise.all(callers.map(({ answers }) => answers(1)));
-    expect(taken.toSorted()).toEqual(['a'.repeat(900), 'b'.repeat(900), 'c'.repeat(900), 'invalid_request']);
+    expect(taken.toSorted()).toEqual([...['a', 'b', 'c'].map((letter) => letter.repeat(length)), 'invalid_request']);
   });
 
   it.each([MEMORY_BYTES, MEMORY_BYTES + 1])('may be %i bytes long', async (length) => {
