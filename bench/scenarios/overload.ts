@@ -134,9 +134,9 @@ async function inTurns(bench: Bench, targets: readonly Target[], form: Form): Pr
 async function measureRound(bench: Bench, target: Target, form: Form): Promise<Round> {
   const { questions, connections, fewConnections, callers } = form;
   const seconds = Math.min(bench.plan.seconds, LONGEST_TURN_SECONDS);
-  const peakOver = async (connections: number) => {
+  const peakOver = async (count: number) => {
     await bench.drained();
-    const peak = await closedLoop(target, questions, { connections, seconds });
+    const peak = await closedLoop(target, questions, { connections: count, seconds });
     return peak.answers / peak.seconds;
   };
   const fewRate = fewConnections === undefined ? undefined : await peakOver(fewConnections);

@@ -13,7 +13,12 @@ const MOST_SPARE = 256;
 
 const spare: Buffer[] = [];
 
-export function takeMemory(): Buffer {
+/**
+ * Memory for a body by the bytes of its first piece and of the whole, which are NaN where they are not declared. Undefined
+ * where it is not worthwhile, or has not the room.
+ */
+export function takeMemory(firstPiece: number, whole: number): Buffer | undefined {
+  if (!(firstPiece >= WORTHWHILE_BYTES && whole > firstPiece && whole <= MEMORY_BYTES)) return undefined;
   return spare.pop() ?? Buffer.allocUnsafeSlow(MEMORY_BYTES);
 }
 

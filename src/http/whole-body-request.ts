@@ -6,7 +6,7 @@
  */
 import { IncomingMessage } from 'node:http';
 import { RidgelineError } from '../errors.ts';
-import { giveBack, MEMORY_BYTES, takeMemory, WORTHWHILE_BYTES } from './body-memory.ts';
+import { giveBack, takeMemory } from './body-memory.ts';
 
 /** Called once, with the body or with the reason why there is none. Once it returns the body may be overwritten. */
 export type TakeBody = (error: RidgelineError | null, body?: Buffer) => void;
@@ -47,10 +47,7 @@ export class WholeBodyRequest extends IncomingMessage {
   }
 
   #keep(piece: Buffer): void {
-    if (this.#length === 0 && piece.length >= WORTHWHILE_BYTES) {
-      const declared = Number(this.headers['content-length']);
-      if (declared > piece.length && declared <= MEMORY_BYTES) this.#memory = takeMemory();
-    }
+    if (this.#length === 0) this.#memory = takeMemory(piece.length, Number(this.headers['content-length']));
     if (this.#memory) piece.copy(this.#memory, this.#length);
     else this.#pieces.push(piece);
     this.#length += piece.length;
