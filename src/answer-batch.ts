@@ -1,8 +1,13 @@
-/** One batch, from the rows of several callers to their answers: join, run, name, store. */
+/**
+ * One batch, from the rows of several callers to their answers: join, run, name, store. It lies in memory that the next
+ * batch overwrites. What V8 allocates outside of its heap it frees piece by piece, and a garbage collection that finds
+ * thousands of small batches holds the event loop for that longer than for all the rest.
+ */
 import { type FieldError, MAX_FIELD_ERRORS, RidgelineError } from './errors.ts';
 import type { EncodedRows } from './feature-schema.ts';
 import type { Answer } from './http/routes/predict.ts';
 import type { Predictor } from './inference/predictor.ts';
+import { ID_BYTES } from './prediction-log/prediction-batch.ts';
 import { createPredictionIds } from './prediction-log/prediction-ids.ts';
 import type { PredictionLog } from './prediction-log/prediction-log.ts';
 
@@ -16,6 +21,9 @@ export interface BatchAnswererOptions {
   /** The pipeline that serves now. It is asked once a run: the version that a run begins with answers all of it. */
   currentPredictor: () => Predictor | undefined;
   predictionLog: PredictionLog;
+  featureCount: number;
+  /** The most rows of a batch: memory for so many is set aside. */
+  maxRows: number;
 }
 
 /**
@@ -24,16 +32,20 @@ export interface BatchAnswererOptions {
  */
 export type BatchAnswerer = (jobs: readonly PredictJob[]) => Promise<(Answer | RidgelineError)[]>;
 
-export function createBatchAnswerer({ currentPredictor, predictionLog }: BatchAnswererOptions): BatchAnswerer {
+export function createBatchAnswerer(options: BatchAnswererOptions): BatchAnswerer {
+  const { currentPredictor, predictionLog, featureCount, maxRows } = options;
   const newPredictionIds = createPredictionIds();
+  const joinedMemory = new Float64Array(maxRows * featureCount);
+  const outputMemory = new Float64Array(maxRows);
+  const idMemory = new Uint8Array(maxRows * ID_BYTES);
 
   async function answerBatch(jobs: readonly PredictJob[]): Promise<(Answer | RidgelineError)[]> {
     const predictor = currentPredictor();
     if (!predictor) throw new RidgelineError('no_pipeline');
     if (jobs.length === 0) return [];
     const rows = jobs.reduce((sum, job) => sum + job.rows, 0);
-    const features = joinFeatures(jobs);
-    const output = predictor.predict(features, rows);
+    const features = joinFeatures(jobs, joinedMemory);
+    const output = predictor.predict(features, rows, outputMemory.subarray(0, rows));
     const predictions = toArray(output);
 
     if (!predictions.every(Number.isFinite)) {
@@ -45,35 +57,30 @@ export function createBatchAnswerer({ currentPredictor, predictionLog }: BatchAn
 
     const { pipelineVersion } = predictor;
     const createdAt = new Date();
-    const ids = newPredictionIds(rows, createdAt.getTime());
-    const stored = predictionLog.append({
-      ids: ids.bytes,
-      features,
-      predictions: output,
-      pipelineVersion,
-      createdAt,
-    });
+    const ids = idMemory.subarray(0, rows * ID_BYTES);
+    const texts = newPredictionIds(ids, createdAt.getTime());
+    const stored = predictionLog.append({ ids, features, predictions: output, pipelineVersion, createdAt });
     // Awaited only where there is something to wait for: the usual append is done when it returns.
     if (stored instanceof Promise) await stored;
     return shareOut(jobs, (_, start, after) => ({
       predictions: predictions.slice(start, after),
-      ids: ids.texts.slice(start, after),
+      ids: texts.slice(start, after),
       pipelineVersion,
     }));
   }
   return answerBatch;
 }
 
-function joinFeatures(jobs: readonly PredictJob[]): Float64Array {
+/** Row-major, from the beginning of `memory` on, unless they lie together already. */
+function joinFeatures(jobs: readonly PredictJob[], memory: Float64Array): Float64Array {
   const [first] = jobs;
   if (jobs.length === 1 && first!.features instanceof Float64Array) return first!.features;
-  const joined = new Float64Array(jobs.reduce((sum, job) => sum + job.features.length, 0));
   let end = 0;
   for (const { features } of jobs) {
-    joined.set(features, end);
+    memory.set(features, end);
     end += features.length;
   }
-  return joined;
+  return memory.subarray(0, end);
 }
 
 /**

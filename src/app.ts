@@ -88,12 +88,18 @@ export async function createApp({ config, databaseUrl, spoolRoot, log }: AppOpti
     log,
   });
 
+  const largestBatch = Math.max(RUN_ROWS, config.maxBatchRows);
   const batcher = createMicroBatcher<PredictJob, Answer>({
-    runBatch: createBatchAnswerer({ currentPredictor: served.current, predictionLog }),
+    runBatch: createBatchAnswerer({
+      currentPredictor: served.current,
+      predictionLog,
+      featureCount,
+      maxRows: largestBatch,
+    }),
     sizeOf: (job) => job.rows,
     eagerSize: EAGER_ROWS,
     maxBatchSize: RUN_ROWS,
-    maxQueueSize: QUEUE_BATCHES * Math.max(RUN_ROWS, config.maxBatchRows),
+    maxQueueSize: QUEUE_BATCHES * largestBatch,
     maxTurnSize: TURN_ROWS,
     refuse: () => new RidgelineError('overloaded'),
   });

@@ -115,8 +115,10 @@ const exampleFeatures = featureNames(housing).map((name) => example[name]!);
 
 function newRecords(): Buffer {
   const createdAt = new Date();
+  const ids = new Uint8Array(16 * COPY_ROWS);
+  newPredictionIds(ids, createdAt.getTime());
   const batch = {
-    ids: newPredictionIds(COPY_ROWS, createdAt.getTime()).bytes,
+    ids,
     features: Float64Array.from(
       { length: COPY_ROWS * exampleFeatures.length },
       (_, i) => exampleFeatures[i % exampleFeatures.length]!,

@@ -10,10 +10,10 @@ import { RidgelineError, reasonOf } from '../errors.ts';
 
 export interface OnnxSession {
   /**
-   * Runs `rows` rows, given row-major in float64, and returns one float64 a row. It holds the event loop for about 10 us
-   * and 0.12 us more a row.
+   * Runs `rows` rows, given row-major in float64, and returns `predictions` with one float64 a row. It holds the event
+   * loop for about 10 us and 0.12 us more a row.
    */
-  run(features: Float64Array, rows: number): Float64Array;
+  run(features: Float64Array, rows: number, predictions?: Float64Array): Float64Array;
   /** Frees the native session. No run may follow. */
   release(): void;
 }
@@ -55,11 +55,13 @@ export function openOnnxSession(bytes: Uint8Array, featureCount: number): OnnxSe
   }
   const inputName = session.inputMetadata[0]!.name;
   const outputName = session.outputMetadata[0]!.name;
-  const fetches = { [outputName]: null };
+  const isColumn = session.outputMetadata[0]!.shape.length === 2;
   return {
-    run(features, rows) {
+    run(features, rows, predictions = new Float64Array(rows)) {
       const feeds = { [inputName]: new Tensor('float64', features, [rows, featureCount]) };
-      return (session.run(feeds, fetches, {})[outputName] as Tensor).data as Float64Array;
+      const fetches = { [outputName]: new Tensor('float64', predictions, isColumn ? [rows, 1] : [rows]) };
+      session.run(feeds, fetches, {});
+      return predictions;
     },
     release: () => session.dispose(),
   };

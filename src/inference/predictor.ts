@@ -9,8 +9,11 @@ import { type OnnxSession, openOnnxSession } from './onnx-session.ts';
 
 export interface Predictor {
   readonly pipelineVersion: string;
-  /** Predicts `rows` rows given row-major in the declared order; one float64 a row, which may be non-finite. */
-  predict(features: Float64Array, rows: number): Float64Array;
+  /**
+   * Predicts `rows` rows given row-major in the declared order, and returns `predictions` with one float64 a row, which
+   * may be non-finite.
+   */
+  predict(features: Float64Array, rows: number, predictions?: Float64Array): Float64Array;
   /** Frees the native session: no predict may follow. None can be under way, as each holds the event loop. */
   retire(): void;
 }

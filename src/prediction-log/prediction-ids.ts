@@ -1,21 +1,18 @@
 /** Ids of predictions: UUIDs version 7, whose first 48 bits are the time in milliseconds, so that they sort by time. */
 import { randomFillSync } from 'node:crypto';
 import { v7 } from 'uuid';
+import { ID_BYTES } from './prediction-batch.ts';
 
-export interface PredictionIds {
-  /** 16 bytes an id. */
-  bytes: Uint8Array;
-  texts: string[];
-}
+/** Fills `bytes` with ids of this time, 16 bytes each, and returns their texts. */
+export type NewPredictionIds = (bytes: Uint8Array, msecs: number) => string[];
 
-const ID_BYTES = 16;
 const TEXT_LENGTH = 36;
 const POOLED_IDS = 512;
 const HYPHEN = 45;
 const HEX_DIGITS = Buffer.from('0123456789abcdef', 'latin1');
 
 /** A generator that asks the system for randomness once for many ids: asked for each, it would cost 1.5 us an id. */
-export function createPredictionIds(): (count: number, msecs: number) => PredictionIds {
+export function createPredictionIds(): NewPredictionIds {
   const pool = new Uint8Array(ID_BYTES * POOLED_IDS);
   let used = pool.length;
 
@@ -28,10 +25,9 @@ export function createPredictionIds(): (count: number, msecs: number) => Predict
     return pool.subarray(used - ID_BYTES, used);
   }
 
-  return (count, msecs) => {
-    const bytes = new Uint8Array(count * ID_BYTES);
-    for (let i = 0; i < count; i++) v7({ msecs, random: nextRandom() }, bytes, i * ID_BYTES);
-    return { bytes, texts: textsOf(bytes) };
+  return (bytes, msecs) => {
+    for (let at = 0; at < bytes.length; at += ID_BYTES) v7({ msecs, random: nextRandom() }, bytes, at);
+    return textsOf(bytes);
   };
 }
 

@@ -8,13 +8,16 @@
 import { RidgelineError } from '../errors.ts';
 import { encodeRecords, type RecordColumn, recordColumns } from './copy-records.ts';
 import { createOutage, type Outage } from './outage.ts';
-import { type PredictionBatch, packed } from './prediction-batch.ts';
+import { type PackedBatch, type PredictionBatch, packed } from './prediction-batch.ts';
 import { insertOnce, type PredictionStore } from './prediction-store.ts';
 import { type Backlog, startRelay } from './relay.ts';
 import { openSpool } from './spool.ts';
 
 export interface PredictionLog {
-  /** Stores a batch before it is answered. Throws or rejects with `prediction_not_stored`: then it must not be. */
+  /**
+   * Stores a batch before it is answered. Throws or rejects with `prediction_not_stored`: then it must not be. Once it
+   * returns the batch's memory may be overwritten.
+   */
   append(batch: PredictionBatch): void | Promise<void>;
   /** What is answered and not yet in Postgres. */
   backlog(): Backlog;
@@ -51,7 +54,7 @@ export async function createPredictionLog(options: PredictionLogOptions): Promis
   const storeDirectly = directWriter(options.store, columns, notStored);
   if (options.mode === 'sync') {
     return {
-      append: storeDirectly,
+      append: (batch) => storeDirectly(packed(batch)),
       backlog: () => NO_BACKLOG,
       close: async () => undefined,
     };
@@ -62,7 +65,7 @@ export async function createPredictionLog(options: PredictionLogOptions): Promis
 async function createSpooledLog(
   { root, fsync, maxBytes, store, log }: PredictionLogOptions,
   columns: readonly RecordColumn[],
-  storeDirectly: (batch: PredictionBatch) => Promise<void>,
+  storeDirectly: (batch: PackedBatch) => Promise<void>,
   notStored: Outage,
 ): Promise<PredictionLog> {
   const spool = await openSpool({ root, columns, maxBytes, fsync });
@@ -81,7 +84,7 @@ async function createSpooledLog(
     notStored.end();
   }
 
-  function bypass(batch: PredictionBatch, error: unknown): Promise<void> {
+  function bypass(batch: PackedBatch, error: unknown): Promise<void> {
     outage.begin(error);
     trySpoolAt = Date.now() + SPOOL_PAUSE_MS;
     return storeDirectly(batch);
@@ -89,13 +92,14 @@ async function createSpooledLog(
 
   return {
     append(batch) {
-      if (outage.isOn() && Date.now() < trySpoolAt) return storeDirectly(batch);
+      if (outage.isOn() && Date.now() < trySpoolAt) return storeDirectly(packed(batch));
       try {
         const synced = spool.append(batch);
         if (!synced) return appended();
-        return synced.then(appended, (error: unknown) => bypass(batch, error));
+        const kept = packed(batch);
+        return synced.then(appended, (error: unknown) => bypass(kept, error));
       } catch (error) {
-        return bypass(batch, error);
+        return bypass(packed(batch), error);
       }
     },
     backlog: () => relay.backlog(),
@@ -107,9 +111,9 @@ async function createSpooledLog(
 }
 
 function directWriter(store: PredictionStore, columns: readonly RecordColumn[], notStored: Outage) {
-  return async (batch: PredictionBatch): Promise<void> => {
+  return async (batch: PackedBatch): Promise<void> => {
     try {
-      await insertOnce(store, columns, encodeRecords([packed(batch)], columns));
+      await insertOnce(store, columns, encodeRecords([batch], columns));
     } catch (cause) {
       notStored.begin(cause);
       throw new RidgelineError('prediction_not_stored', { retryAfterSeconds: RETRY_AFTER_SECONDS, cause });

@@ -8,8 +8,10 @@ const newIds = createPredictionIds();
 
 export function makeBatch(rows: number, width = 13, pipelineVersion = '2026_11_22__16_08_52'): PredictionBatch {
   const createdAt = new Date('2026-11-22T16:10:00.123Z');
+  const ids = new Uint8Array(16 * rows);
+  newIds(ids, createdAt.getTime());
   return {
-    ids: newIds(rows, createdAt.getTime()).bytes,
+    ids,
     features: Float64Array.from({ length: rows * width }, (_, i) => Math.sin(i) * 10 ** (i % 20)),
     predictions: Float64Array.from({ length: rows }, (_, i) => 20 + Math.cos(i)),
     pipelineVersion,

@@ -30,13 +30,14 @@ const insert = (batch: PredictionBatch) => createPredictionStore(pool).insert(co
 
 /** A batch with these values, by the schema's kinds: whole numbers where a column is categorical. */
 function batchOf(rows: { numbers: number[]; whole: number[]; prediction: number }[], createdAt = new Date()) {
-  const { bytes, texts } = newIds(rows.length, createdAt.getTime());
+  const ids = new Uint8Array(16 * rows.length);
+  const texts = newIds(ids, createdAt.getTime());
   const features = rows.flatMap(({ numbers, whole }) => {
     let taken = 0;
     return housing.features.map(({ kind }, i) => (kind === 'categorical' ? whole[taken++]! : numbers[i]!));
   });
   const batch: PredictionBatch = {
-    ids: bytes,
+    ids,
     features: Float64Array.from(features),
     predictions: Float64Array.from(rows, ({ prediction }) => prediction),
     pipelineVersion: '2026_11_22__16_08_52',

@@ -63,6 +63,37 @@ test('what Postgres refuses is told as not stored, and the log says once why, an
   ]);
 });
 
+test.each([
+  ['sync', { mode: 'sync', fsync: false, maxBytes: 0 }],
+  ['spool', { mode: 'spool', fsync: false, maxBytes: 1_000_000 }],
+  ['spool with fsync', { mode: 'spool', fsync: true, maxBytes: 1_000_000 }],
+  ['spool without room, so straight to Postgres', { mode: 'spool', fsync: false, maxBytes: 0 }],
+] as const)('%s: what is stored is the batch as it was when append returned', async (_name, options) => {
+  const root = await makeDirectory('prediction-log');
+  const overwritten = await createPredictionLog({
+    ...options,
+    root,
+    featureColumns: sqlColumns(housing),
+    store: createPredictionStore(pool),
+    log: { info: note, warn: note, error: note },
+  });
+  const batch = makeBatch(3);
+  batch.features = batch.features.map((_, i) => i);
+  const ids = [0, 1, 2].map((row) => Buffer.from(batch.ids.slice(16 * row, 16 * row + 16)).toString('hex'));
+  const predictions = Array.from(batch.predictions);
+  const stored = overwritten.append(batch);
+  for (const memory of [batch.ids, batch.features, batch.predictions]) memory.fill(1);
+  await stored;
+  await overwritten.close(5_000);
+  await rm(root, { recursive: true, force: true });
+  expect(
+    await database.query(
+      'select prediction, crim, lstat from unnest($1::uuid[]) with ordinality join predictions on id = unnest order by ordinality',
+      [ids],
+    ),
+  ).toEqual(predictions.map((prediction, row) => ({ prediction, crim: 13 * row, lstat: 13 * row + 12 })));
+});
+
 test('each time that neither spool nor Postgres takes predictions is told anew', { timeout: 30_000 }, async () => {
   const root = await makeDirectory('prediction-log');
   const messages: string[] = [];
