@@ -6,6 +6,7 @@ import cluster from 'node:cluster';
 import type { AddressInfo } from 'node:net';
 import { join } from 'node:path';
 import { setTimeout as delay } from 'node:timers/promises';
+import { setFlagsFromString } from 'node:v8';
 import closeWithGrace from 'close-with-grace';
 import type { Logger } from 'pino';
 import { type App, createApp } from './app.ts';
@@ -25,6 +26,11 @@ type Closer = () => Promise<void>;
 /** A second Ctrl-C within this is the echo of the first: npm passes on the signal that the terminal has sent already. */
 const SAME_SIGNAL_MS = 500;
 const PREPARE_AGAIN_MS = 5_000;
+/**
+ * V8 collects all of its heap when it has grown by so much since the last time. Left to itself it chooses hardly a tenth
+ * after a quiet minute: of the 16 MB that live here, what hundreds of callers with batches leave in a fifth of a second.
+ */
+const HEAP_GROWING_PERCENT = 200;
 
 async function start(config: Config, closers: Closer[], log: Logger): Promise<void> {
   const database = await openDatabase({ ...config, onProgress: (message) => log.info({}, message) });
@@ -164,6 +170,7 @@ function endInOrder(closers: Closer[], config: Config, log: Logger): void {
 
 let log: Logger | undefined;
 try {
+  setFlagsFromString(`--heap-growing-percent=${HEAP_GROWING_PERCENT}`);
   const config = loadConfig();
   log = createLog(config.logLevel);
   const closers: Closer[] = [];
