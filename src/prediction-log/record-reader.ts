@@ -31,8 +31,8 @@ export interface RecordReader {
 }
 
 export const MAX_ROWS = 10_000;
-const PIECE_ROWS = 500;
-const LONGEST_TURN_MS = 0.5;
+const PIECE_ROWS = 50;
+const LONGEST_TURN_MS = 0.1;
 /** Room for MAX_ROWS rows and more than one frame. */
 const READ_BYTES = 4 * 1024 * 1024;
 /** Room for MAX_ROWS records of a dozen features. Of wider ones fewer are read, and a piece too wide gets memory of its own. */
