@@ -32,6 +32,7 @@ export interface RecordReader {
 
 export const MAX_ROWS = 10_000;
 const PIECE_ROWS = 50;
+/** As long as five requests: under load a dozen callers wait for each piece. */
 const LONGEST_TURN_MS = 0.1;
 /** Room for MAX_ROWS rows and more than one frame. */
 const READ_BYTES = 4 * 1024 * 1024;

@@ -15,9 +15,13 @@ export const health = z.object({
     .optional()
     .meta({ description: 'The newest promotion, when it cannot be served; absent in production' }),
   prediction_log: z
-    .object({ backlog_rows: z.int(), oldest_age_seconds: z.number(), dead_letters: z.int() })
+    .object({
+      backlog_rows: z.int().meta({ description: 'Answered predictions that are not in Postgres yet' }),
+      oldest_age_seconds: z.number().meta({ description: 'Since the oldest of them was answered; 0 without any' }),
+      dead_letters: z.int().meta({ description: 'Records set aside since the start, in dead-letter.jsonl' }),
+    })
     .optional()
-    .meta({ description: 'Answered predictions that are not in Postgres yet; absent in production' }),
+    .meta({ description: 'What the spool holds; absent in production' }),
 });
 
 export type Health = z.infer<typeof health>;
