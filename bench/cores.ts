@@ -9,6 +9,8 @@ export interface Cores {
   both: string | undefined;
   /** One sentence for the report. */
   description: string;
+  /** Does work in which this process competes for its core as others do, whether or not it goes first otherwise. */
+  standingBack<Result>(work: () => Promise<Result>): Promise<Result>;
 }
 
 /** Pins this process, and so what it starts later, to the second core; the first is kept for what is measured. */
@@ -20,16 +22,27 @@ export function takeCores(): Cores {
       measured: undefined,
       both: undefined,
       description: `Nothing is pinned, because ${why}: the ratios are rough.`,
+      standingBack: (work) => work(),
     };
   const [measured, others] = allowed as [number, number];
   spawnSync('taskset', ['-acp', String(others), String(process.pid)]);
-  const priority = goFirst()
+  const isFirst = goFirst();
+  const priority = isFirst
     ? 'with real-time priority, so that it does not wait for PostgreSQL'
     : 'where it waits for PostgreSQL, because real-time priority (`chrt`, as root) was refused';
   return {
     measured,
     both: `${measured},${others}`,
     description: `What is measured is pinned to core ${measured}, the load generator to core ${others}, ${priority}.`,
+    async standingBack(work) {
+      if (!isFirst) return await work();
+      standBack();
+      try {
+        return await work();
+      } finally {
+        goFirst();
+      }
+    },
   };
 }
 
@@ -38,12 +51,11 @@ export function takeCores(): Cores {
  * stands for are on other machines: they do not wait until PostgreSQL gives their core back, which takes up to a tick of
  * 4 ms.
  */
-export function goFirst(): boolean {
+function goFirst(): boolean {
   return spawnSync('chrt', ['--reset-on-fork', '--fifo', '--pid', '1', String(process.pid)]).status === 0;
 }
 
-/** Lets this process compete again: what is measured on this core too would only get its pauses. */
-export function standBack(): void {
+function standBack(): void {
   spawnSync('chrt', ['--other', '--pid', '0', String(process.pid)]);
 }
 

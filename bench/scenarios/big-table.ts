@@ -11,7 +11,6 @@ import { housing } from '../../src/housing/features.ts';
 import { encodeRecords, recordColumns } from '../../src/prediction-log/copy-records.ts';
 import { packed } from '../../src/prediction-log/prediction-batch.ts';
 import { createPredictionIds } from '../../src/prediction-log/prediction-ids.ts';
-import { goFirst, standBack } from '../cores.ts';
 import { figure, type Row, ratios, shown } from '../report.ts';
 import { median } from '../statistics.ts';
 import type { Bench } from '../surroundings.ts';
@@ -39,15 +38,8 @@ from generate_series($1::bigint, $2::bigint) as i,
   lateral (select date_trunc('month', now(), 'UTC') + (now() - date_trunc('month', now(), 'UTC')) * (i::float8 / $3)
     as moment, md5(i::text) as digest) as made`;
 
-export async function bigTable(bench: Bench): Promise<Row[]> {
-  // Here PostgreSQL is what is measured, on the core of this process.
-  standBack();
-  try {
-    return await compare(bench);
-  } finally {
-    goFirst();
-  }
-}
+/** Here PostgreSQL is what is measured, on the core of this process. */
+export const bigTable = (bench: Bench): Promise<Row[]> => bench.cores.standingBack(() => compare(bench));
 
 async function compare(bench: Bench): Promise<Row[]> {
   const total = bench.plan.quick ? ROWS / 100 : ROWS;

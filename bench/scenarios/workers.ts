@@ -1,5 +1,4 @@
 /** Two workers against one, neither pinned. Here they share the cores with the load generator and PostgreSQL. */
-import { goFirst, standBack } from '../cores.ts';
 import { closedLoop } from '../load.ts';
 import { singleQuestions } from '../questions.ts';
 import { figure, type Row, ratios, shown } from '../report.ts';
@@ -8,14 +7,8 @@ import type { Bench } from '../surroundings.ts';
 import type { Target } from '../targets.ts';
 import { CONNECTIONS } from './throughput.ts';
 
-export async function workers(bench: Bench): Promise<Row[]> {
-  standBack();
-  try {
-    return await compare(bench);
-  } finally {
-    goFirst();
-  }
-}
+/** What is measured on the core of this process too would only get its pauses. */
+export const workers = (bench: Bench): Promise<Row[]> => bench.cores.standingBack(() => compare(bench));
 
 async function compare(bench: Bench): Promise<Row[]> {
   const { plan, cores } = bench;
