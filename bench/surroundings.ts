@@ -4,7 +4,7 @@ import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { setTimeout as delay } from 'node:timers/promises';
 import { Client } from 'pg';
-import { openDatabase } from '../src/database/open-database.ts';
+import { openDatabase } from '../src/process/open-database.ts';
 import { openConnection } from './connection.ts';
 import { type Cores, coresOf, takeCores } from './cores.ts';
 import { startProcess } from './processes.ts';

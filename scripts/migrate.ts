@@ -1,8 +1,8 @@
 /** npm run migrate: brings the schema of the database up to date. */
 import { loadConfig } from '../src/config.ts';
 import { migrate } from '../src/database/migrate.ts';
-import { openDatabase } from '../src/database/open-database.ts';
 import { reasonOf } from '../src/errors.ts';
+import { openDatabase } from '../src/process/open-database.ts';
 import { takeNoArguments } from './no-arguments.ts';
 
 takeNoArguments('Usage: npm run migrate');

@@ -1,10 +1,10 @@
 /** npm run schedule: retrains by RETRAIN_CRON, in a process of its own, beside any number of servers. */
 import closeWithGrace from 'close-with-grace';
 import { loadConfig } from '../src/config.ts';
-import { openDatabase } from '../src/database/open-database.ts';
 import { reasonOf } from '../src/errors.ts';
 import { createLog } from '../src/log.ts';
-import { startScheduler } from '../src/scheduler.ts';
+import { openDatabase } from '../src/process/open-database.ts';
+import { startScheduler } from '../src/retraining/scheduler.ts';
 import { takeNoArguments } from './no-arguments.ts';
 
 takeNoArguments('Usage: RETRAIN_CRON="0 3 * * *" npm run schedule');

@@ -2,12 +2,12 @@
 import { parseArgs } from 'node:util';
 import { ConfigError, loadConfig } from '../src/config.ts';
 import { migrate } from '../src/database/migrate.ts';
-import { openDatabase } from '../src/database/open-database.ts';
 import { createPool, transaction } from '../src/database/pool.ts';
 import { reasonOf } from '../src/errors.ts';
-import { DEFAULT_ALPHA, DEFAULT_SEED } from '../src/first-version.ts';
 import { loadHousingDataset } from '../src/housing/dataset.ts';
 import { housing } from '../src/housing/features.ts';
+import { DEFAULT_ALPHA, DEFAULT_SEED } from '../src/process/first-version.ts';
+import { openDatabase } from '../src/process/open-database.ts';
 import { readCsvDataset } from '../src/training/csv-dataset.ts';
 import { publish } from '../src/training/publish.ts';
 import { MAX_SEED, trainPipeline } from '../src/training/train.ts';

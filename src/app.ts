@@ -3,18 +3,16 @@
  * batcher that brings callers together, then the routes.
  */
 import Fastify, { type FastifyBaseLogger, type FastifyInstance } from 'fastify';
-import { createBatchAnswerer, type PredictJob } from './answer-batch.ts';
 import type { Config } from './config.ts';
-import { startPartitionUpkeep } from './database/partition-upkeep.ts';
 import { createClient, createPool } from './database/pool.ts';
-import { createPredictionStore } from './database/prediction-store.ts';
 import { createProbe } from './database/probe.ts';
 import { RidgelineError, reasonOf } from './errors.ts';
 import { sqlColumns } from './feature-schema.ts';
 import { housing } from './housing/features.ts';
-import { registerAnswers } from './http/plugins/answers.ts';
+import { registerJsonBody } from './http/fast-path/body-bytes.ts';
+import { registerAnswers } from './http/fast-path/send-json.ts';
+import { WholeBodyRequest } from './http/fast-path/whole-body-request.ts';
 import { registerDrain } from './http/plugins/drain.ts';
-import { registerJsonBody } from './http/plugins/json-body.ts';
 import {
   answerClientError,
   registerProblemDetails,
@@ -24,15 +22,18 @@ import {
 import { createRequestIds } from './http/plugins/request-id.ts';
 import { registerRequestLog } from './http/plugins/request-log.ts';
 import { registerHealthRoutes } from './http/routes/health.ts';
-import { type Answer, registerPredictRoutes } from './http/routes/predict.ts';
+import { registerPredictRoutes } from './http/routes/predict.ts';
 import type { Health } from './http/schemas/health.ts';
-import { WholeBodyRequest } from './http/whole-body-request.ts';
-import { createMicroBatcher } from './inference/micro-batcher.ts';
 import { loadPredictor, type Predictor } from './inference/predictor.ts';
+import { startPartitionUpkeep } from './prediction-log/postgres/partitions.ts';
+import { createPredictionStore } from './prediction-log/postgres/predictions-table.ts';
 import { createPredictionLog, type PredictionLog } from './prediction-log/prediction-log.ts';
 import { PROMOTION_CHANNEL } from './registry/pipeline-versions.ts';
 import { createServedPipeline, type ServedPipeline } from './registry/served-pipeline.ts';
 import { startVersionListener } from './registry/version-listener.ts';
+import type { Answer } from './serving/answer.ts';
+import { createBatchAnswerer, type PredictJob } from './serving/answer-batch.ts';
+import { createMicroBatcher } from './serving/micro-batcher.ts';
 
 export interface AppOptions {
   config: Config;

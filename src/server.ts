@@ -11,14 +11,14 @@ import closeWithGrace from 'close-with-grace';
 import type { Logger } from 'pino';
 import { type App, createApp } from './app.ts';
 import { type Config, ConfigError, loadConfig } from './config.ts';
-import { type Database, openDatabase } from './database/open-database.ts';
 import { describeUrl } from './database/pool.ts';
 import { RidgelineError, reasonOf } from './errors.ts';
 import { exampleRow } from './feature-schema.ts';
 import { housing } from './housing/features.ts';
 import { createLog } from './log.ts';
-import { prepareDatabase } from './prepare-database.ts';
-import { startWorkers } from './workers.ts';
+import { type Database, openDatabase } from './process/open-database.ts';
+import { prepareDatabase } from './process/prepare.ts';
+import { startWorkers } from './process/workers.ts';
 
 /** Something that has been started: it is closed in the reverse order. */
 type Closer = () => Promise<void>;
@@ -46,7 +46,7 @@ async function start(config: Config, closers: Closer[], log: Logger): Promise<vo
     await listen(app, config, log);
   }
   if (!cluster.isWorker && config.retrainCron) {
-    const { startScheduler } = await import('./scheduler.ts');
+    const { startScheduler } = await import('./retraining/scheduler.ts');
     const scheduler = startScheduler({ cron: config.retrainCron, databaseUrl: database.url, log });
     closers.push(() => scheduler.close());
   }

@@ -15,18 +15,19 @@ const root = join(import.meta.dirname, '..');
  */
 const levels = [
   ['config', 'errors', 'feature-schema'],
-  ['estimators', 'onnx', 'inference', 'registry', 'prediction-log', 'database'],
-  ['training'],
-  ['http'],
+  ['log', 'outage'],
+  ['estimators', 'onnx', 'database', 'embedded-postgres'],
+  ['inference', 'registry', 'prediction-log'],
+  ['serving', 'training'],
+  ['retraining', 'http'],
   ['housing'],
-  ['answer-batch', 'first-version', 'log', 'scheduler', 'workers'],
-  ['prepare-database'],
+  ['process'],
   ['app'],
   ['server'],
   ['scripts'],
 ];
 /** Who composes the house and may know the data set by name. */
-const composition = ['answer-batch', 'first-version', 'log', 'scheduler', 'workers', 'app', 'server', 'scripts'];
+const composition = ['process', 'app', 'server', 'scripts'];
 
 interface Import {
   /** The importing file, from the root, such as src/app.ts. */
@@ -136,10 +137,11 @@ describe('one place alone knows', () => {
     expect(knowing.filter((file) => file !== 'src/app.ts' && roomOf(file) !== 'http')).toEqual([]);
   });
 
-  test('pg: database/', () => {
-    const knowing = importersOf('pg', 'pg-copy-streams', 'node-pg-migrate');
-    expect(knowing.length).toBeGreaterThan(0);
-    expect(knowing.filter((file) => roomOf(file) !== 'database')).toEqual([]);
+  test('pg: database/ and embedded-postgres/; COPY streams: the owner of the table', () => {
+    expect(new Set(importersOf('pg', 'node-pg-migrate').map(roomOf))).toEqual(
+      new Set(['database', 'embedded-postgres']),
+    );
+    expect(importersOf('pg-copy-streams')).toEqual(['src/prediction-log/postgres/predictions-table.ts']);
   });
 
   test('onnxruntime-node: inference/onnx-session.ts', () => {

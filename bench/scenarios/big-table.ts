@@ -5,12 +5,12 @@
 import { Client } from 'pg';
 import { migrate } from '../../src/database/migrate.ts';
 import { createPool } from '../../src/database/pool.ts';
-import { createPredictionStore } from '../../src/database/prediction-store.ts';
 import { exampleRow, featureNames, sqlColumns } from '../../src/feature-schema.ts';
 import { housing } from '../../src/housing/features.ts';
-import { encodeRecords, recordColumns } from '../../src/prediction-log/copy-records.ts';
+import { encodeRecords, recordColumns } from '../../src/prediction-log/postgres/copy-format.ts';
+import { createPredictionStore } from '../../src/prediction-log/postgres/predictions-table.ts';
 import { packed } from '../../src/prediction-log/prediction-batch.ts';
-import { createPredictionIds } from '../../src/prediction-log/prediction-ids.ts';
+import { createPredictionIds } from '../../src/serving/prediction-ids.ts';
 import { figure, type Row, ratios, shown } from '../report.ts';
 import { median } from '../statistics.ts';
 import type { Bench } from '../surroundings.ts';

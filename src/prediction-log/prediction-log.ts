@@ -6,12 +6,12 @@
  * it can; when that fails too the caller is told so, because a 200 must not promise what is not there.
  */
 import { RidgelineError } from '../errors.ts';
-import { encodeRecords, type RecordColumn, recordColumns } from './copy-records.ts';
-import { createOutage, type Outage } from './outage.ts';
+import { createOutage, type Outage } from '../outage.ts';
+import { encodeRecords, type RecordColumn, recordColumns } from './postgres/copy-format.ts';
 import { type PackedBatch, type PredictionBatch, packed } from './prediction-batch.ts';
 import { insertOnce, type PredictionStore } from './prediction-store.ts';
-import { type Backlog, startRelay } from './relay.ts';
-import { openSpool } from './spool.ts';
+import { type Backlog, startRelay } from './relay/relay.ts';
+import { openSpool } from './spool/spool.ts';
 
 export interface PredictionLog {
   /**

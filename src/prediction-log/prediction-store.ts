@@ -1,5 +1,5 @@
 /** Where predictions end up, as this room sees it; `database/` has the one of Postgres. */
-import type { RecordColumn } from './copy-records.ts';
+import type { RecordColumn } from './postgres/copy-format.ts';
 
 export interface PredictionStore {
   /** Adds all records or none. */

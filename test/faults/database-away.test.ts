@@ -6,7 +6,7 @@ import { setTimeout as delay } from 'node:timers/promises';
 import { Client } from 'pg';
 import { describe, expect, inject, it } from 'vitest';
 import { migrate } from '../../src/database/migrate.ts';
-import { openDatabase } from '../../src/database/open-database.ts';
+import { openDatabase } from '../../src/process/open-database.ts';
 import { makeDirectory } from '../support/directory.ts';
 import { eventually } from '../support/server.ts';
 import { inForm, isShort } from './form.ts';

@@ -1,8 +1,8 @@
 /** Made-up predictions for the tests of this room. */
-import type { RecordColumn } from '../../src/prediction-log/copy-records.ts';
-import { recordColumns } from '../../src/prediction-log/copy-records.ts';
+import type { RecordColumn } from '../../src/prediction-log/postgres/copy-format.ts';
+import { recordColumns } from '../../src/prediction-log/postgres/copy-format.ts';
 import type { PackedBatch, PredictionBatch } from '../../src/prediction-log/prediction-batch.ts';
-import { createPredictionIds } from '../../src/prediction-log/prediction-ids.ts';
+import { createPredictionIds } from '../../src/serving/prediction-ids.ts';
 
 const newIds = createPredictionIds();
 

@@ -2,7 +2,7 @@
 import { pino } from 'pino';
 import { type App, createApp } from '../../src/app.ts';
 import { type Config, loadConfig } from '../../src/config.ts';
-import { prepareDatabase } from '../../src/prepare-database.ts';
+import { prepareDatabase } from '../../src/process/prepare.ts';
 import { createTestDatabase, type TestDatabase } from './database.ts';
 import { makeDirectories } from './server.ts';
 

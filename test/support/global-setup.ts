@@ -1,7 +1,7 @@
 /** One real PostgreSQL for the whole run: the server at DATABASE_URL, or an embedded one in a temporary directory. */
 import { rm } from 'node:fs/promises';
 import type { TestProject } from 'vitest/node';
-import { openDatabase } from '../../src/database/open-database.ts';
+import { openDatabase } from '../../src/process/open-database.ts';
 import { makeDirectory } from './directory.ts';
 
 declare module 'vitest' {

@@ -1,6 +1,6 @@
 /**
  * The gentle end of a server that callers keep connections to. First it only says that it is going: with `Connection:
- * close` on every answer (answers.ts), so that each connection ends after an answer and never under a request. When they
+ * close` on every answer (fast-path/send-json.ts), so that each connection ends after an answer and never under a request. When they
  * have gone, or those that are left have been silent for a while, or time is up, the listener closes.
  */
 import type { Socket } from 'node:net';

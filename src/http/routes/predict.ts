@@ -2,18 +2,12 @@
 import type { FastifyInstance, FastifyReply, onRequestHookHandler } from 'fastify';
 import { RidgelineError } from '../../errors.ts';
 import type { EncodedRows, FeatureSchema } from '../../feature-schema.ts';
-import type { Settle } from '../../inference/micro-batcher.ts';
-import type { SendJson } from '../plugins/answers.ts';
+import type { Answer } from '../../serving/answer.ts';
+import type { Settle } from '../../serving/micro-batcher.ts';
+import { batchValidator, rowValidator } from '../decode-rows.ts';
+import type { SendJson } from '../fast-path/send-json.ts';
 import { predictionSchemas } from '../schemas/predictions.ts';
 import { problemResponses } from '../schemas/problem.ts';
-import { batchValidator, rowValidator } from '../validation.ts';
-
-/** The answer to rows that were sent together, in their order. */
-export interface Answer {
-  predictions: number[];
-  ids: string[];
-  pipelineVersion: string;
-}
 
 export interface PredictRoutesOptions {
   features: FeatureSchema;

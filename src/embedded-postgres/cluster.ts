@@ -1,0 +1,126 @@
+/**
+ * The cluster: the directory that holds all of PostgreSQL's data, made once by initdb and kept across restarts.
+ *
+ * It is `<dataDir>/postgres`, unless we are root and others may not enter `<dataDir>`. PostgreSQL refuses to run as
+ * root, so as root we run it as `nobody` (or as whoever owns the cluster), and that account has to reach its files. Then
+ * the cluster is in /var/lib/ridgeline behind a symbolic link, rather than that we open up directories whose modes are
+ * not ours to change.
+ */
+import { randomBytes, randomUUID } from 'node:crypto';
+import { chown, mkdir, readdir, readFile, readlink, rename, rm, stat, symlink, writeFile } from 'node:fs/promises';
+import { tmpdir } from 'node:os';
+import { basename, dirname, join, resolve } from 'node:path';
+import type { Account, PostgresBinaries } from './binaries.ts';
+import { anyoneMayEnter, makeTrusted, postgresBinaries, runProgram } from './binaries.ts';
+
+/** One cluster and what it takes to run it. */
+export interface Cluster {
+  /** The directory as the server sees it, with no symbolic link in it. */
+  path: string;
+  log: string;
+  binaries: PostgresBinaries;
+  account: Account | undefined;
+}
+
+/** The name of the superuser, the only one there is. */
+export const USER = 'ridgeline';
+
+/** Where the cluster is or will be, and the programs and the account to run it with. */
+export async function findCluster(dataDir: string, onProgress: (message: string) => void): Promise<Cluster> {
+  const home = join(dataDir, 'postgres');
+  const log = join(dataDir, 'postgres.log');
+  const isRoot = process.getuid?.() === 0;
+  const binaries = await postgresBinaries({ dataDir, shared: isRoot, onProgress });
+  const target = await readlink(home).catch((error: NodeJS.ErrnoException) => {
+    if (error.code !== 'ENOENT' && error.code !== 'EINVAL') throw error;
+    return undefined;
+  });
+  let path = target === undefined ? home : resolve(dataDir, target);
+  // pg_ctl hands the path to a shell, between double quotes but otherwise as it is.
+  if (/["$`]/.test(path)) throw new Error(`The path ${path} has a ", $ or backquote in it: set another DATA_DIR`);
+  const owner = await stat(path).catch(unlessAbsent);
+  if (isRoot && owner === undefined && target === undefined && !(await anyoneMayEnter(dataDir))) {
+    path = join(await placeForNobody(), randomUUID());
+    // The link first: if we are killed before the cluster is there, the next start goes on in the same place.
+    await symlink(path, home);
+    onProgress(`the database is kept in ${path}: PostgreSQL does not run as root, and others may not enter ${dataDir}`);
+  }
+  if (!isRoot) return { path, log, binaries, account: undefined };
+  const account = owner !== undefined && owner.uid !== 0 ? { uid: owner.uid, gid: owner.gid } : await nobody();
+  return { path, log, binaries, account };
+}
+
+/** Makes the cluster if it is not there yet, and returns the password of its superuser. */
+export async function initialised(
+  cluster: Cluster,
+  passwordFile: string,
+  onProgress: (message: string) => void,
+): Promise<string> {
+  const { path, account, binaries } = cluster;
+  if ((await stat(path).catch(unlessAbsent)) !== undefined) {
+    const ours = binaries.version.split('.')[0];
+    const theirs = (await readFile(join(path, 'PG_VERSION'), 'utf8').catch(unlessAbsent))?.trim();
+    if (theirs !== ours) {
+      const origin = theirs === undefined ? 'is not a complete database (no PG_VERSION)' : `is of PostgreSQL ${theirs}`;
+      throw new Error(
+        `${path} ${origin}, and this is PostgreSQL ${ours}, which cannot read it. Move that directory away to begin ` +
+          `with an empty database, or set DATABASE_URL to a PostgreSQL ${theirs ?? 'server'} that can.`,
+      );
+    }
+    const password = await readFile(passwordFile, 'utf8').catch(unlessAbsent);
+    if (password) return password;
+    throw new Error(`${passwordFile} is missing. Restore it, or move ${path} away to begin with an empty database.`);
+  }
+
+  onProgress(`creating a database in ${path}`);
+  const password = randomBytes(24).toString('hex');
+  await rm(passwordFile, { force: true });
+  await writeFile(passwordFile, password, { mode: 0o600, flush: true });
+  await mkdir(dirname(path), { recursive: true, mode: 0o755 });
+  await removeUnfinished(path);
+  // Made elsewhere and renamed: an initdb that was killed leaves nothing a later start could take for a cluster.
+  const workshop = `${path}.init-${randomUUID()}`;
+  const copy = join(workshop, 'password');
+  await mkdir(workshop, { mode: 0o700 });
+  try {
+    await writeFile(copy, password, { mode: 0o600 });
+    if (account !== undefined) for (const made of [copy, workshop]) await chown(made, account.uid, account.gid);
+    // The builtin locale sorts alike on every machine, whatever its C library has installed.
+    const locale = ['--locale-provider=builtin', '--builtin-locale=C.UTF-8', '--locale=C', '--encoding=UTF8'];
+    const login = ['--auth=scram-sha-256', `--pwfile=${copy}`, `--username=${USER}`];
+    await runProgram(cluster.account, binaries.initdb, ['-D', join(workshop, 'cluster'), ...locale, ...login]);
+    await rename(join(workshop, 'cluster'), path);
+  } finally {
+    await rm(workshop, { recursive: true, force: true, maxRetries: 5 }).catch(() => {});
+  }
+  return password;
+}
+
+async function placeForNobody(): Promise<string> {
+  const system = '/var/lib/ridgeline';
+  const fallback = join(tmpdir(), 'ridgeline');
+  const place = await makeTrusted(system).then(
+    () => system,
+    () => makeTrusted(fallback).then(() => fallback),
+  );
+  if (!(await anyoneMayEnter(place))) throw new Error(`${place} must be open to all users (mode 0755)`);
+  return place;
+}
+
+async function nobody(): Promise<Account> {
+  const passwd = await readFile('/etc/passwd', 'utf8').catch(() => '');
+  const [, uid = 65534, gid = 65534] = /^nobody:[^:]*:(\d+):(\d+):/m.exec(passwd) ?? [];
+  return { uid: Number(uid), gid: Number(gid) };
+}
+
+async function removeUnfinished(path: string): Promise<void> {
+  for (const name of await readdir(dirname(path))) {
+    if (!name.startsWith(`${basename(path)}.init-`)) continue;
+    await rm(join(dirname(path), name), { recursive: true, force: true, maxRetries: 5 }).catch(() => {});
+  }
+}
+
+/** For what may be missing: turns that one error into `undefined`. */
+export function unlessAbsent(error: NodeJS.ErrnoException): undefined {
+  if (error.code !== 'ENOENT') throw error;
+}

@@ -1,0 +1,162 @@
+/**
+ * A PostgreSQL server of our own, for those who have not set DATABASE_URL.
+ *
+ * Its life: absent -> initialised (a cluster in `<dataDir>/postgres`, made once) -> running (a daemon in a session of
+ * its own, so that Ctrl-C reaches us and not the server we still have to write to) -> shared (`npm run train` beside
+ * a running service finds the same server) -> stopped by the last process to leave.
+ *
+ * Nothing about these states is remembered in memory or in flags. Two kernel locks, which vanish with the process that
+ * holds them, make it safe against `kill -9`: `postgres.lock` is held by one process at a time while it starts or stops
+ * the server; `postgres.users` is held, shared, by every process that uses it. Whether the server runs is asked of the
+ * server itself: its `postmaster.pid`, the process by that number, and a login with our password, which SCRAM lets
+ * only the right server accept.
+ */
+import { closeSync, openSync } from 'node:fs';
+import { mkdir, realpath } from 'node:fs/promises';
+import { join } from 'node:path';
+import { setTimeout as delay } from 'node:timers/promises';
+import { tryLock, unlock } from 'fs-native-extensions';
+import { Client } from 'pg';
+import { PATIENCE_MS } from './binaries.ts';
+import type { Cluster } from './cluster.ts';
+import { findCluster, initialised, USER } from './cluster.ts';
+import { POLL_MS, RETRY_MS, running, stopServer } from './postmaster.ts';
+
+/** A running server that this process uses. */
+export interface EmbeddedPostgres {
+  /** `postgres://` URL of the database `ridgeline`. */
+  url: string;
+  /** Leaves; the last process to leave stops the server. Safe to call twice. */
+  stop(): Promise<void>;
+}
+
+const DATABASE = 'ridgeline';
+
+/** Makes, starts or joins the server that belongs to `dataDir`, and returns once it accepts connections. */
+export async function startEmbeddedPostgres(options: {
+  dataDir: string;
+  onProgress?: (message: string) => void;
+}): Promise<EmbeddedPostgres> {
+  const onProgress = options.onProgress ?? (() => {});
+  try {
+    await mkdir(options.dataDir, { recursive: true });
+    const dataDir = await realpath(options.dataDir);
+    return await oneProcessAtATime(dataDir, onProgress, () => enter(dataDir, onProgress));
+  } catch (error) {
+    throw explained(error, options.dataDir);
+  }
+}
+
+async function enter(dataDir: string, onProgress: (message: string) => void): Promise<EmbeddedPostgres> {
+  const users = openSync(join(dataDir, 'postgres.users'), 'a+', 0o600);
+  let cluster: Cluster | undefined;
+  try {
+    if (!tryLock(users, { shared: true })) throw new Error(`${dataDir}/postgres.users is locked by another program.`);
+    cluster = await findCluster(dataDir, onProgress);
+    const password = await initialised(cluster, join(dataDir, 'postgres-password'), onProgress);
+    const port = await accepting(cluster, password, onProgress);
+    const url = `postgres://${USER}:${password}@127.0.0.1:${port}/${DATABASE}?sslmode=disable`;
+
+    const joined = cluster;
+    let left: Promise<void> | undefined;
+    const stop = () => {
+      left ??= oneProcessAtATime(dataDir, onProgress, () => leave(users, joined)).finally(() => closeSync(users));
+      return left;
+    };
+    return { url, stop };
+  } catch (error) {
+    // What we may have started serves nobody now; and why it does not is the error to report.
+    if (cluster !== undefined) await leave(users, cluster).catch(() => {});
+    closeSync(users);
+    throw error;
+  }
+}
+
+/** Stops the server if no other process uses it. The caller holds `postgres.lock`, so nobody can join meanwhile. */
+async function leave(users: number, cluster: Cluster): Promise<void> {
+  unlock(users);
+  if (tryLock(users)) await stopServer(cluster);
+}
+
+/** Runs the task while holding `postgres.lock`. */
+async function oneProcessAtATime<T>(
+  dataDir: string,
+  onProgress: (message: string) => void,
+  task: () => Promise<T>,
+): Promise<T> {
+  const path = join(dataDir, 'postgres.lock');
+  const lock = openSync(path, 'a+', 0o600);
+  try {
+    // Asked for again and again, because a lock that is waited for has no time limit and occupies a pool thread.
+    const deadline = Date.now() + PATIENCE_MS;
+    for (let waited = false; !tryLock(lock); waited = true) {
+      if (Date.now() > deadline) {
+        throw new Error(`Another process has held ${path} for two minutes. End that process and try again.`);
+      }
+      if (!waited) onProgress('waiting for another process that is starting or stopping PostgreSQL');
+      await delay(POLL_MS);
+    }
+    return await task();
+  } finally {
+    closeSync(lock);
+  }
+}
+
+/** Sees to it that the server runs, takes our login and has our database. Returns its port. */
+async function accepting(cluster: Cluster, password: string, onProgress: (message: string) => void): Promise<number> {
+  for (const giveUp = Date.now() + RETRY_MS; ; await delay(POLL_MS)) {
+    const { port } = await running(cluster, onProgress);
+    try {
+      if (!(await connects(port, password, DATABASE))) {
+        await connects(port, password, 'postgres', `CREATE DATABASE ${DATABASE}`);
+      }
+      return port;
+    } catch (error) {
+      const { code = '', message } = error as { code?: string; message: string };
+      // The server went away, or is going, just after we saw it: someone stopped or killed it by hand.
+      if (['ECONNREFUSED', 'ECONNRESET', '57P01', '57P03'].includes(code) && Date.now() < giveUp) continue;
+      throw new Error(
+        `The embedded PostgreSQL on port ${port} runs but refuses us: ${message}. If postgres-password beside ` +
+          `${cluster.log} was changed, restore it; else see that log`,
+        { cause: error },
+      );
+    }
+  }
+}
+
+/** Whether the database is there (the statement, if any, is then executed). */
+async function connects(port: number, password: string, database: string, statement?: string): Promise<boolean> {
+  const client = new Client({
+    ...{ host: '127.0.0.1', port, user: USER, password, database, ssl: false },
+    ...{ connectionTimeoutMillis: RETRY_MS, query_timeout: PATIENCE_MS },
+  });
+  // A connection that breaks outside a query is an event, and an event without a listener ends the process.
+  client.on('error', () => {});
+  try {
+    await client.connect();
+    if (statement !== undefined) await client.query(statement);
+    return true;
+  } catch (error) {
+    if ((error as { code?: string }).code === '3D000') return false;
+    throw error;
+  } finally {
+    await client.end().catch(() => {});
+  }
+}
+
+/** Sees to it that the error says, in one message, what to do about it. */
+function explained(error: unknown, dataDir: string): unknown {
+  const { code, message } = error as NodeJS.ErrnoException;
+  if (!(error instanceof Error) || message.includes('DATABASE_URL')) return error;
+  let advice = '';
+  if (code === 'ENOSPC' || code === 'EDQUOT' || /No space left|quota exceeded/i.test(message)) {
+    advice = ' Free 200 MB of disk space, or set DATA_DIR to a directory on another disk.';
+  } else if (code !== undefined) {
+    advice = ` Make ${dataDir} writable for the user that runs this (always the same one), or set DATA_DIR to another.`;
+  }
+  return new Error(
+    `No embedded PostgreSQL in ${dataDir}: ${message}${/[.\n]$/.test(message) ? '' : '.'}${advice} ` +
+      'Or set DATABASE_URL to a PostgreSQL 14 or newer.',
+    { cause: error },
+  );
+}

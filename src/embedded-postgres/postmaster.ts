@@ -1,0 +1,139 @@
+/**
+ * The server process of a cluster: seen, started and stopped.
+ *
+ * Whether it runs is asked of the server itself, through its `postmaster.pid` and the process by that number, never of
+ * our own memory: it may have been started by a process that was killed since, and may have been killed itself. When
+ * that file is left over from a server that is gone, PostgreSQL sees so on its own; only if its process number was given
+ * to another program do we have to step in. (Two servers on one cluster cannot happen even then: the shared memory that
+ * the first one's processes are attached to makes the second refuse to start.)
+ */
+import { closeSync, openSync } from 'node:fs';
+import { readFile, rename, rm, stat } from 'node:fs/promises';
+import type { AddressInfo } from 'node:net';
+import { createServer } from 'node:net';
+import { basename, join } from 'node:path';
+import { setTimeout as delay } from 'node:timers/promises';
+import { lastLines, PATIENCE_MS, runProgram } from './binaries.ts';
+import type { Cluster } from './cluster.ts';
+import { unlessAbsent } from './cluster.ts';
+
+/** What `postmaster.pid` says of a live server. */
+export interface Postmaster {
+  port: number;
+  ready: boolean;
+}
+
+/** For obstacles that clear by themselves: backends that outlive a killed server, a port taken under our nose. */
+export const RETRY_MS = 10_000;
+/** How often we look again at what we wait for. */
+export const POLL_MS = 10;
+const LOG_LIMIT_BYTES = 1_000_000;
+
+/** Given on the command line, so that they follow this file and not the one initdb wrote years ago. */
+const SETTINGS = [
+  'listen_addresses=127.0.0.1',
+  'unix_socket_directories=',
+  'shared_buffers=64MB',
+  'max_wal_size=256MB',
+  'timezone=UTC',
+  'log_timezone=UTC',
+  'log_checkpoints=off',
+  // A failed statement is reported to whoever sent it. Logging it here too would let one bug fill the disk.
+  'log_min_messages=log',
+];
+
+/**
+ * Waits for the server, starting it if it is not there. pg_ctl makes it a daemon and tells us when that fails; that it
+ * succeeded we see sooner in `postmaster.pid`, which pg_ctl looks at only ten times a second.
+ */
+export async function running(cluster: Cluster, onProgress: (message: string) => void): Promise<Postmaster> {
+  const begun = Date.now();
+  let launching = false;
+  let failure: string | undefined;
+  for (; Date.now() < begun + PATIENCE_MS; await delay(POLL_MS)) {
+    const server = await postmaster(cluster.path);
+    if (server?.ready) return server;
+    // Neither starting nor stopping takes long, unless it recovers from a crash.
+    if (server !== undefined || launching) continue;
+    if (failure !== undefined && (!/still in use|TCP\/IP|bind/.test(failure) || Date.now() > begun + RETRY_MS)) break;
+    if (failure === undefined) onProgress('starting PostgreSQL');
+    launching = true;
+    launch(cluster)
+      .catch((error: Error) => {
+        failure = error.message;
+      })
+      .finally(() => {
+        launching = false;
+      });
+  }
+  const silence = 'It was not ready within two minutes. If no PostgreSQL is running there, delete its postmaster.pid.';
+  throw new Error(
+    `The embedded PostgreSQL in ${cluster.path} does not start. ${failure ?? silence}\n` +
+      `Correct what its log, ${cluster.log}, complains of, or move that directory away to begin with an empty ` +
+      'database',
+  );
+}
+
+/** Ends the server, if it runs, and the sessions it still has. */
+export async function stopServer(cluster: Cluster): Promise<void> {
+  if ((await postmaster(cluster.path)) === undefined) return;
+  const args = ['stop', '-D', cluster.path, '-m', 'fast', '-w', '-t', String(PATIENCE_MS / 1000)];
+  await runProgram(cluster.account, cluster.binaries.pgCtl, args);
+}
+
+async function launch(cluster: Cluster): Promise<void> {
+  const { path, log, binaries } = cluster;
+  const before = (await stat(log).catch(unlessAbsent))?.size ?? 0;
+  if (before > LOG_LIMIT_BYTES) await rename(log, `${log}.1`);
+  // Opened by us and inherited: the account of the server need not be able to write where the log is.
+  const output = openSync(log, 'a', 0o600);
+  const settings = [`port=${await freePort()}`, ...SETTINGS].map((setting) => `-c ${setting}`).join(' ');
+  const args = ['start', '-D', path, '-s', '-w', '-t', String(PATIENCE_MS / 1000), '-o', settings];
+  try {
+    await runProgram(cluster.account, binaries.pgCtl, args, output);
+  } catch (error) {
+    const said = (await readFile(log)).subarray(before > LOG_LIMIT_BYTES ? 0 : before).toString();
+    throw new Error(`${(error as Error).message}\n${lastLines(said)}`, { cause: error });
+  } finally {
+    closeSync(output);
+  }
+}
+
+/** Another program may take the port before the server does; then the server fails to start, and is tried again. */
+async function freePort(): Promise<number> {
+  const probe = createServer();
+  await new Promise<void>((listening, failed) => probe.once('error', failed).listen(0, '127.0.0.1', listening));
+  const { port } = probe.address() as AddressInfo;
+  await new Promise((closed) => probe.close(closed));
+  return port;
+}
+
+/** The server of the cluster, if it is alive. */
+async function postmaster(path: string): Promise<Postmaster | undefined> {
+  const file = join(path, 'postmaster.pid');
+  const lines = (await readFile(file, 'utf8').catch(unlessAbsent))?.split('\n');
+  const pid = Number(lines?.[0]);
+  if (lines === undefined || !(pid > 0) || !isAlive(pid)) return undefined;
+  if (!(await isPostgres(pid))) {
+    // The server was killed and its number given to another program, in whose favour PostgreSQL would not start.
+    await rm(file, { force: true });
+    return undefined;
+  }
+  return { port: Number(lines[3]), ready: lines[7]?.trim() === 'ready' };
+}
+
+/** A process we may not signal (EPERM) belongs to another account than the server's, so it is not the server. */
+function isAlive(pid: number): boolean {
+  try {
+    return process.kill(pid, 0);
+  } catch {
+    return false;
+  }
+}
+
+/** Where that cannot be known, it is believed. (A zombie has an empty command line: it is not.) */
+async function isPostgres(pid: number): Promise<boolean> {
+  if (process.platform !== 'linux') return true;
+  const command = await readFile(`/proc/${pid}/cmdline`, 'utf8').catch(() => 'postgres');
+  return basename(command.split('\0')[0] ?? '').startsWith('postgres');
+}

@@ -1,0 +1,30 @@
+/** Tells the log when something begins to fail, with the reason, and when it works again, but not what lies between. */
+import { reasonOf } from './errors.ts';
+
+export interface Outage {
+  begin(error: unknown): void;
+  end(): void;
+  isOn(): boolean;
+}
+
+export interface OutageOptions {
+  log: Record<'info' | 'warn' | 'error', (fields: object, message: string) => void>;
+  level: 'warn' | 'error';
+  begins: string;
+  ends: string;
+}
+
+export function createOutage({ log, level, begins, ends }: OutageOptions): Outage {
+  let on = false;
+  return {
+    begin(error) {
+      if (!on) log[level]({ reason: reasonOf(error) }, begins);
+      on = true;
+    },
+    end() {
+      if (on) log.info({}, ends);
+      on = false;
+    },
+    isOn: () => on,
+  };
+}

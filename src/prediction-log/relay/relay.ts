@@ -1,0 +1,211 @@
+/**
+ * Moves spooled records to Postgres, each exactly once, oldest first, in batches of bounded memory.
+ *
+ *     idle -> (notify) -> gathering -> reading a stretch -> storing it -> the next stretch ... -> idle
+ *                                          ^                  `-> Postgres away: pausing, longer each time -+
+ *                                          +----------------------------------------------------------------+
+ *
+ * A batch whose outcome is unknown, because the connection broke at the commit, is simply stored again: the second
+ * attempt fails on the primary key, and then only the missing rows are added. A batch that Postgres refuses for its
+ * content is halved until the refused records stand alone; they go to the dead-letter file and the others go on.
+ */
+import { reasonOf } from '../../errors.ts';
+import { createOutage } from '../../outage.ts';
+import { describeRecord, type RecordColumn, splitRecords } from '../postgres/copy-format.ts';
+import { insertOnce, type PredictionStore } from '../prediction-store.ts';
+import { adoptOrphans, type OrphanedSpool } from '../spool/orphans.ts';
+import type { Segment, Spool } from '../spool/spool.ts';
+import { createDeadLetters, type DeadLetter } from './dead-letters.ts';
+import { createRecordReader, MAX_ROWS } from './spool-reader.ts';
+
+export interface RelayOptions {
+  spool: Spool;
+  /** The directory of all spools, in which those of dead processes are found. */
+  root: string;
+  columns: readonly RecordColumn[];
+  store: PredictionStore;
+  log: Record<'info' | 'warn' | 'error', (fields: object, message: string) => void>;
+}
+
+export interface Backlog {
+  /** Answered predictions that are not in Postgres yet. */
+  rows: number;
+  /** Since the oldest of them was answered. */
+  oldestAgeSeconds: number;
+  /** Records set aside since the start. */
+  deadLetters: number;
+}
+
+export interface Relay {
+  /** Says that records have been appended. */
+  notify(): void;
+  backlog(): Backlog;
+  /** Relays what is left, as long as Postgres takes it and `withinMs` lasts. The rest stays in the spool. */
+  close(withinMs: number): Promise<void>;
+}
+
+/** Records gather this long, so that a trickle becomes one statement for many rows. */
+const GATHER_MS = 100;
+const FIRST_PAUSE_MS = 200;
+/** Bounds how late it is noticed that Postgres is back. */
+const LONGEST_PAUSE_MS = 5_000;
+/** How often spools of dead processes, such as another worker's, are looked for. */
+const ADOPTION_MS = 10_000;
+
+export function startRelay({ spool, root, columns, store, log }: RelayOptions): Relay {
+  const reader = createRecordReader();
+  const outage = createOutage({
+    log,
+    level: 'warn',
+    begins: 'predictions cannot be moved to Postgres; they wait in the spool',
+    ends: 'predictions are moved to Postgres again',
+  });
+  const deadLetters = createDeadLetters(root);
+  let orphans: OrphanedSpool[] = [];
+  let adoptionDue = 0;
+  let closing = false;
+  let wakeIdle: (() => void) | undefined;
+  let interruptSleep: (() => void) | undefined;
+
+  const running = run();
+
+  async function run(): Promise<void> {
+    let pause = FIRST_PAUSE_MS;
+    while (true) {
+      try {
+        const moved = await relayNext();
+        outage.end();
+        pause = FIRST_PAUSE_MS;
+        if (moved === 0) {
+          if (closing) return;
+          await idle();
+        } else if (moved < MAX_ROWS && !closing && !pendingSegments().some(({ sealed }) => sealed)) {
+          await sleep(GATHER_MS);
+        }
+      } catch (error) {
+        outage.begin(error);
+        if (closing) return;
+        // A connection that was given up may still send what lies in the old one.
+        reader.renewMemory();
+        // Jitter keeps many servers from returning to the database in the same instant.
+        await sleep(pause * (0.75 + Math.random() / 2));
+        pause = Math.min(pause * 2, LONGEST_PAUSE_MS);
+      }
+    }
+  }
+
+  /** Stores the oldest stretch and returns how many records it held; 0 when nothing waits. */
+  async function relayNext(): Promise<number> {
+    if (Date.now() >= adoptionDue) await adopt();
+    const segment = pendingSegments()[0];
+    const moved = segment ? await relayStretch(segment) : 0;
+    await removeFinished();
+    return moved;
+  }
+
+  function allSegments(): Segment[] {
+    return [...orphans.flatMap(({ segments }) => segments), ...spool.segments()];
+  }
+
+  function pendingSegments(): Segment[] {
+    return allSegments().filter(({ relayedBytes, writtenBytes }) => relayedBytes < writtenBytes);
+  }
+
+  async function removeFinished(): Promise<void> {
+    const finished = ({ sealed, relayedBytes, writtenBytes }: Segment) => sealed && relayedBytes >= writtenBytes;
+    for (const segment of spool.segments().filter(finished)) spool.remove(segment);
+    const relayed = orphans.filter(({ segments }) => segments.every(finished));
+    orphans = orphans.filter((orphan) => !relayed.includes(orphan));
+    for (const orphan of relayed) await orphan.finish();
+  }
+
+  async function adopt(): Promise<void> {
+    adoptionDue = Date.now() + ADOPTION_MS;
+    for (const orphan of await adoptOrphans(root, columns)) {
+      const rows = orphan.segments.reduce((sum, { pendingRows }) => sum + pendingRows, 0);
+      if (rows > 0)
+        log.info(
+          { rows },
+          'an earlier process has left its spool; what Postgres lacks of these predictions is relayed',
+        );
+      orphans.push(orphan);
+    }
+  }
+
+  async function relayStretch(segment: Segment): Promise<number> {
+    const { records, columns, rows, damaged, consumed, newestAt } = await reader.next(segment);
+    segment.columns = columns;
+    await storeRecords(columns, records);
+    for (const bytes of damaged) setAside({ bytes: bytes.toString('base64') }, 'the checksum does not fit');
+    segment.relayedBytes += consumed;
+    const isThrough = segment.relayedBytes >= segment.writtenBytes;
+    segment.pendingRows = isThrough ? 0 : Math.max(0, segment.pendingRows - rows);
+    segment.oldestAt = newestAt ?? segment.oldestAt;
+    return rows + damaged.length;
+  }
+
+  async function storeRecords(recordColumns: readonly RecordColumn[], records: Buffer): Promise<void> {
+    if (records.length === 0) return;
+    try {
+      await insertOnce(store, recordColumns, records);
+    } catch (error) {
+      if (store.failureOf(error) !== 'refused') throw error;
+      const single = splitRecords(records);
+      if (single.length === 1) return setAside({ record: describeRecord(recordColumns, records) }, reasonOf(error));
+      const middle = single.slice(0, single.length >> 1).reduce((sum, { length }) => sum + length, 0);
+      await storeRecords(recordColumns, records.subarray(0, middle));
+      await storeRecords(recordColumns, records.subarray(middle));
+    }
+  }
+
+  function setAside(what: DeadLetter, reason: string): void {
+    deadLetters.add(what, reason);
+    log.error({ reason, file: deadLetters.path }, 'a prediction record cannot be stored and is set aside');
+  }
+
+  function idle(): Promise<void> {
+    const asleep = sleep(Math.max(0, adoptionDue - Date.now()));
+    wakeIdle = interruptSleep;
+    return asleep;
+  }
+
+  function sleep(milliseconds: number): Promise<void> {
+    return new Promise((resolve) => {
+      const end = () => {
+        clearTimeout(timer);
+        wakeIdle = undefined;
+        interruptSleep = undefined;
+        resolve();
+      };
+      const timer = setTimeout(end, milliseconds);
+      interruptSleep = end;
+    });
+  }
+
+  return {
+    notify() {
+      if (!wakeIdle) return;
+      setTimeout(wakeIdle, GATHER_MS);
+      wakeIdle = undefined;
+    },
+    backlog() {
+      const pending = pendingSegments().filter(({ pendingRows }) => pendingRows > 0);
+      const oldestAt = Math.min(...pending.map((segment) => segment.oldestAt));
+      return {
+        rows: pending.reduce((sum, { pendingRows }) => sum + pendingRows, 0),
+        oldestAgeSeconds: pending.length > 0 ? Math.max(0, (Date.now() - oldestAt) / 1000) : 0,
+        deadLetters: deadLetters.count(),
+      };
+    },
+    async close(withinMs) {
+      closing = true;
+      interruptSleep?.();
+      let timer: NodeJS.Timeout | undefined;
+      const late = new Promise<void>((resolve) => {
+        timer = setTimeout(resolve, withinMs);
+      });
+      await Promise.race([running, late]);
+      clearTimeout(timer);
+    },
+  };
+}

@@ -1,0 +1,152 @@
+/**
+ * The format of a spool's files: frames, one after another.
+ *
+ *     "RSP1" or "RSPH"  CRC-32 of the rest  length of the payload  payload      (32 bits each, big-endian)
+ *
+ * The payload of RSP1 is a packed batch, that of RSPH, the header, the columns as JSON. A frame is intact or it is not,
+ * whatever surrounds it: after damage a reader goes on at the next intact one. Large batches are cut into small frames,
+ * so that damage costs few records.
+ */
+import { crc32 } from 'node:zlib';
+import type { RecordColumn } from '../postgres/copy-format.ts';
+import {
+  type PackedBatch,
+  type PredictionBatch,
+  packBatch,
+  packedBytes,
+  readPacked,
+  rowBytes,
+  widthOf,
+} from '../prediction-batch.ts';
+
+const BATCH = Buffer.from('RSP1', 'latin1');
+const HEADER = Buffer.from('RSPH', 'latin1');
+/** What both begin with. */
+const MAGIC = Buffer.from('RSP', 'latin1');
+const CRC_AT = 4;
+const LENGTH_AT = 8;
+const PREFIX_BYTES = 12;
+/** Some 120 records of a dozen features. A single longer record has a frame of its own. */
+const FRAME_BYTES = 16 * 1024;
+/** A longer payload was never written, so its length is damaged: the widest table of Postgres has 1,600 columns. */
+const LONGEST_PAYLOAD = 1024 * 1024;
+/** A reader that sees so many bytes sees a whole frame. */
+export const LONGEST_FRAME = PREFIX_BYTES + LONGEST_PAYLOAD;
+
+/** The frames of a batch; in `scratch`, which the next call overwrites, when they have room there. */
+export function sealBatch(batch: PredictionBatch, scratch: Buffer): Buffer {
+  const rows = batch.predictions.length;
+  const rowsOfFrame = Math.max(1, Math.floor(FRAME_BYTES / rowBytes(widthOf(batch))));
+  const wholeFrames = Math.floor(rows / rowsOfFrame);
+  const rest = rows % rowsOfFrame;
+  const bytesOfFrame = (count: number) => (count === 0 ? 0 : PREFIX_BYTES + packedBytes(batch, count));
+  const size = wholeFrames * bytesOfFrame(rowsOfFrame) + bytesOfFrame(rest);
+  const sealed = size <= scratch.length ? scratch.subarray(0, size) : Buffer.allocUnsafe(size);
+  for (let row = 0, at = 0; row < rows; row += rowsOfFrame) {
+    const after = Math.min(rows, row + rowsOfFrame);
+    packBatch(batch, row, after, sealed, at + PREFIX_BYTES);
+    at = sealFrame(BATCH, sealed, at, packedBytes(batch, after - row));
+  }
+  return sealed;
+}
+
+/** The first frame of a segment: the columns that its records go into. */
+export function sealHeader(columns: readonly RecordColumn[]): Buffer {
+  const payload = JSON.stringify(columns);
+  const sealed = Buffer.alloc(PREFIX_BYTES + Buffer.byteLength(payload));
+  sealed.write(payload, PREFIX_BYTES);
+  sealFrame(HEADER, sealed, 0, sealed.length - PREFIX_BYTES);
+  return sealed;
+}
+
+/** Writes the prefix before a payload that is in its place, and returns where the next frame begins. */
+function sealFrame(kind: Buffer, bytes: Buffer, at: number, length: number): number {
+  const end = at + PREFIX_BYTES + length;
+  bytes.set(kind, at);
+  bytes.writeUInt32BE(length, at + LENGTH_AT);
+  bytes.writeUInt32BE(crc32(bytes.subarray(at + LENGTH_AT, end)), at + CRC_AT);
+  return end;
+}
+
+/** What a stretch of a segment holds, as views of its bytes. */
+export interface Stretch {
+  batches: PackedBatch[];
+  /** Rows of the batches. */
+  rows: number;
+  /** What lies between intact frames. */
+  damaged: Buffer[];
+  /** Whether the last thing that was read is damaged. */
+  endsDamaged: boolean;
+  /** The columns, when an intact header is among the frames. */
+  columns: RecordColumn[] | undefined;
+  /** Bytes that are done with. What is left is the beginning of a frame, or more than `maxRows`. */
+  consumed: number;
+}
+
+export interface ReadOptions {
+  /** Reads no further once it has so many rows. */
+  maxRows: number;
+  /** Whether nothing follows these bytes: then a frame that ends beyond them is damaged. */
+  isWhole: boolean;
+}
+
+/** Takes apart the bytes of a segment, from the beginning of a frame on. */
+export function readStretch(bytes: Buffer, { maxRows, isWhole }: ReadOptions): Stretch {
+  const stretch: Stretch = { batches: [], rows: 0, damaged: [], endsDamaged: false, columns: undefined, consumed: 0 };
+  let at = 0;
+  while (at < bytes.length && stretch.rows < maxRows) {
+    const frame = frameAt(bytes, at);
+    if (frame === 'unfinished' && !isWhole) break;
+    stretch.endsDamaged = typeof frame === 'string';
+    if (typeof frame === 'object') {
+      if (frame.columns) stretch.columns = frame.columns;
+      if (frame.batch) stretch.batches.push(frame.batch);
+      stretch.rows += frame.batch?.rows ?? 0;
+      at = frame.end;
+    } else {
+      const next = nextFrame(bytes, at + 1, isWhole);
+      stretch.damaged.push(bytes.subarray(at, next));
+      at = next;
+    }
+  }
+  stretch.consumed = at;
+  return stretch;
+}
+
+type Frame = { batch?: PackedBatch; columns?: RecordColumn[]; end: number } | 'damaged' | 'unfinished';
+
+function frameAt(bytes: Buffer, at: number): Frame {
+  const left = bytes.length - at;
+  const known = Math.min(left, MAGIC.length);
+  if (bytes.compare(MAGIC, 0, known, at, at + known) !== 0) return 'damaged';
+  if (left < PREFIX_BYTES) return 'unfinished';
+  const length = bytes.readUInt32BE(at + LENGTH_AT);
+  if (length > LONGEST_PAYLOAD) return 'damaged';
+  const end = at + PREFIX_BYTES + length;
+  if (end > bytes.length) return 'unfinished';
+  if (crc32(bytes.subarray(at + LENGTH_AT, end)) !== bytes.readUInt32BE(at + CRC_AT)) return 'damaged';
+  const payload = bytes.subarray(at + PREFIX_BYTES, end);
+  if (bytes.compare(HEADER, 0, HEADER.length, at, at + HEADER.length) === 0) {
+    return { columns: JSON.parse(payload.toString('utf8')), end };
+  }
+  const batch = readPacked(payload);
+  return batch ? { batch, end } : 'damaged';
+}
+
+/** Where the next intact frame begins, or one that may become intact; the end of the bytes when there is none. */
+function nextFrame(bytes: Buffer, from: number, isWhole: boolean): number {
+  for (let at = nextMagic(bytes, from); at < bytes.length; at = nextMagic(bytes, at + 1)) {
+    const frame = frameAt(bytes, at);
+    if (typeof frame === 'object' || (frame === 'unfinished' && !isWhole)) return at;
+  }
+  return bytes.length;
+}
+
+/** Where the mark of a frame begins, of which the end may be cut off; the end of the bytes when there is none. */
+function nextMagic(bytes: Buffer, from: number): number {
+  const found = bytes.indexOf(MAGIC, from);
+  if (found !== -1) return found;
+  let at = Math.max(from, bytes.length - MAGIC.length + 1);
+  while (at < bytes.length && bytes.compare(MAGIC, 0, bytes.length - at, at) !== 0) at++;
+  return at;
+}

@@ -1,0 +1,200 @@
+/**
+ * The spool: predictions on local disk between their answer and their row in Postgres. Records are appended to segments,
+ * files of bounded size in a directory that one live process owns; the relay reads them and has them removed.
+ *
+ *     segment: open (appended to) -> sealed (full, or a write failed) -> relayed -> removed
+ *     directory: locked by its process -> orphaned (its process is gone, the kernel has freed the lock) -> adopted
+ *
+ * `append` has handed the bytes to the kernel when it returns, so that they outlive the process, by any signal; with
+ * `fsync` it resolves when they are on the disk and outlive a power loss. After a failed fsync the kernel may have
+ * dropped the pages and called them clean, so that file is never synced again: it is sealed and a new one begun.
+ */
+import { randomUUID } from 'node:crypto';
+import { closeSync, fdatasync, fstatSync, fsyncSync, ftruncateSync, openSync, unlinkSync, writeSync } from 'node:fs';
+import { mkdir, rm } from 'node:fs/promises';
+import { join } from 'node:path';
+import { promisify } from 'node:util';
+import { tryLock } from 'fs-native-extensions';
+import { RidgelineError, reasonOf } from '../../errors.ts';
+import type { RecordColumn } from '../postgres/copy-format.ts';
+import type { PredictionBatch } from '../prediction-batch.ts';
+import { sealBatch, sealHeader } from './frames.ts';
+
+export interface Segment {
+  readonly path: string;
+  /** What may be read: frames that were written in full. */
+  writtenBytes: number;
+  /** How far the relay has come. */
+  relayedBytes: number;
+  /** The columns of its records: those of this process, until the relay has read another header. */
+  columns: readonly RecordColumn[];
+  /** Records between `relayedBytes` and `writtenBytes`. */
+  pendingRows: number;
+  /** Nothing will be appended any more. */
+  sealed: boolean;
+  /** When its oldest pending record was appended, in milliseconds since 1970. */
+  oldestAt: number;
+}
+
+export interface Spool {
+  /** Throws `spool` and leaves no part of the batch when it cannot append it. */
+  append(batch: PredictionBatch): void | Promise<void>;
+  /** The segments that hold records, oldest first. */
+  segments(): readonly Segment[];
+  /** Removes a sealed segment whose records have all been relayed. */
+  remove(segment: Segment): void;
+  /** Ends writing; removes what is empty and frees the directory. */
+  close(): Promise<void>;
+}
+
+export interface SpoolOptions {
+  /** The directory of all spools; this process gets one of its own inside. */
+  root: string;
+  columns: readonly RecordColumn[];
+  maxBytes: number;
+  fsync: boolean;
+}
+
+/** Large enough that files are rare, small enough that a replay after a crash is short: about 40,000 rows. */
+const SEGMENT_BYTES = 8 * 1024 * 1024;
+
+/** Room for the frames of any usual append: new memory for each costs more than to fill it. */
+const SCRATCH_BYTES = 512 * 1024;
+
+const datasync = promisify(fdatasync);
+
+/** Makes and locks a new spool directory. Throws when the disk does not let it. */
+export async function openSpool({ root, columns, maxBytes, fsync }: SpoolOptions): Promise<Spool> {
+  const { directory, release } = await claimNewDirectory(root);
+  const header = sealHeader(columns);
+  const scratch = Buffer.allocUnsafe(SCRATCH_BYTES);
+  const segments: Segment[] = [];
+  let open: { segment: Segment; descriptor: number } | undefined;
+  let sequence = 0;
+  let totalBytes = 0;
+
+  function startSegment(): { segment: Segment; descriptor: number } {
+    const path = join(directory, `${String(++sequence).padStart(12, '0')}.segment`);
+    const descriptor = openSync(path, 'ax', 0o600);
+    try {
+      writeAll(descriptor, header, 0);
+      if (fsync) syncDirectory(directory);
+    } catch (error) {
+      closeSync(descriptor);
+      unlinkSync(path);
+      throw error;
+    }
+    const segment = newSegment(path, columns, { writtenBytes: header.length, sealed: false });
+    segments.push(segment);
+    totalBytes += header.length;
+    return { segment, descriptor };
+  }
+
+  function seal(): void {
+    if (!open) return;
+    open.segment.sealed = true;
+    closeSync(open.descriptor);
+    open = undefined;
+  }
+
+  function append(batch: PredictionBatch): void | Promise<void> {
+    const bytes = sealBatch(batch, scratch);
+    if (totalBytes + bytes.length > maxBytes) {
+      // Only a sealed segment can be removed when its records have been relayed, and make room.
+      seal();
+      throw new RidgelineError('spool', {
+        detail: `It has reached SPOOL_MAX_BYTES (${maxBytes}): bring Postgres back, or allow more.`,
+      });
+    }
+    try {
+      if (open && open.segment.writtenBytes + bytes.length > SEGMENT_BYTES) seal();
+      open ??= startSegment();
+      writeAll(open.descriptor, bytes, open.segment.writtenBytes);
+    } catch (error) {
+      seal();
+      throw writeFailed(error);
+    }
+    const { segment, descriptor } = open;
+    if (segment.pendingRows === 0) segment.oldestAt = Date.now();
+    segment.pendingRows += batch.predictions.length;
+    segment.writtenBytes += bytes.length;
+    totalBytes += bytes.length;
+    if (!fsync) return;
+    return datasync(descriptor).catch((error: unknown) => {
+      if (open?.segment === segment) seal();
+      throw writeFailed(error);
+    });
+  }
+
+  function remove(segment: Segment): void {
+    unlinkSync(segment.path);
+    segments.splice(segments.indexOf(segment), 1);
+    totalBytes -= segment.writtenBytes;
+  }
+
+  return {
+    append,
+    segments: () => segments,
+    remove,
+    async close() {
+      seal();
+      for (const segment of [...segments]) if (segment.pendingRows === 0) remove(segment);
+      if (segments.length === 0) await rm(directory, { recursive: true, force: true });
+      release();
+    },
+  };
+}
+
+export function newSegment(path: string, columns: readonly RecordColumn[], state: Partial<Segment>): Segment {
+  return { path, columns, writtenBytes: 0, relayedBytes: 0, pendingRows: 0, sealed: false, oldestAt: 0, ...state };
+}
+
+async function claimNewDirectory(root: string): Promise<{ directory: string; release: () => void }> {
+  while (true) {
+    const directory = join(root, randomUUID());
+    await mkdir(directory, { recursive: true }).catch((error: unknown) => {
+      throw writeFailed(error);
+    });
+    const release = lockDirectory(directory);
+    // Another process may adopt the directory in the instant before it is locked; then there is nothing in it to lose.
+    if (release) return { directory, release };
+  }
+}
+
+/** Locks a spool directory for this process, or returns undefined when its process lives or the directory has gone. */
+export function lockDirectory(directory: string): (() => void) | undefined {
+  let descriptor: number;
+  try {
+    descriptor = openSync(join(directory, 'lock'), 'a', 0o600);
+  } catch (error) {
+    if ((error as NodeJS.ErrnoException).code === 'ENOENT') return undefined;
+    throw writeFailed(error);
+  }
+  // A lock on a file that its last owner has just removed guards nothing.
+  if (tryLock(descriptor) && fstatSync(descriptor).nlink > 0) return () => closeSync(descriptor);
+  closeSync(descriptor);
+  return undefined;
+}
+
+/** Writes everything or nothing: what a full disk cut short is taken back. */
+function writeAll(descriptor: number, bytes: Buffer, length: number): void {
+  try {
+    for (let done = 0; done < bytes.length; ) done += writeSync(descriptor, bytes, done);
+  } catch (error) {
+    ftruncateSync(descriptor, length);
+    throw error;
+  }
+}
+
+function syncDirectory(directory: string): void {
+  const descriptor = openSync(directory, 'r');
+  fsyncSync(descriptor);
+  closeSync(descriptor);
+}
+
+function writeFailed(error: unknown): RidgelineError {
+  return new RidgelineError('spool', {
+    detail: `${reasonOf(error)}. Free space on the disk of DATA_DIR, or repair it.`,
+    cause: error,
+  });
+}

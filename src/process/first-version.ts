@@ -1,0 +1,23 @@
+/** The pipeline that a database without any is given, so that `npm start` predicts at once. */
+import { type Pool, transaction } from '../database/pool.ts';
+import { loadHousingDataset } from '../housing/dataset.ts';
+import { housing } from '../housing/features.ts';
+import { publish } from '../training/publish.ts';
+import { trainPipeline } from '../training/train.ts';
+
+export const DEFAULT_ALPHA = 1;
+export const DEFAULT_SEED = 0;
+
+export async function publishFirstVersion(pool: Pool, modelsDir: string): Promise<void> {
+  const pipeline = trainPipeline(loadHousingDataset(), {
+    schema: housing,
+    alpha: DEFAULT_ALPHA,
+    seed: DEFAULT_SEED,
+  });
+  await publish(pipeline, {
+    transaction: (work) => transaction(pool, work),
+    modelsDir,
+    promotedBy: 'start',
+    reason: 'first version',
+  });
+}

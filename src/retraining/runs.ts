@@ -1,0 +1,24 @@
+/** The table of scheduled trainings: one row for each minute that cron names, whichever scheduler comes first. */
+import type { Queryable } from '../registry/pipeline-versions.ts';
+
+/** Takes a minute for this scheduler; false when another one has it. */
+export async function claimSlot(client: Queryable, slot: Date): Promise<boolean> {
+  const { rows } = await client.query(
+    'insert into retraining (slot) values ($1) on conflict (slot) do nothing returning slot',
+    [slot],
+  );
+  return rows.length === 1;
+}
+
+export async function finishRun(
+  client: Queryable,
+  slot: Date,
+  result: { pipelineVersion: string } | { failure: string },
+): Promise<void> {
+  const [outcome, version, detail] =
+    'failure' in result ? ['failed', null, result.failure] : ['published', result.pipelineVersion, null];
+  await client.query(
+    'update retraining set finished_at = now(), outcome = $2, pipeline_version = $3, detail = $4 where slot = $1',
+    [slot, outcome, version, detail],
+  );
+}

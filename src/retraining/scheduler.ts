@@ -1,0 +1,27 @@
+/** Retraining put together: the schedule, the database it claims its runs in, the command that trains. */
+import { withAdvisoryLock } from '../database/advisory-lock.ts';
+import { createPool } from '../database/pool.ts';
+import { type RetrainingOptions, startRetraining, trainInChildProcess } from './schedule.ts';
+
+export interface SchedulerOptions {
+  cron: string;
+  databaseUrl: string;
+  log: RetrainingOptions['log'];
+}
+
+export function startScheduler({ cron, databaseUrl, log }: SchedulerOptions): { close: () => Promise<void> } {
+  const pool = createPool({ url: databaseUrl, onError: () => undefined, max: 1 });
+  const retraining = startRetraining({
+    cron,
+    database: pool,
+    exclusively: (work) => withAdvisoryLock(databaseUrl, 'ridgeline_retraining', { wait: false }, work),
+    train: trainInChildProcess,
+    log,
+  });
+  return {
+    async close() {
+      await retraining.close();
+      await pool.end();
+    },
+  };
+}

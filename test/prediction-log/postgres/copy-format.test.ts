@@ -1,0 +1,201 @@
+import fc from 'fast-check';
+import { afterAll, beforeAll, beforeEach, describe, expect, test } from 'vitest';
+import { createPool, type Pool } from '../../../src/database/pool.ts';
+import { type FeatureSchema, sqlColumns } from '../../../src/feature-schema.ts';
+import { housing } from '../../../src/housing/features.ts';
+import {
+  describeRecord,
+  encodeRecords,
+  recordColumns,
+  splitRecords,
+} from '../../../src/prediction-log/postgres/copy-format.ts';
+import { createPredictionStore } from '../../../src/prediction-log/postgres/predictions-table.ts';
+import { type PredictionBatch, packed } from '../../../src/prediction-log/prediction-batch.ts';
+import { createPredictionIds } from '../../../src/serving/prediction-ids.ts';
+import { createTestDatabase, type TestDatabase } from '../../support/database.ts';
+
+const columns = recordColumns(sqlColumns(housing));
+const width = housing.features.length;
+const newIds = createPredictionIds();
+let database: TestDatabase;
+let pool: Pool;
+
+beforeAll(async () => {
+  database = await createTestDatabase();
+  pool = createPool({ url: database.url, onError: () => undefined });
+});
+beforeEach(() => database.query('truncate predictions'));
+afterAll(async () => {
+  await pool.end();
+  await database.drop();
+});
+
+const encode = (batch: PredictionBatch) => encodeRecords([packed(batch)], columns);
+const insert = (batch: PredictionBatch) => createPredictionStore(pool).insert(columns, encode(batch));
+
+/** A batch with these values, by the schema's kinds: whole numbers where a column is categorical. */
+function batchOf(rows: { numbers: number[]; whole: number[]; prediction: number }[], createdAt = new Date()) {
+  const ids = new Uint8Array(16 * rows.length);
+  const texts = newIds(ids, createdAt.getTime());
+  const features = rows.flatMap(({ numbers, whole }) => {
+    let taken = 0;
+    return housing.features.map(({ kind }, i) => (kind === 'categorical' ? whole[taken++]! : numbers[i]!));
+  });
+  const batch: PredictionBatch = {
+    ids,
+    features: Float64Array.from(features),
+    predictions: Float64Array.from(rows, ({ prediction }) => prediction),
+    pipelineVersion: '2026_11_22__16_08_52',
+    createdAt,
+  };
+  return { batch, texts };
+}
+
+const finite = fc.oneof(
+  fc.double({ noNaN: true, noDefaultInfinity: true }),
+  fc.constantFrom(0, -0, 0.1, 5e-324, -5e-324, Number.MAX_VALUE, -Number.MAX_VALUE, Number.EPSILON),
+);
+const whole = fc.oneof(
+  fc.maxSafeInteger(),
+  fc.constantFrom(0, -1, 1, 2 ** 31, -(2 ** 31), 2 ** 32, -(2 ** 32), 2 ** 53 - 1, 1 - 2 ** 53),
+);
+const row = fc.record({
+  numbers: fc.array(finite, { minLength: width, maxLength: width }),
+  whole: fc.array(whole, { minLength: 2, maxLength: 2 }),
+  prediction: finite,
+});
+const bitsOf = (value: number) => {
+  const bytes = Buffer.alloc(8);
+  bytes.writeDoubleBE(value);
+  return bytes.toString('hex');
+};
+
+test('every number, id, version and time comes back from Postgres with every bit', async () => {
+  const { features } = housing;
+  const shown = features.map(({ name, kind }) =>
+    kind === 'categorical' ? `${name}::text` : `encode(float8send(${name}), 'hex')`,
+  );
+  const dates = fc.date({ min: new Date('1990-01-01'), max: new Date('2090-01-01'), noInvalidDate: true });
+  await fc.assert(
+    fc.asyncProperty(fc.array(row, { minLength: 1, maxLength: 40 }), dates, async (rows, createdAt) => {
+      await database.query('truncate predictions');
+      const { batch, texts } = batchOf(rows, createdAt);
+      await insert(batch);
+      const stored = await database.query<{ id: string; values: string[]; prediction: string; created_at: Date }>(
+        `select id, array[${shown}] as values, encode(float8send(prediction), 'hex') as prediction, pipeline_version,
+           created_at from predictions`,
+      );
+      const byId = new Map(stored.map((found) => [found.id, found]));
+      expect(byId.size).toBe(rows.length);
+      texts.forEach((id, i) => {
+        const values = features.map(({ kind }, column) => {
+          const value = batch.features[i * width + column]!;
+          return kind === 'categorical' ? String(BigInt(value)) : bitsOf(value);
+        });
+        const prediction = bitsOf(batch.predictions[i]!);
+        expect(byId.get(id)).toEqual({
+          ...{ id, values, prediction },
+          pipeline_version: batch.pipelineVersion,
+          created_at: createdAt,
+        });
+      });
+    }),
+    { numRuns: 40 },
+  );
+});
+
+const plain = (i: number) => ({ numbers: Array(width).fill(i + 0.5), whole: [i, -i], prediction: 20 + i });
+
+test('only what is missing is added, and a key that is there is told as such', async () => {
+  const { batch } = batchOf(Array.from({ length: 10 }, (_, i) => plain(i)));
+  const store = createPredictionStore(pool);
+  const [first, ...others] = splitRecords(encode(batch));
+  await store.insert(columns, first!);
+  const again = store.insert(columns, encode(batch));
+  expect(store.failureOf(await again.catch((error: unknown) => error))).toBe('duplicate');
+  await store.insertMissing(columns, encode(batch));
+  expect(others).toHaveLength(9);
+  expect(await database.query('select count(*)::int as rows from predictions')).toEqual([{ rows: 10 }]);
+});
+
+describe('a table whose columns have other types', () => {
+  test.each([
+    ['numeric', 'crim', 'numeric', '3.5'],
+    ['real', 'crim', 'real', '3.5'],
+    ['a whole number of four bytes', 'chas', 'integer', '3'],
+    ['double precision for a category', 'chas', 'double precision', '3'],
+    ['bigint for a number, which is rounded', 'tax', 'bigint', '4'],
+    ['a shorter text', 'pipeline_version', 'varchar(40)', '2026_11_22__16_08_52'],
+  ])('is given the value by conversion: %s', async (_, column, type, expected) => {
+    const [before] = await database.query<{ type: string }>(
+      `select format_type(atttypid, null) as type from pg_attribute where attrelid = 'predictions'::regclass and attname = $1`,
+      [column],
+    );
+    await database.query(`alter table predictions alter column ${column} type ${type}`);
+    try {
+      await createPredictionStore(pool).insert(columns, encode(batchOf([plain(3)]).batch));
+      expect(await database.query(`select ${column}::text as value from predictions`)).toEqual([{ value: expected }]);
+    } finally {
+      await database.query(`alter table predictions alter column ${column} type ${before!.type}`);
+    }
+  });
+
+  test('is noticed by a store that knew it before, once its connection is another', async () => {
+    const own = createPool({ url: database.url, onError: () => undefined, max: 1 });
+    const store = createPredictionStore(own);
+    await store.insert(columns, encode(batchOf([plain(1)]).batch));
+    await database.query('alter table predictions alter column chas type double precision');
+    try {
+      // As a deploy does after its migration, or the database with its restart.
+      await own.query('select pg_terminate_backend(pg_backend_pid())').catch(() => undefined);
+      await store.insert(columns, encode(batchOf([plain(2)]).batch));
+      const found = await database.query('select chas from predictions order by chas');
+      expect(found).toEqual([{ chas: 1 }, { chas: 2 }]);
+    } finally {
+      await own.end();
+      await database.query('alter table predictions alter column chas type bigint');
+    }
+  });
+});
+
+test('records are taken apart and described for people', () => {
+  const createdAt = new Date('2026-11-22T16:08:52.007Z');
+  const { batch, texts } = batchOf([plain(1), { ...plain(2), prediction: -0.25 }], createdAt);
+  const records = splitRecords(encode(batch));
+  expect(records).toHaveLength(2);
+  expect(describeRecord(columns, records[1]!)).toEqual({
+    id: texts[1],
+    ...Object.fromEntries(
+      sqlColumns(housing).map(({ name, type }) => [name, type === 'bigint' ? expect.any(Number) : 2.5]),
+    ),
+    chas: 2,
+    rad: -2,
+    prediction: -0.25,
+    pipeline_version: '2026_11_22__16_08_52',
+    created_at: createdAt.toISOString(),
+  });
+});
+
+test('memory that is handed in is used when it is large enough', () => {
+  const { batch } = batchOf([plain(1)]);
+  const scratch = Buffer.alloc(1000);
+  const given = encodeRecords([packed(batch)], columns, scratch);
+  expect(given.buffer).toBe(scratch.buffer);
+  expect(given).toEqual(encode(batch));
+  expect(encodeRecords([packed(batch)], columns, Buffer.alloc(10))).toEqual(encode(batch));
+});
+
+test('a schema says which columns are whole numbers', () => {
+  const schema: FeatureSchema = {
+    ...housing,
+    features: housing.features.filter(({ name }) => ['RM', 'RAD'].includes(name)),
+  };
+  expect(recordColumns(sqlColumns(schema)).map(({ name, type }) => `${name} ${type}`)).toEqual([
+    'id uuid',
+    'rm double precision',
+    'rad bigint',
+    'prediction double precision',
+    'pipeline_version text',
+    'created_at timestamp with time zone',
+  ]);
+});

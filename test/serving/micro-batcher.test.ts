@@ -1,0 +1,356 @@
+import { setImmediate as endOfTurn } from 'node:timers/promises';
+import fc from 'fast-check';
+import { expect, test } from 'vitest';
+import { createMicroBatcher, type MicroBatcher } from '../../src/serving/micro-batcher.ts';
+
+interface Job {
+  id: number;
+  size: number;
+}
+type Answers = (string | Error)[];
+
+/** Rejects where the job is given an error, and fails the test where it is called twice. */
+function submitTo<Submitted, Result>(batcher: MicroBatcher<Submitted, Result>, job: Submitted): Promise<Result> {
+  return new Promise((resolve, reject) => {
+    let calls = 0;
+    batcher.submit(job, (result) => {
+      if (++calls > 1) throw new Error('A job was settled twice.');
+      if (result instanceof Error) reject(result);
+      else resolve(result);
+    });
+  });
+}
+
+/** The batcher has gone on with what waits, and the turn in which it did so is over for it too. */
+async function afterwards(): Promise<void> {
+  await endOfTurn();
+  await endOfTurn();
+}
+
+/** A batcher whose runs end when the test says so. */
+function controlled({ eagerSize = 1000, maxBatchSize = 100, maxQueueSize = 1000, maxTurnSize = 1000 } = {}) {
+  const runs: { jobs: number[]; end: (answers?: Answers) => Promise<void>; fail: (error: Error) => Promise<void> }[] =
+    [];
+  const batcher = createMicroBatcher<Job, string>({
+    runBatch: (jobs) =>
+      new Promise((resolve, reject) => {
+        runs.push({
+          jobs: jobs.map(({ id }) => id),
+          async end(answers = jobs.map(({ id }) => `answer ${id}`)) {
+            resolve(answers);
+            await afterwards();
+          },
+          async fail(error) {
+            reject(error);
+            await afterwards();
+          },
+        });
+      }),
+    sizeOf: ({ size }) => size,
+    eagerSize,
+    maxBatchSize,
+    maxQueueSize,
+    maxTurnSize,
+    refuse: () => new Error('refused'),
+  });
+  return { batcher, runs, submit: (id: number, size = 1) => submitTo(batcher, { id, size }) };
+}
+
+test('jobs of one turn of the event loop share a run', async () => {
+  const { runs, submit } = controlled();
+  const answers = Promise.all([submit(1), submit(2), Promise.resolve().then(() => submit(3))]);
+  await endOfTurn();
+  expect(runs.map(({ jobs }) => jobs)).toEqual([[1, 2, 3]]);
+  await runs[0]!.end();
+  expect(await answers).toEqual(['answer 1', 'answer 2', 'answer 3']);
+});
+
+test('a lone job runs alone at the end of its turn', async () => {
+  const { runs, submit } = controlled();
+  const answer = submit(1);
+  expect(runs).toHaveLength(0);
+  await endOfTurn();
+  expect(runs.map(({ jobs }) => jobs)).toEqual([[1]]);
+  await runs[0]!.end();
+  expect(await answer).toBe('answer 1');
+});
+
+test('jobs that arrive during a run share the next one', async () => {
+  const { runs, submit } = controlled();
+  const first = submit(1);
+  await endOfTurn();
+  const second = submit(2);
+  await endOfTurn();
+  const third = submit(3);
+  await endOfTurn();
+  expect(runs).toHaveLength(1);
+  await runs[0]!.end();
+  expect(runs.map(({ jobs }) => jobs)).toEqual([[1], [2, 3]]);
+  await runs[1]!.end();
+  expect(await Promise.all([first, second, third])).toEqual(['answer 1', 'answer 2', 'answer 3']);
+});
+
+test('a run starts before the end of the turn where enough has come', async () => {
+  const { runs, submit } = controlled({ eagerSize: 3 });
+  const answers = [submit(1), submit(2)];
+  expect(runs).toHaveLength(0);
+  answers.push(submit(3));
+  expect(runs.map(({ jobs }) => jobs)).toEqual([[1, 2, 3]]);
+  answers.push(submit(4, 5));
+  await endOfTurn();
+  expect(runs).toHaveLength(1);
+  await runs[0]!.end();
+  expect(runs.map(({ jobs }) => jobs)).toEqual([[1, 2, 3], [4]]);
+  await runs[1]!.end();
+  expect(await Promise.all(answers)).toHaveLength(4);
+});
+
+test('a job is refused where too much has run in this turn, until its end', async () => {
+  const runs: number[][] = [];
+  const batcher = createMicroBatcher<Job, number>({
+    runBatch: async (jobs) => {
+      runs.push(jobs.map(({ id }) => id));
+      return jobs.map(({ id }) => id);
+    },
+    sizeOf: ({ size }) => size,
+    eagerSize: 3,
+    maxBatchSize: 10,
+    maxQueueSize: 100,
+    maxTurnSize: 10,
+    refuse: () => new Error('refused'),
+  });
+  const submit = (id: number, size: number) => submitTo(batcher, { id, size });
+  expect(await Promise.all([submit(1, 4), submit(2, 4)])).toEqual([1, 2]);
+  expect(batcher.hasRoomFor(2)).toBe(true);
+  await expect(submit(3, 3)).rejects.toThrow('refused');
+  expect(await submit(4, 2)).toBe(4);
+  await endOfTurn();
+  expect(await submit(5, 11)).toBe(5);
+  expect(runs).toEqual([[1], [2], [4], [5]]);
+});
+
+test('a batch is closed before its rows pass the limit, and no job is split', async () => {
+  const { runs, submit } = controlled({ maxBatchSize: 10 });
+  const answers = Promise.all([submit(1, 4), submit(2, 6), submit(3, 1), submit(4, 10), submit(5, 3)]);
+  await endOfTurn();
+  for (let run = 0; run < 4; run++) await runs[run]!.end();
+  expect(runs.map(({ jobs }) => jobs)).toEqual([[1, 2], [3], [4], [5]]);
+  expect(await answers).toHaveLength(5);
+});
+
+test('batches that wait run side by side', async () => {
+  const { runs, submit } = controlled({ maxBatchSize: 10 });
+  const answers = [submit(1, 6), submit(2, 6), submit(3, 6)];
+  await endOfTurn();
+  expect(runs.map(({ jobs }) => jobs)).toEqual([[1], [2], [3]]);
+  await runs[1]!.end();
+  expect(await answers[1]).toBe('answer 2');
+  const later = submit(4);
+  await runs[0]!.end();
+  expect(runs).toHaveLength(3);
+  await runs[2]!.end();
+  expect(runs).toHaveLength(4);
+  await runs[3]!.end();
+  expect(await Promise.all([...answers, later])).toEqual(['answer 1', 'answer 2', 'answer 3', 'answer 4']);
+});
+
+test('a job larger than a batch runs alone', async () => {
+  const { runs, submit } = controlled({ maxBatchSize: 10 });
+  const answers = Promise.all([submit(1, 1), submit(2, 11), submit(3, 1)]);
+  await endOfTurn();
+  for (let run = 0; run < 3; run++) await runs[run]!.end();
+  expect(runs.map(({ jobs }) => jobs)).toEqual([[1], [2], [3]]);
+  await answers;
+});
+
+test('a job that finds the queue full is refused at once, and a smaller one is still taken', async () => {
+  const { runs, submit } = controlled({ maxQueueSize: 10 });
+  const answers = Promise.all([submit(1, 6), submit(3, 4)]);
+  await expect(submit(2, 5)).rejects.toThrow('refused');
+  await expect(submit(4, 1)).rejects.toThrow('refused');
+  await endOfTurn();
+  await runs[0]!.end();
+  expect(runs.map(({ jobs }) => jobs)).toEqual([[1, 3]]);
+  await answers;
+});
+
+test('rows that run no longer count as waiting', async () => {
+  const { runs, submit } = controlled({ maxQueueSize: 10 });
+  const answers = [submit(1, 10)];
+  await endOfTurn();
+  answers.push(submit(2, 10));
+  await expect(submit(3, 1)).rejects.toThrow('refused');
+  await runs[0]!.end();
+  answers.push(submit(4, 10));
+  await runs[1]!.end();
+  await runs[2]!.end();
+  expect(runs.map(({ jobs }) => jobs)).toEqual([[1], [2], [4]]);
+  expect(await Promise.all(answers)).toHaveLength(3);
+});
+
+test('a job larger than the whole queue may enter an empty one', async () => {
+  const { runs, submit } = controlled({ maxQueueSize: 10 });
+  const answer = submit(1, 50);
+  await endOfTurn();
+  await runs[0]!.end();
+  expect(await answer).toBe('answer 1');
+});
+
+test('an Error in the place of a job rejects that job alone', async () => {
+  const { runs, submit } = controlled();
+  const settled = Promise.allSettled([submit(1), submit(2), submit(3)]);
+  await endOfTurn();
+  await runs[0]!.end(['one', new Error('not this one'), 'three']);
+  expect(await settled).toEqual([
+    { status: 'fulfilled', value: 'one' },
+    { status: 'rejected', reason: new Error('not this one') },
+    { status: 'fulfilled', value: 'three' },
+  ]);
+});
+
+test('a run that rejects rejects its batch alone, and those who wait are still run', async () => {
+  const { runs, submit } = controlled();
+  const failed = Promise.allSettled([submit(1), submit(2)]);
+  await endOfTurn();
+  const waiting = submit(3);
+  await runs[0]!.fail(new Error('broken'));
+  expect((await failed).map((result) => result.status === 'rejected' && result.reason.message)).toEqual([
+    'broken',
+    'broken',
+  ]);
+  await runs[1]!.end();
+  expect(await waiting).toBe('answer 3');
+  const later = submit(4);
+  await endOfTurn();
+  await runs[2]!.end();
+  expect(await later).toBe('answer 4');
+});
+
+test('a run that throws before its promise exists rejects its batch as well', async () => {
+  const batcher = createMicroBatcher<number, number>({
+    runBatch: ([job]) => {
+      if (job === 1) throw new Error('thrown');
+      return Promise.resolve([job!]);
+    },
+    sizeOf: () => 1,
+    eagerSize: 10,
+    maxBatchSize: 1,
+    maxQueueSize: 10,
+    maxTurnSize: 10,
+    refuse: () => new Error('refused'),
+  });
+  const settled = await Promise.allSettled([submitTo(batcher, 1), submitTo(batcher, 2)]);
+  expect(settled.map(({ status }) => status)).toEqual(['rejected', 'fulfilled']);
+});
+
+test('drain waits for those who run and those who wait, and for nothing when there are none', async () => {
+  const { batcher, runs, submit } = controlled({ maxBatchSize: 1 });
+  await batcher.drain();
+  const events: string[] = [];
+  const note = (event: string) => () => void events.push(event);
+  const jobs = [submit(1).then(note('first')), submit(2).catch(note('second failed'))];
+  const drained = [batcher.drain().then(note('drained')), batcher.drain().then(note('drained'))];
+  await endOfTurn();
+  await runs[0]!.end();
+  expect(events).toEqual(['first']);
+  await runs[1]!.fail(new Error('broken'));
+  await Promise.all([...jobs, ...drained]);
+  expect(events).toEqual(['first', 'second failed', 'drained', 'drained']);
+  await batcher.drain();
+});
+
+/** What a caller may do to a batcher, and what the function that runs batches may do. */
+const step = fc.oneof(
+  { weight: 5, arbitrary: fc.record({ do: fc.constant('submit' as const), size: fc.integer({ min: 1, max: 12 }) }) },
+  { weight: 2, arbitrary: fc.record({ do: fc.constant('end the turn' as const) }) },
+  {
+    weight: 3,
+    arbitrary: fc.record({ do: fc.constant('end the run' as const), refusedPlace: fc.option(fc.nat({ max: 3 })) }),
+  },
+  { weight: 1, arbitrary: fc.record({ do: fc.constant('fail the run' as const) }) },
+);
+
+test('whatever happens in whatever order, it behaves as its description', async () => {
+  await fc.assert(
+    fc.asyncProperty(fc.array(step, { maxLength: 40 }), async (steps) => {
+      const limits = { eagerSize: 7, maxBatchSize: 10, maxQueueSize: 20, maxTurnSize: 25 };
+      const { batcher, runs, submit } = controlled(limits);
+      const outcomes: Promise<string>[] = [];
+
+      // The description, as simple as it can be said: a line of jobs, which goes under way whole, cut into batches, once
+      // nothing is under way any more, at the end of a turn or when the line is long enough.
+      let line: Job[] = [];
+      let ranInTurn = 0;
+      let underWay: Job[][] = [];
+      let ended = 0;
+      const expectedRuns: number[][] = [];
+      const expectedOutcomes: string[] = [];
+      const sizeOf = (jobs: Job[]) => jobs.reduce((sum, { size }) => sum + size, 0);
+      function startRuns(): void {
+        if (underWay.length > 0) return;
+        ranInTurn += sizeOf(line);
+        while (line.length > 0) {
+          let count = 1;
+          while (count < line.length && sizeOf(line.slice(0, count + 1)) <= limits.maxBatchSize) count++;
+          underWay.push(line.slice(0, count));
+          line = line.slice(count);
+        }
+        expectedRuns.push(...underWay.map((jobs) => jobs.map(({ id }) => id)));
+      }
+      function settle(outcomeOf: (job: Job, place: number) => string): void {
+        const [oldest, ...others] = underWay;
+        oldest!.forEach((job, place) => {
+          expectedOutcomes[job.id] = outcomeOf(job, place);
+        });
+        underWay = others;
+        startRuns();
+      }
+
+      async function perform(action: typeof step extends fc.Arbitrary<infer Step> ? Step : never): Promise<void> {
+        if (action.do === 'submit') {
+          const job = { id: outcomes.length, size: action.size };
+          const queueIsFull = line.length > 0 && sizeOf(line) + job.size > limits.maxQueueSize;
+          const turnIsFull = ranInTurn > 0 && ranInTurn + job.size > limits.maxTurnSize;
+          if (queueIsFull || turnIsFull) expectedOutcomes[job.id] = 'refused';
+          else line.push(job);
+          if (sizeOf(line) >= limits.eagerSize) startRuns();
+          outcomes.push(submit(job.id, job.size).catch((error: Error) => error.message));
+        } else if (action.do === 'end the turn') {
+          await endOfTurn();
+          endTurn();
+        } else if (underWay.length > 0) {
+          const run = runs[ended++]!;
+          if (action.do === 'fail the run') {
+            settle(() => 'broken');
+            await run.fail(new Error('broken'));
+          } else {
+            const refused = action.refusedPlace;
+            settle(({ id }, place) => (place === refused ? 'not this one' : `answer ${id}`));
+            await run.end(
+              run.jobs.map((id, place) => (place === refused ? new Error('not this one') : `answer ${id}`)),
+            );
+          }
+          endTurn();
+        }
+        expect(runs.map(({ jobs }) => jobs)).toEqual(expectedRuns);
+      }
+      function endTurn(): void {
+        startRuns();
+        ranInTurn = 0;
+      }
+
+      for (const action of steps) await perform(action);
+      let drained = false;
+      const draining = batcher.drain().then(() => {
+        drained = true;
+      });
+      await perform({ do: 'end the turn' });
+      while (underWay.length > 0) {
+        expect(drained).toBe(false);
+        await perform({ do: 'end the run', refusedPlace: null });
+      }
+      await draining;
+      expect(await Promise.all(outcomes)).toEqual(expectedOutcomes);
+    }),
+  );
+});
