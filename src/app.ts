@@ -2,28 +2,19 @@
  * The composition root. It reads in the order a request travels: the pipeline that answers, the log that stores, the
  * batcher that brings callers together, then the routes.
  */
-import Fastify, { type FastifyBaseLogger, type FastifyInstance } from 'fastify';
+import type { FastifyBaseLogger, FastifyInstance } from 'fastify';
 import type { Config } from './config.ts';
 import { createClient, createPool } from './database/pool.ts';
 import { createProbe } from './database/probe.ts';
 import { RidgelineError, reasonOf } from './errors.ts';
 import { sqlColumns } from './feature-schema.ts';
 import { housing } from './housing/features.ts';
-import { registerJsonBody } from './http/fast-path/body-bytes.ts';
 import { registerAnswers } from './http/fast-path/send-json.ts';
-import { WholeBodyRequest } from './http/fast-path/whole-body-request.ts';
 import { registerDrain } from './http/plugins/drain.ts';
-import {
-  answerClientError,
-  registerProblemDetails,
-  sendProblem,
-  toRidgelineError,
-} from './http/plugins/problem-details.ts';
-import { createRequestIds } from './http/plugins/request-id.ts';
-import { registerRequestLog } from './http/plugins/request-log.ts';
 import { registerHealthRoutes } from './http/routes/health.ts';
 import { registerPredictRoutes } from './http/routes/predict.ts';
 import type { Health } from './http/schemas/health.ts';
+import { createHttp } from './http/server.ts';
 import { loadPredictor, type Predictor } from './inference/predictor.ts';
 import { startPartitionUpkeep } from './prediction-log/postgres/partitions.ts';
 import { createPredictionStore } from './prediction-log/postgres/predictions-table.ts';
@@ -51,8 +42,6 @@ export interface App {
   close(): Promise<void>;
 }
 
-/** From the first byte of a request to its last; the largest body passes in it at 100 kB/s. */
-const REQUEST_TIMEOUT_MS = 10_000;
 /** Rows that may wait for a run: beyond it a caller is better served by another instance, or later. */
 const QUEUE_BATCHES = 8;
 /** Rows that run in one turn of the event loop: a tenth of a second's work, much less than Retry-After asks to wait. */
@@ -105,7 +94,7 @@ export async function createApp({ config, databaseUrl, spoolRoot, log }: AppOpti
     refuse: () => new RidgelineError('overloaded'),
   });
 
-  const http = createHttp({ config, log });
+  const http = createHttp({ bodyLimitBytes: config.bodyLimitBytes, log });
   const drain = registerDrain(http);
   const sendJson = registerAnswers(http, drain);
   if (config.docsPath) {
@@ -153,35 +142,6 @@ export async function createApp({ config, databaseUrl, spoolRoot, log }: AppOpti
       await pool.end();
     },
   };
-}
-
-/** Fastify with everything that is true of every route. */
-function createHttp({ config, log }: { config: Config; log: FastifyBaseLogger }): FastifyInstance {
-  const http = Fastify({
-    // One line a request is written by request-log.ts; Fastify's own logger would make a child for each request.
-    logger: false,
-    genReqId: createRequestIds(),
-    // A half-sent request must not hold its connection. Node looks for them every 30 s unless told at its server's making.
-    requestTimeout: REQUEST_TIMEOUT_MS,
-    http: {
-      requestTimeout: REQUEST_TIMEOUT_MS,
-      headersTimeout: REQUEST_TIMEOUT_MS,
-      connectionsCheckingInterval: 1_000,
-      IncomingMessage: WholeBodyRequest,
-    },
-    // Longer than the 60 s of common load balancers, so that it is they who close an idle connection.
-    keepAliveTimeout: 72_000,
-    // What still arrives while the listener closes is answered as before.
-    return503OnClosing: false,
-    frameworkErrors: (error, _request, reply) => sendProblem(reply, toRidgelineError(error)),
-    clientErrorHandler: answerClientError,
-  });
-  registerProblemDetails(http, log);
-  registerRequestLog(http, log);
-  registerJsonBody(http, { limitBytes: config.bodyLimitBytes });
-  // The schemas are zod's, for the documentation; what is answered is plain, and for long arrays nothing is faster.
-  http.setSerializerCompiler(() => JSON.stringify);
-  return http;
 }
 
 function describeHealth(
