@@ -65,12 +65,15 @@ const settings = {
     'five cron fields in UTC, such as "0 3 * * *"',
   ],
   SHUTDOWN_GRACE_SECONDS: [wholeNumber(1, 600).default(25), 'seconds from 1 to 600'],
+  DRAIN_SECONDS: [wholeNumber(0, 599).optional(), 'seconds from 0 to 599, less than SHUTDOWN_GRACE_SECONDS'],
 } as const satisfies Record<string, readonly [z.ZodType, string]>;
 
 export const settingNames = Object.keys(settings) as (keyof typeof settings)[];
 
 /** Room for a row of 13 features with 17 significant digits each and their names, with white space to spare. */
 const BYTES_PER_ROW = 1024;
+/** Unless it is set: what senders of requests need to learn that an instance ends, when the grace allows it. */
+const LONGEST_DRAIN_SECONDS = 5;
 
 export class ConfigError extends Error {}
 
@@ -95,6 +98,8 @@ export interface Config {
   spoolMaxBytes: number;
   retrainCron: string | undefined;
   shutdownGraceSeconds: number;
+  /** How long new connections are still taken after SIGTERM; less than the grace. */
+  drainSeconds: number;
 }
 
 /**
@@ -112,6 +117,11 @@ export function loadConfig(environment: NodeJS.ProcessEnv = readEnvironment()): 
   };
   const production = read('NODE_ENV') === 'production';
   const maxBatchRows = read('MAX_BATCH_ROWS');
+  const shutdownGraceSeconds = read('SHUTDOWN_GRACE_SECONDS');
+  const drainSeconds = read('DRAIN_SECONDS') ?? Math.min(LONGEST_DRAIN_SECONDS, shutdownGraceSeconds / 5);
+  if (drainSeconds >= shutdownGraceSeconds) {
+    problems.push(`  DRAIN_SECONDS: expected less than SHUTDOWN_GRACE_SECONDS, which is ${shutdownGraceSeconds}`);
+  }
   const config: Config = {
     version: (JSON.parse(readFileSync(join(projectRoot, 'package.json'), 'utf8')) as { version: string }).version,
     databaseUrl: read('DATABASE_URL'),
@@ -131,7 +141,8 @@ export function loadConfig(environment: NodeJS.ProcessEnv = readEnvironment()): 
     predictionLogFsync: read('PREDICTION_LOG_FSYNC') === 'on',
     spoolMaxBytes: read('SPOOL_MAX_BYTES'),
     retrainCron: read('RETRAIN_CRON'),
-    shutdownGraceSeconds: read('SHUTDOWN_GRACE_SECONDS'),
+    shutdownGraceSeconds,
+    drainSeconds,
   };
   if (problems.length > 0) {
     throw new ConfigError(`Wrong settings (see .env.example):\n${problems.join('\n')}`);

@@ -36,6 +36,7 @@ const defaults = {
   spoolMaxBytes: 1024 ** 3,
   retrainCron: undefined,
   shutdownGraceSeconds: 25,
+  drainSeconds: 5,
 };
 
 describe('the defaults', () => {
@@ -98,7 +99,10 @@ describe('a setting is read:', () => {
     ],
     [{ PREDICTION_LOG: 'off' }, { predictionLog: 'off' }],
     [{ RETRAIN_CRON: '*/5 3 * * 1-5' }, { retrainCron: '*/5 3 * * 1-5' }],
-    [{ SHUTDOWN_GRACE_SECONDS: '1' }, { shutdownGraceSeconds: 1 }],
+    [{ SHUTDOWN_GRACE_SECONDS: '1' }, { shutdownGraceSeconds: 1, drainSeconds: 0.2 }],
+    [{ SHUTDOWN_GRACE_SECONDS: '600' }, { drainSeconds: 5 }],
+    [{ DRAIN_SECONDS: '0' }, { drainSeconds: 0 }],
+    [{ DRAIN_SECONDS: '24' }, { drainSeconds: 24 }],
   ])('%j', (environment, expected) => {
     expect(loadConfig(environment)).toMatchObject(expected);
   });
@@ -136,6 +140,8 @@ describe('a wrong setting is refused with its name and its valid values:', () =>
     ['RETRAIN_CRON', '0 0 3 * * *', 'five cron fields in UTC'],
     ['RETRAIN_CRON', '61 3 * * *', 'five cron fields in UTC'],
     ['SHUTDOWN_GRACE_SECONDS', '601', '1 to 600'],
+    ['DRAIN_SECONDS', '-1', '0 to 599'],
+    ['DRAIN_SECONDS', '25', 'less than SHUTDOWN_GRACE_SECONDS, which is 25'],
   ])('%s=%s', (name, value, valid) => {
     const [heading, ...problems] = refusalOf({ [name]: value }).split('\n');
     expect(heading).toContain('.env.example');

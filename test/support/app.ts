@@ -20,6 +20,7 @@ export async function startTestApp(settings: Record<string, string> = {}): Promi
   const config = loadConfig({
     DATABASE_URL: database.url,
     PORT: '0',
+    DRAIN_SECONDS: '0',
     DATA_DIR: directories.dataDir,
     MODELS_DIR: directories.modelsDir,
     ...settings,

@@ -44,6 +44,8 @@ export function childEnvironment(settings: Record<string, string>, directories: 
   return {
     ...inherited,
     PORT: '0',
+    // Nothing stands before these servers that would have to learn of their end.
+    DRAIN_SECONDS: '0',
     DATA_DIR: directories.dataDir,
     MODELS_DIR: directories.modelsDir,
     ...settings,
