@@ -16,9 +16,11 @@ import { registerPredictRoutes } from './http/routes/predict.ts';
 import type { Health } from './http/schemas/health.ts';
 import { createHttp } from './http/server.ts';
 import { loadPredictor, type Predictor } from './inference/predictor.ts';
+import { recordColumns } from './prediction-log/postgres/copy-format.ts';
 import { startPartitionUpkeep } from './prediction-log/postgres/partitions.ts';
-import { createPredictionStore } from './prediction-log/postgres/predictions-table.ts';
-import { createPredictionLog, type PredictionLog } from './prediction-log/prediction-log.ts';
+import { createPredictionsTable } from './prediction-log/postgres/predictions-table.ts';
+import { createDirectLog, createSpooledLog, noLog, type PredictionLog } from './prediction-log/prediction-log.ts';
+import type { PredictionStore } from './prediction-log/prediction-store.ts';
 import { PROMOTION_CHANNEL } from './registry/pipeline-versions.ts';
 import { createServedPipeline, type ServedPipeline } from './registry/served-pipeline.ts';
 import { startVersionListener } from './registry/version-listener.ts';
@@ -68,15 +70,7 @@ export async function createApp({ config, databaseUrl, spoolRoot, log }: AppOpti
       log.error({ modelsDir: config.modelsDir }, 'no pipeline there either; waiting for the database');
   });
 
-  const predictionLog = await createPredictionLog({
-    mode: config.predictionLog,
-    root: spoolRoot,
-    featureColumns: sqlColumns(housing),
-    fsync: config.predictionLogFsync,
-    maxBytes: config.spoolMaxBytes,
-    store: createPredictionStore(pool),
-    log,
-  });
+  const predictionLog = await openPredictionLog(config, createPredictionsTable(pool), spoolRoot, log);
 
   const largestBatch = Math.max(RUN_ROWS, config.maxBatchRows);
   const batcher = createMicroBatcher<PredictJob, Answer>({
@@ -142,6 +136,19 @@ export async function createApp({ config, databaseUrl, spoolRoot, log }: AppOpti
       await pool.end();
     },
   };
+}
+
+/** The log that PREDICTION_LOG asks for. */
+async function openPredictionLog(
+  { predictionLog, predictionLogFsync: fsync, spoolMaxBytes: maxBytes }: Config,
+  store: PredictionStore,
+  root: string,
+  log: FastifyBaseLogger,
+): Promise<PredictionLog> {
+  const columns = recordColumns(sqlColumns(housing));
+  if (predictionLog === 'off') return noLog;
+  if (predictionLog === 'sync') return createDirectLog({ store, columns, log });
+  return await createSpooledLog({ store, columns, root, fsync, maxBytes, log });
 }
 
 function describeHealth(

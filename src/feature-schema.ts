@@ -33,13 +33,14 @@ export function columnsOfKind(schema: FeatureSchema, kind: Feature['kind']): num
   return schema.features.flatMap((feature, column) => (feature.kind === kind ? [column] : []));
 }
 
-export interface SqlColumn {
+/** A column of `predictions`, its type by the name that Postgres' format_type gives it. */
+export interface Column {
   name: string;
-  type: 'double precision' | 'bigint';
+  type: 'uuid' | 'double precision' | 'bigint' | 'text' | 'timestamp with time zone';
 }
 
 /** The columns of `predictions` that hold the features. */
-export function sqlColumns(schema: FeatureSchema): SqlColumn[] {
+export function sqlColumns(schema: FeatureSchema): Column[] {
   return schema.features.map(({ name, kind }) => ({
     name: name.toLowerCase(),
     type: kind === 'categorical' ? 'bigint' : 'double precision',

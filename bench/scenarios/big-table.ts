@@ -8,8 +8,8 @@ import { createPool } from '../../src/database/pool.ts';
 import { exampleRow, featureNames, sqlColumns } from '../../src/feature-schema.ts';
 import { housing } from '../../src/housing/features.ts';
 import { encodeRecords, recordColumns } from '../../src/prediction-log/postgres/copy-format.ts';
-import { createPredictionStore } from '../../src/prediction-log/postgres/predictions-table.ts';
-import { packed } from '../../src/prediction-log/prediction-batch.ts';
+import { createPredictionsTable } from '../../src/prediction-log/postgres/predictions-table.ts';
+import { blocksOf } from '../../src/prediction-log/prediction-batch.ts';
 import { createPredictionIds } from '../../src/serving/prediction-ids.ts';
 import { figure, type Row, ratios, shown } from '../report.ts';
 import { median } from '../statistics.ts';
@@ -94,7 +94,7 @@ async function createDatabase(bench: Bench, name: string) {
   client.on('error', () => undefined);
   await client.connect();
   const pool = createPool({ url: url.href, onError: () => undefined, max: 1 });
-  const store = createPredictionStore(pool);
+  const store = createPredictionsTable(pool);
   return {
     client,
     /** Rows a second of COPYs one after the other; encoding them is not counted. */
@@ -135,5 +135,5 @@ function newRecords(): Buffer {
     pipelineVersion: '2026_01_01__00_00_00',
     createdAt,
   };
-  return encodeRecords([packed(batch)], columns);
+  return encodeRecords([blocksOf(batch)], columns);
 }

@@ -6,11 +6,14 @@
  * it can; when that fails too the caller is told so, because a 200 must not promise what is not there.
  */
 import { RidgelineError } from '../errors.ts';
-import { createOutage, type Outage } from '../outage.ts';
-import { encodeRecords, type RecordColumn, recordColumns } from './postgres/copy-format.ts';
-import { type PackedBatch, type PredictionBatch, packed } from './prediction-batch.ts';
-import { insertOnce, type PredictionStore } from './prediction-store.ts';
+import type { Column } from '../feature-schema.ts';
+import { createOutage } from '../outage.ts';
+import { encodeRecords } from './postgres/copy-format.ts';
+import { blocksOf, type PredictionBatch } from './prediction-batch.ts';
+import { insertIdempotently, type PredictionStore } from './prediction-store.ts';
+import { createDeadLetters } from './relay/dead-letters.ts';
 import { type Backlog, startRelay } from './relay/relay.ts';
+import { createOrphans } from './spool/orphans.ts';
 import { openSpool } from './spool/spool.ts';
 
 export interface PredictionLog {
@@ -24,15 +27,20 @@ export interface PredictionLog {
   close(withinMs: number): Promise<void>;
 }
 
-export interface PredictionLogOptions {
-  mode: 'spool' | 'sync' | 'off';
+type Log = Record<'info' | 'warn' | 'error', (fields: object, message: string) => void>;
+
+export interface DirectLogOptions {
+  store: PredictionStore;
+  /** Of `predictions`, in the order of a record. */
+  columns: readonly Column[];
+  log: Log;
+}
+
+export interface SpooledLogOptions extends DirectLogOptions {
   /** The directory of all spools. */
   root: string;
-  featureColumns: readonly RecordColumn[];
   fsync: boolean;
   maxBytes: number;
-  store: PredictionStore;
-  log: Record<'info' | 'warn' | 'error', (fields: object, message: string) => void>;
 }
 
 const NO_BACKLOG: Backlog = { rows: 0, oldestAgeSeconds: 0, deadLetters: 0 };
@@ -40,36 +48,27 @@ const RETRY_AFTER_SECONDS = 2;
 /** A spool that has failed is left alone for so long: every attempt may leave a segment behind that has to be relayed. */
 const SPOOL_PAUSE_MS = 2_000;
 
-export async function createPredictionLog(options: PredictionLogOptions): Promise<PredictionLog> {
-  if (options.mode === 'off') {
-    return { append: () => undefined, backlog: () => NO_BACKLOG, close: async () => undefined };
-  }
-  const columns = recordColumns(options.featureColumns);
-  const notStored = createOutage({
-    log: options.log,
-    level: 'error',
-    begins: 'predictions cannot be stored; callers are told to retry',
-    ends: 'predictions can be stored again',
-  });
-  const storeDirectly = directWriter(options.store, columns, notStored);
-  if (options.mode === 'sync') {
-    return {
-      append: (batch) => storeDirectly(packed(batch)),
-      backlog: () => NO_BACKLOG,
-      close: async () => undefined,
-    };
-  }
-  return await createSpooledLog(options, columns, storeDirectly, notStored);
+/** PREDICTION_LOG=off. */
+export const noLog: PredictionLog = {
+  append: () => undefined,
+  backlog: () => NO_BACKLOG,
+  close: async () => undefined,
+};
+
+/** PREDICTION_LOG=sync. */
+export function createDirectLog(options: DirectLogOptions): PredictionLog {
+  const writer = createDirectWriter(options);
+  return { ...noLog, append: (batch) => writer.store(writer.encode(batch)) };
 }
 
-async function createSpooledLog(
-  { root, fsync, maxBytes, store, log }: PredictionLogOptions,
-  columns: readonly RecordColumn[],
-  storeDirectly: (batch: PackedBatch) => Promise<void>,
-  notStored: Outage,
-): Promise<PredictionLog> {
+/** PREDICTION_LOG=spool. */
+export async function createSpooledLog(options: SpooledLogOptions): Promise<PredictionLog> {
+  const { root, columns, fsync, maxBytes, store, log } = options;
   const spool = await openSpool({ root, columns, maxBytes, fsync });
-  const relay = startRelay({ spool, root, columns, store, log });
+  const orphans = createOrphans(root, columns);
+  const deadLetters = createDeadLetters(root);
+  const relay = startRelay({ sources: [orphans, spool], adopt: orphans.adopt, store, deadLetters, log });
+  const direct = createDirectWriter(options);
   const outage = createOutage({
     log,
     level: 'error',
@@ -81,25 +80,25 @@ async function createSpooledLog(
   function appended(): void {
     relay.notify();
     outage.end();
-    notStored.end();
+    direct.works();
   }
 
-  function bypass(batch: PackedBatch, error: unknown): Promise<void> {
+  function bypass(records: Buffer, error: unknown): Promise<void> {
     outage.begin(error);
     trySpoolAt = Date.now() + SPOOL_PAUSE_MS;
-    return storeDirectly(batch);
+    return direct.store(records);
   }
 
   return {
     append(batch) {
-      if (outage.isOn() && Date.now() < trySpoolAt) return storeDirectly(packed(batch));
+      if (outage.isOn() && Date.now() < trySpoolAt) return direct.store(direct.encode(batch));
       try {
         const synced = spool.append(batch);
         if (!synced) return appended();
-        const kept = packed(batch);
-        return synced.then(appended, (error: unknown) => bypass(kept, error));
+        const records = direct.encode(batch);
+        return synced.then(appended, (error: unknown) => bypass(records, error));
       } catch (error) {
-        return bypass(packed(batch), error);
+        return bypass(direct.encode(batch), error);
       }
     },
     backlog: () => relay.backlog(),
@@ -110,14 +109,26 @@ async function createSpooledLog(
   };
 }
 
-function directWriter(store: PredictionStore, columns: readonly RecordColumn[], notStored: Outage) {
-  return async (batch: PackedBatch): Promise<void> => {
-    try {
-      await insertOnce(store, columns, encodeRecords([batch], columns));
-    } catch (cause) {
-      notStored.begin(cause);
-      throw new RidgelineError('prediction_not_stored', { retryAfterSeconds: RETRY_AFTER_SECONDS, cause });
-    }
-    notStored.end();
+/** Writes to Postgres while the caller waits. `encode` copies: what it gives outlives the batch's memory. */
+function createDirectWriter({ store, columns, log }: DirectLogOptions) {
+  const outage = createOutage({
+    log,
+    level: 'error',
+    begins: 'predictions cannot be stored; callers are told to retry',
+    ends: 'predictions can be stored again',
+  });
+  return {
+    encode: (batch: PredictionBatch): Buffer => encodeRecords([blocksOf(batch)], columns),
+    async store(records: Buffer): Promise<void> {
+      try {
+        await insertIdempotently(store, columns, records);
+      } catch (cause) {
+        outage.begin(cause);
+        throw new RidgelineError('prediction_not_stored', { retryAfterSeconds: RETRY_AFTER_SECONDS, cause });
+      }
+      outage.end();
+    },
+    /** Says that predictions are stored, by another way. */
+    works: () => outage.end(),
   };
 }

@@ -1,11 +1,11 @@
-/** Where predictions end up, as this room sees it; `database/` has the one of Postgres. */
-import type { RecordColumn } from './postgres/copy-format.ts';
+/** Where predictions end up, as the relay sees it; `postgres/` has the real one. */
+import type { Column } from '../feature-schema.ts';
 
 export interface PredictionStore {
-  /** Adds all records or none. */
-  insert(columns: readonly RecordColumn[], records: Buffer): Promise<void>;
+  /** Adds all records or none. They are tuples of the binary COPY format with these columns. */
+  insert(columns: readonly Column[], records: Buffer): Promise<void>;
   /** Adds the records whose primary key is not there yet, all of them or none. */
-  insertMissing(columns: readonly RecordColumn[], records: Buffer): Promise<void>;
+  insertMissing(columns: readonly Column[], records: Buffer): Promise<void>;
   /** Why an insert failed: a key is there already, the content was refused, or something that may pass. */
   failureOf(error: unknown): 'duplicate' | 'refused' | 'unavailable';
 }
@@ -14,9 +14,9 @@ export interface PredictionStore {
  * Adds records of which some may be there already: those of an insert whose outcome is unknown, or of a write to the
  * spool that was called failed and is relayed all the same.
  */
-export async function insertOnce(
+export async function insertIdempotently(
   store: PredictionStore,
-  columns: readonly RecordColumn[],
+  columns: readonly Column[],
   records: Buffer,
 ): Promise<void> {
   try {

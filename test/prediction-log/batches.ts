@@ -1,7 +1,7 @@
 /** Made-up predictions for the tests of this room. */
-import type { RecordColumn } from '../../src/prediction-log/postgres/copy-format.ts';
+import type { Column } from '../../src/feature-schema.ts';
 import { recordColumns } from '../../src/prediction-log/postgres/copy-format.ts';
-import type { PackedBatch, PredictionBatch } from '../../src/prediction-log/prediction-batch.ts';
+import type { BatchBlocks, PredictionBatch } from '../../src/prediction-log/prediction-batch.ts';
 import { createPredictionIds } from '../../src/serving/prediction-ids.ts';
 
 const newIds = createPredictionIds();
@@ -19,33 +19,27 @@ export function makeBatch(rows: number, width = 13, pipelineVersion = '2026_11_2
   };
 }
 
-export function makeColumns(width = 13): RecordColumn[] {
+export function makeColumns(width = 13): Column[] {
   return recordColumns(Array.from({ length: width }, (_, i) => ({ name: `f${i}`, type: 'double precision' })));
 }
 
-/** What packed batches hold, put together again. */
-export function contentsOf(batches: readonly PackedBatch[]) {
-  const bytes = (from: (batch: PackedBatch) => number, to: (batch: PackedBatch) => number) =>
-    Buffer.concat(batches.map((batch) => batch.bytes.subarray(from(batch), to(batch)))).toString('hex');
+/** What batches hold, put together again. */
+export function contentsOf(batches: readonly BatchBlocks[]) {
+  const hex = (blockOf: (batch: BatchBlocks) => [memory: Uint8Array | DataView, at: number, bytes: number]) =>
+    batches
+      .map(blockOf)
+      .map(([{ buffer, byteOffset }, at, bytes]) => Buffer.from(buffer, byteOffset + at, bytes).toString('hex'))
+      .join('');
   return {
-    ids: bytes(
-      ({ idsAt }) => idsAt,
-      ({ featuresAt }) => featuresAt,
-    ),
-    features: bytes(
-      ({ featuresAt }) => featuresAt,
-      ({ predictionsAt }) => predictionsAt,
-    ),
-    predictions: bytes(
-      ({ predictionsAt }) => predictionsAt,
-      ({ predictionsAt, rows }) => predictionsAt + 8 * rows,
-    ),
+    ids: hex(({ ids, idsAt, rows }) => [ids, idsAt, 16 * rows]),
+    features: hex(({ features, featuresAt, rows, width }) => [features, featuresAt, 8 * rows * width]),
+    predictions: hex(({ predictions, predictionsAt, rows }) => [predictions, predictionsAt, 8 * rows]),
     versions: [...new Set(batches.map(({ pipelineVersion }) => pipelineVersion))],
     times: [...new Set(batches.map(({ createdAt }) => createdAt))],
   };
 }
 
-/** The same of a batch that was never packed. */
+/** The same of a batch as it was made. */
 export function contentsOfBatch({ ids, features, predictions, pipelineVersion, createdAt }: PredictionBatch) {
   const hex = ({ buffer, byteOffset, byteLength }: Uint8Array | Float64Array) =>
     Buffer.from(buffer, byteOffset, byteLength).toString('hex');

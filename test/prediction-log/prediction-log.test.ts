@@ -4,8 +4,9 @@ import { afterAll, beforeAll, expect, test } from 'vitest';
 import { createPool, type Pool } from '../../src/database/pool.ts';
 import { sqlColumns } from '../../src/feature-schema.ts';
 import { housing } from '../../src/housing/features.ts';
-import { createPredictionStore } from '../../src/prediction-log/postgres/predictions-table.ts';
-import { createPredictionLog, type PredictionLog } from '../../src/prediction-log/prediction-log.ts';
+import { recordColumns } from '../../src/prediction-log/postgres/copy-format.ts';
+import { createPredictionsTable } from '../../src/prediction-log/postgres/predictions-table.ts';
+import { createDirectLog, createSpooledLog, type PredictionLog } from '../../src/prediction-log/prediction-log.ts';
 import { createTestDatabase, type TestDatabase } from '../support/database.ts';
 import { makeDirectory } from '../support/directory.ts';
 import { eventually } from '../support/server.ts';
@@ -20,19 +21,13 @@ let log: PredictionLog;
 const lines: [message: string, fields: object][] = [];
 
 const note = (fields: object, message: string) => lines.push([message, fields]);
+const noted = { info: note, warn: note, error: note };
+const columns = recordColumns(sqlColumns(housing));
 
 beforeAll(async () => {
   database = await createTestDatabase();
   pool = createPool({ url: database.url, onError: () => undefined });
-  log = await createPredictionLog({
-    mode: 'sync',
-    root: 'not used',
-    featureColumns: sqlColumns(housing),
-    fsync: false,
-    maxBytes: 0,
-    store: createPredictionStore(pool),
-    log: { info: note, warn: note, error: note },
-  });
+  log = createDirectLog({ store: createPredictionsTable(pool), columns, log: noted });
 });
 afterAll(async () => {
   await log.close(0);
@@ -64,19 +59,14 @@ test('what Postgres refuses is told as not stored, and the log says once why, an
 });
 
 test.each([
-  ['sync', { mode: 'sync', fsync: false, maxBytes: 0 }],
-  ['spool', { mode: 'spool', fsync: false, maxBytes: 1_000_000 }],
-  ['spool with fsync', { mode: 'spool', fsync: true, maxBytes: 1_000_000 }],
-  ['spool without room, so straight to Postgres', { mode: 'spool', fsync: false, maxBytes: 0 }],
+  ['sync', undefined],
+  ['spool', { fsync: false, maxBytes: 1_000_000 }],
+  ['spool with fsync', { fsync: true, maxBytes: 1_000_000 }],
+  ['spool without room, so straight to Postgres', { fsync: false, maxBytes: 0 }],
 ] as const)('%s: what is stored is the batch as it was when append returned', async (_name, options) => {
   const root = await makeDirectory('prediction-log');
-  const overwritten = await createPredictionLog({
-    ...options,
-    root,
-    featureColumns: sqlColumns(housing),
-    store: createPredictionStore(pool),
-    log: { info: note, warn: note, error: note },
-  });
+  const direct = { store: createPredictionsTable(pool), columns, log: noted };
+  const overwritten = options ? await createSpooledLog({ ...direct, ...options, root }) : createDirectLog(direct);
   const batch = makeBatch(3);
   batch.features = batch.features.map((_, i) => i);
   const ids = [0, 1, 2].map((row) => Buffer.from(batch.ids.slice(16 * row, 16 * row + 16)).toString('hex'));
@@ -98,12 +88,11 @@ test('each time that neither spool nor Postgres takes predictions is told anew',
   const root = await makeDirectory('prediction-log');
   const messages: string[] = [];
   const noteMessage = (_fields: object, message: string) => messages.push(message);
-  const real = createPredictionStore(pool);
+  const real = createPredictionsTable(pool);
   let isAway = true;
-  const spooled = await createPredictionLog({
-    mode: 'spool',
+  const spooled = await createSpooledLog({
     root,
-    featureColumns: sqlColumns(housing),
+    columns,
     fsync: false,
     maxBytes: 8192,
     // The real store, which can be away without the server of all other tests.

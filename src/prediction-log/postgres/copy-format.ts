@@ -2,18 +2,17 @@
  * Predictions as Postgres reads them fastest: each record is one tuple of the binary COPY format. As text they would cost
  * both sides six times as much, most of it for writing numbers digit by digit and reading them again.
  *
- * A tuple is the number of its fields (int16) and, for each field, its length (int32) and its value, all big-endian.
- * https://www.postgresql.org/docs/current/sql-copy.html, "Binary Format"
+ *     header            "PGCOPY\n\377\r\n\0", flags (int32), length of an extension (int32)
+ *     a tuple a record  number of fields (int16), then for each its length (int32) and its value, as its type lies in memory
+ *     trailer           -1 (int16)
+ *
+ * All numbers are big-endian. https://www.postgresql.org/docs/current/sql-copy.html, "Binary Format"
  */
-import { FLOAT64_BYTES, ID_BYTES, type PackedBatch } from '../prediction-batch.ts';
+import type { Column } from '../../feature-schema.ts';
+import { type BatchBlocks, FLOAT64_BYTES, ID_BYTES } from '../prediction-batch.ts';
 
-/** Types by the names that Postgres' format_type gives them. A value is sent as its type lies in memory. */
-export type ColumnType = 'uuid' | 'double precision' | 'bigint' | 'text' | 'timestamp with time zone';
-
-export interface RecordColumn {
-  name: string;
-  type: ColumnType;
-}
+export const COPY_HEADER = Buffer.from('PGCOPY\n\xff\r\n\0\0\0\0\0\0\0\0\0', 'latin1');
+export const COPY_TRAILER = Buffer.from([0xff, 0xff]);
 
 const INT16_BYTES = 2;
 const INT32_BYTES = 4;
@@ -23,7 +22,7 @@ const TWO_TO_32 = 2 ** 32;
 const POSTGRES_EPOCH_MS = Date.UTC(2000, 0, 1);
 
 /** The columns of `predictions` in the order of a record. */
-export function recordColumns(features: readonly RecordColumn[]): RecordColumn[] {
+export function recordColumns(features: readonly Column[]): Column[] {
   return [
     { name: 'id', type: 'uuid' },
     ...features,
@@ -34,14 +33,10 @@ export function recordColumns(features: readonly RecordColumn[]): RecordColumn[]
 }
 
 /**
- * The records of batches, without anything between them. `columns` are those of `recordColumns`. They are written into
+ * The tuples of batches, without anything between them. `columns` are those of `recordColumns`. They are written into
  * `scratch` where it has room: megabytes of new memory for each call took a tenth of a large batch's time.
  */
-export function encodeRecords(
-  batches: readonly PackedBatch[],
-  columns: readonly RecordColumn[],
-  scratch?: Buffer,
-): Buffer {
+export function encodeRecords(batches: readonly BatchBlocks[], columns: readonly Column[], scratch?: Buffer): Buffer {
   const size = batches.reduce((sum, batch) => sum + batch.rows * recordBytes(batch), 0);
   const records = scratch && size <= scratch.length ? scratch.subarray(0, size) : Buffer.allocUnsafe(size);
   const isBigint = columns.slice(1, -3).map(({ type }) => type === 'bigint');
@@ -50,15 +45,14 @@ export function encodeRecords(
   return records;
 }
 
-function recordBytes({ width, pipelineVersion }: PackedBatch): number {
+function recordBytes({ width, pipelineVersion }: BatchBlocks): number {
   const lengths = (width + 4) * INT32_BYTES;
   return INT16_BYTES + lengths + ID_BYTES + (width + 2) * INT64_BYTES + Buffer.byteLength(pipelineVersion);
 }
 
 /** Returns where the records end. Features of bigint columns are whole numbers up to 2^53. */
-function encodeBatch(batch: PackedBatch, isBigint: readonly boolean[], records: Buffer, start: number): number {
-  const { bytes, rows, width } = batch;
-  const packed = new DataView(bytes.buffer, bytes.byteOffset, bytes.length);
+function encodeBatch(batch: BatchBlocks, isBigint: readonly boolean[], records: Buffer, start: number): number {
+  const { ids, features, predictions, rows, width } = batch;
   const view = new DataView(records.buffer, records.byteOffset, records.length);
   const version = Buffer.from(batch.pipelineVersion, 'utf8');
   const createdAt = (batch.createdAt - POSTGRES_EPOCH_MS) * 1000;
@@ -70,9 +64,9 @@ function encodeBatch(batch: PackedBatch, isBigint: readonly boolean[], records: 
     view.setInt16(at, width + 4);
     view.setInt32(at + INT16_BYTES, ID_BYTES);
     at += INT16_BYTES + INT32_BYTES;
-    for (const end = idAt + ID_BYTES; idAt < end; ) records[at++] = bytes[idAt++]!;
+    for (const end = idAt + ID_BYTES; idAt < end; ) records[at++] = ids[idAt++]!;
     for (let column = 0; column < width; column++) {
-      const value = packed.getFloat64(featureAt, true);
+      const value = features.getFloat64(featureAt, true);
       view.setInt32(at, INT64_BYTES);
       if (isBigint[column]) setInt64(view, at + INT32_BYTES, value);
       else view.setFloat64(at + INT32_BYTES, value);
@@ -80,7 +74,7 @@ function encodeBatch(batch: PackedBatch, isBigint: readonly boolean[], records: 
       at += INT32_BYTES + INT64_BYTES;
     }
     view.setInt32(at, INT64_BYTES);
-    view.setFloat64(at + INT32_BYTES, packed.getFloat64(predictionAt, true));
+    view.setFloat64(at + INT32_BYTES, predictions.getFloat64(predictionAt, true));
     predictionAt += FLOAT64_BYTES;
     at += INT32_BYTES + INT64_BYTES;
     view.setInt32(at, version.length);
@@ -111,7 +105,7 @@ export function splitRecords(bytes: Buffer): Buffer[] {
 }
 
 /** A record by the names of its columns, for people to read. */
-export function describeRecord(columns: readonly RecordColumn[], record: Buffer): Record<string, string | number> {
+export function describeRecord(columns: readonly Column[], record: Buffer): Record<string, string | number> {
   let at = INT16_BYTES;
   const fields = columns.map(({ name, type }) => {
     const start = at + INT32_BYTES;
@@ -121,7 +115,7 @@ export function describeRecord(columns: readonly RecordColumn[], record: Buffer)
   return Object.fromEntries(fields);
 }
 
-function describeField(type: ColumnType, field: Buffer): string | number {
+function describeField(type: Column['type'], field: Buffer): string | number {
   switch (type) {
     case 'uuid':
       return field.toString('hex').replace(/^(.{8})(.{4})(.{4})(.{4})/, '$1-$2-$3-$4-');

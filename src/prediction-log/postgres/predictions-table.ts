@@ -1,6 +1,9 @@
 /** Bulk writes to `predictions` with COPY, the fastest way into Postgres. */
 import { from as copyFrom } from 'pg-copy-streams';
 import type { Pool, PoolClient } from '../../database/pool.ts';
+import type { Column } from '../../feature-schema.ts';
+import type { PredictionStore } from '../prediction-store.ts';
+import { COPY_HEADER, COPY_TRAILER } from './copy-format.ts';
 
 /** A batch that takes longer is given up and tried again; its rows cannot arrive twice. */
 const COPY_TIMEOUT_MS = 30_000;
@@ -9,21 +12,7 @@ const COPY_TIMEOUT_MS = 30_000;
 const REFUSED = /^2[23]/;
 const UNIQUE_VIOLATION = '23505';
 
-/** A column with its type by the name that format_type gives it. */
-interface Column {
-  name: string;
-  type: string;
-}
-
-export interface PoolPredictionStore {
-  /** Adds all records or none. They are tuples of the binary COPY format with these columns. */
-  insert(columns: readonly Column[], records: Buffer): Promise<void>;
-  /** Adds the records whose key is not there yet. */
-  insertMissing(columns: readonly Column[], records: Buffer): Promise<void>;
-  failureOf(error: unknown): 'duplicate' | 'refused' | 'unavailable';
-}
-
-export function createPredictionStore(pool: Pool): PoolPredictionStore {
+export function createPredictionsTable(pool: Pool): PredictionStore {
   const knownToFit = new WeakMap<PoolClient, Set<string>>();
 
   /** Whether the table has these types. It is asked once a connection: a type changes in a migration, if ever. */
@@ -47,11 +36,11 @@ export function createPredictionStore(pool: Pool): PoolPredictionStore {
       withConnection(pool, async (client) => {
         // In binary nothing is converted: a bigint read as a double would be another number, and no error.
         if (await fitsTable(client, columns)) await copy(client, 'predictions', columns, records);
-        else await insertConverted(client, columns, records, '');
+        else await insertThroughTemporaryTable(client, columns, records, '');
       }),
     insertMissing: (columns, records) =>
       withConnection(pool, (client) =>
-        insertConverted(client, columns, records, 'on conflict (id, created_at) do nothing'),
+        insertThroughTemporaryTable(client, columns, records, 'on conflict (id, created_at) do nothing'),
       ),
     failureOf(error) {
       const code = (error as { code?: string }).code ?? '';
@@ -62,7 +51,7 @@ export function createPredictionStore(pool: Pool): PoolPredictionStore {
 }
 
 /** By way of a temporary table with the types of the records, because COPY itself can neither convert nor pass over. */
-async function insertConverted(
+async function insertThroughTemporaryTable(
   client: PoolClient,
   columns: readonly Column[],
   records: Buffer,
@@ -96,10 +85,6 @@ async function withConnection(pool: Pool, work: (client: PoolClient) => Promise<
     clearTimeout(timer);
   }
 }
-
-/** What stands before and after the tuples: the signature, flags and length of an extension, none; an end. */
-const COPY_HEADER = Buffer.from('PGCOPY\n\xff\r\n\0\0\0\0\0\0\0\0\0', 'latin1');
-const COPY_TRAILER = Buffer.from([0xff, 0xff]);
 
 function copy(client: PoolClient, table: string, columns: readonly Column[], records: Buffer): Promise<void> {
   return new Promise((resolve, reject) => {

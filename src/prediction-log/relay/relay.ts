@@ -1,7 +1,7 @@
 /**
  * Moves spooled records to Postgres, each exactly once, oldest first, in batches of bounded memory.
  *
- *     idle -> (notify) -> gathering -> reading a stretch -> storing it -> the next stretch ... -> idle
+ *     idle -> (notify) -> gathering -> reading a piece ---> storing it -> the next piece ..... -> idle
  *                                          ^                  `-> Postgres away: pausing, longer each time -+
  *                                          +----------------------------------------------------------------+
  *
@@ -10,20 +10,29 @@
  * content is halved until the refused records stand alone; they go to the dead-letter file and the others go on.
  */
 import { reasonOf } from '../../errors.ts';
+import type { Column } from '../../feature-schema.ts';
 import { createOutage } from '../../outage.ts';
-import { describeRecord, type RecordColumn, splitRecords } from '../postgres/copy-format.ts';
-import { insertOnce, type PredictionStore } from '../prediction-store.ts';
-import { adoptOrphans, type OrphanedSpool } from '../spool/orphans.ts';
-import type { Segment, Spool } from '../spool/spool.ts';
-import { createDeadLetters, type DeadLetter } from './dead-letters.ts';
-import { createRecordReader, MAX_ROWS } from './spool-reader.ts';
+import { describeRecord, splitRecords } from '../postgres/copy-format.ts';
+import { insertIdempotently, type PredictionStore } from '../prediction-store.ts';
+import { hasPending, isFinished, type Segment } from '../spool/segment.ts';
+import type { DeadLetter, DeadLetters } from './dead-letters.ts';
+import { createSpoolReader, MAX_ROWS } from './spool-reader.ts';
+
+/** Where segments come from: this process's spool, or what dead ones have left. */
+export interface SegmentSource {
+  /** Oldest first. */
+  segments(): readonly Segment[];
+  /** Removes a finished segment. */
+  remove(segment: Segment): void | Promise<void>;
+}
 
 export interface RelayOptions {
-  spool: Spool;
-  /** The directory of all spools, in which those of dead processes are found. */
-  root: string;
-  columns: readonly RecordColumn[];
+  /** Relayed one after another. */
+  sources: readonly SegmentSource[];
+  /** Takes over what dead processes have left, to be found in one of the sources, and returns how many rows it holds. */
+  adopt: () => Promise<number>;
   store: PredictionStore;
+  deadLetters: DeadLetters;
   log: Record<'info' | 'warn' | 'error', (fields: object, message: string) => void>;
 }
 
@@ -52,16 +61,14 @@ const LONGEST_PAUSE_MS = 5_000;
 /** How often spools of dead processes, such as another worker's, are looked for. */
 const ADOPTION_MS = 10_000;
 
-export function startRelay({ spool, root, columns, store, log }: RelayOptions): Relay {
-  const reader = createRecordReader();
+export function startRelay({ sources, adopt, store, deadLetters, log }: RelayOptions): Relay {
+  const reader = createSpoolReader();
   const outage = createOutage({
     log,
     level: 'warn',
     begins: 'predictions cannot be moved to Postgres; they wait in the spool',
     ends: 'predictions are moved to Postgres again',
   });
-  const deadLetters = createDeadLetters(root);
-  let orphans: OrphanedSpool[] = [];
   let adoptionDue = 0;
   let closing = false;
   let wakeIdle: (() => void) | undefined;
@@ -94,60 +101,39 @@ export function startRelay({ spool, root, columns, store, log }: RelayOptions): 
     }
   }
 
-  /** Stores the oldest stretch and returns how many records it held; 0 when nothing waits. */
+  /** Stores what is oldest and returns how many records that were; 0 when nothing waits. */
   async function relayNext(): Promise<number> {
-    if (Date.now() >= adoptionDue) await adopt();
+    if (Date.now() >= adoptionDue) await adoptOrphans();
     const segment = pendingSegments()[0];
-    const moved = segment ? await relayStretch(segment) : 0;
-    await removeFinished();
+    const moved = segment ? await relayFrom(segment) : 0;
+    for (const source of sources)
+      for (const finished of source.segments().filter(isFinished)) await source.remove(finished);
     return moved;
   }
 
-  function allSegments(): Segment[] {
-    return [...orphans.flatMap(({ segments }) => segments), ...spool.segments()];
-  }
-
   function pendingSegments(): Segment[] {
-    return allSegments().filter(({ relayedBytes, writtenBytes }) => relayedBytes < writtenBytes);
+    return sources.flatMap((source) => source.segments().filter(hasPending));
   }
 
-  async function removeFinished(): Promise<void> {
-    const finished = ({ sealed, relayedBytes, writtenBytes }: Segment) => sealed && relayedBytes >= writtenBytes;
-    for (const segment of spool.segments().filter(finished)) spool.remove(segment);
-    const relayed = orphans.filter(({ segments }) => segments.every(finished));
-    orphans = orphans.filter((orphan) => !relayed.includes(orphan));
-    for (const orphan of relayed) await orphan.finish();
-  }
-
-  async function adopt(): Promise<void> {
+  async function adoptOrphans(): Promise<void> {
     adoptionDue = Date.now() + ADOPTION_MS;
-    for (const orphan of await adoptOrphans(root, columns)) {
-      const rows = orphan.segments.reduce((sum, { pendingRows }) => sum + pendingRows, 0);
-      if (rows > 0)
-        log.info(
-          { rows },
-          'an earlier process has left its spool; what Postgres lacks of these predictions is relayed',
-        );
-      orphans.push(orphan);
-    }
+    const rows = await adopt();
+    if (rows === 0) return;
+    log.info({ rows }, 'an earlier process has left its spool; what Postgres lacks of these predictions is relayed');
   }
 
-  async function relayStretch(segment: Segment): Promise<number> {
+  async function relayFrom(segment: Segment): Promise<number> {
     const { records, columns, rows, damaged, consumed, newestAt } = await reader.next(segment);
-    segment.columns = columns;
     await storeRecords(columns, records);
     for (const bytes of damaged) setAside({ bytes: bytes.toString('base64') }, 'the checksum does not fit');
-    segment.relayedBytes += consumed;
-    const isThrough = segment.relayedBytes >= segment.writtenBytes;
-    segment.pendingRows = isThrough ? 0 : Math.max(0, segment.pendingRows - rows);
-    segment.oldestAt = newestAt ?? segment.oldestAt;
+    segment.relayed({ bytes: consumed, rows, newestAt, columns });
     return rows + damaged.length;
   }
 
-  async function storeRecords(recordColumns: readonly RecordColumn[], records: Buffer): Promise<void> {
+  async function storeRecords(recordColumns: readonly Column[], records: Buffer): Promise<void> {
     if (records.length === 0) return;
     try {
-      await insertOnce(store, recordColumns, records);
+      await insertIdempotently(store, recordColumns, records);
     } catch (error) {
       if (store.failureOf(error) !== 'refused') throw error;
       const single = splitRecords(records);

@@ -6,14 +6,15 @@
  */
 import { open } from 'node:fs/promises';
 import { setImmediate as nextTurn } from 'node:timers/promises';
-import { encodeRecords, type RecordColumn } from '../postgres/copy-format.ts';
-import { readStretch } from '../spool/frames.ts';
-import type { Segment } from '../spool/spool.ts';
+import type { Column } from '../../feature-schema.ts';
+import { encodeRecords } from '../postgres/copy-format.ts';
+import { scanFrames } from '../spool/frames.ts';
+import type { Segment } from '../spool/segment.ts';
 
 export interface NextRecords {
   /** One after another, in memory that the next call overwrites. */
   records: Buffer;
-  columns: readonly RecordColumn[];
+  columns: readonly Column[];
   rows: number;
   /** What lies between intact frames. */
   damaged: Buffer[];
@@ -23,7 +24,7 @@ export interface NextRecords {
   newestAt: number | undefined;
 }
 
-export interface RecordReader {
+export interface SpoolReader {
   /** Up to MAX_ROWS rows, or a piece more. Leaves the segment as it is. */
   next(segment: Segment): Promise<NextRecords>;
   /** Takes new memory, where somebody may still read what the last call gave. */
@@ -39,7 +40,7 @@ const READ_BYTES = 4 * 1024 * 1024;
 /** Room for MAX_ROWS records of a dozen features. Of wider ones fewer are read, and a piece too wide gets memory of its own. */
 const RECORDS_BYTES = 3 * 1024 * 1024;
 
-export function createRecordReader(): RecordReader {
+export function createSpoolReader(): SpoolReader {
   const buffer = Buffer.allocUnsafe(READ_BYTES);
   let scratch = Buffer.allocUnsafe(RECORDS_BYTES);
 
@@ -56,7 +57,7 @@ export function createRecordReader(): RecordReader {
 
   /** False when nothing more can be read, or has room. */
   function addPiece(next: NextRecords, bytes: Buffer, isWhole: boolean): boolean {
-    const piece = readStretch(bytes.subarray(next.consumed), { maxRows: PIECE_ROWS, isWhole });
+    const piece = scanFrames(bytes.subarray(next.consumed), { maxRows: PIECE_ROWS, isWhole });
     const columns = piece.columns ?? next.columns;
     const used = next.records.length;
     const records = encodeRecords(piece.batches, columns, scratch.subarray(used));

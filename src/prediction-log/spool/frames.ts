@@ -1,23 +1,21 @@
 /**
- * The format of a spool's files: frames, one after another.
+ * The format of a spool's files, the segments: frames, one after another, as many as fit.
  *
- *     "RSP1" or "RSPH"  CRC-32 of the rest  length of the payload  payload      (32 bits each, big-endian)
+ *     0        4        8        12
+ *     +--------+--------+--------+---------------------+
+ *     | "RSP1" | CRC-32 | length | payload             |   a batch of predictions (packed-batch.ts)
+ *     +--------+--------+--------+---------------------+
+ *     | "RSPH" | CRC-32 | length | payload             |   the header of a segment: its columns, as JSON
+ *     +--------+--------+--------+---------------------+
  *
- * The payload of RSP1 is a packed batch, that of RSPH, the header, the columns as JSON. A frame is intact or it is not,
+ * The numbers have 32 bits, big-endian; the checksum covers the length and the payload. A frame is intact or it is not,
  * whatever surrounds it: after damage a reader goes on at the next intact one. Large batches are cut into small frames,
  * so that damage costs few records.
  */
 import { crc32 } from 'node:zlib';
-import type { RecordColumn } from '../postgres/copy-format.ts';
-import {
-  type PackedBatch,
-  type PredictionBatch,
-  packBatch,
-  packedBytes,
-  readPacked,
-  rowBytes,
-  widthOf,
-} from '../prediction-batch.ts';
+import type { Column } from '../../feature-schema.ts';
+import { type BatchBlocks, type PredictionBatch, widthOf } from '../prediction-batch.ts';
+import { packedSize, packInto, rowSize, unpack } from './packed-batch.ts';
 
 const BATCH = Buffer.from('RSP1', 'latin1');
 const HEADER = Buffer.from('RSPH', 'latin1');
@@ -30,37 +28,37 @@ const PREFIX_BYTES = 12;
 const FRAME_BYTES = 16 * 1024;
 /** A longer payload was never written, so its length is damaged: the widest table of Postgres has 1,600 columns. */
 const LONGEST_PAYLOAD = 1024 * 1024;
-/** A reader that sees so many bytes sees a whole frame. */
+/** Upper bound of the size of one frame. */
 export const LONGEST_FRAME = PREFIX_BYTES + LONGEST_PAYLOAD;
 
 /** The frames of a batch; in `scratch`, which the next call overwrites, when they have room there. */
-export function sealBatch(batch: PredictionBatch, scratch: Buffer): Buffer {
+export function frameBatch(batch: PredictionBatch, scratch: Buffer): Buffer {
   const rows = batch.predictions.length;
-  const rowsOfFrame = Math.max(1, Math.floor(FRAME_BYTES / rowBytes(widthOf(batch))));
+  const rowsOfFrame = Math.max(1, Math.floor(FRAME_BYTES / rowSize(widthOf(batch))));
   const wholeFrames = Math.floor(rows / rowsOfFrame);
   const rest = rows % rowsOfFrame;
-  const bytesOfFrame = (count: number) => (count === 0 ? 0 : PREFIX_BYTES + packedBytes(batch, count));
+  const bytesOfFrame = (count: number) => (count === 0 ? 0 : PREFIX_BYTES + packedSize(batch, count));
   const size = wholeFrames * bytesOfFrame(rowsOfFrame) + bytesOfFrame(rest);
-  const sealed = size <= scratch.length ? scratch.subarray(0, size) : Buffer.allocUnsafe(size);
+  const frames = size <= scratch.length ? scratch.subarray(0, size) : Buffer.allocUnsafe(size);
   for (let row = 0, at = 0; row < rows; row += rowsOfFrame) {
     const after = Math.min(rows, row + rowsOfFrame);
-    packBatch(batch, row, after, sealed, at + PREFIX_BYTES);
-    at = sealFrame(BATCH, sealed, at, packedBytes(batch, after - row));
+    packInto(frames, at + PREFIX_BYTES, batch, row, after);
+    at = putPrefix(BATCH, frames, at, packedSize(batch, after - row));
   }
-  return sealed;
+  return frames;
 }
 
 /** The first frame of a segment: the columns that its records go into. */
-export function sealHeader(columns: readonly RecordColumn[]): Buffer {
+export function frameHeader(columns: readonly Column[]): Buffer {
   const payload = JSON.stringify(columns);
-  const sealed = Buffer.alloc(PREFIX_BYTES + Buffer.byteLength(payload));
-  sealed.write(payload, PREFIX_BYTES);
-  sealFrame(HEADER, sealed, 0, sealed.length - PREFIX_BYTES);
-  return sealed;
+  const frame = Buffer.alloc(PREFIX_BYTES + Buffer.byteLength(payload));
+  frame.write(payload, PREFIX_BYTES);
+  putPrefix(HEADER, frame, 0, frame.length - PREFIX_BYTES);
+  return frame;
 }
 
 /** Writes the prefix before a payload that is in its place, and returns where the next frame begins. */
-function sealFrame(kind: Buffer, bytes: Buffer, at: number, length: number): number {
+function putPrefix(kind: Buffer, bytes: Buffer, at: number, length: number): number {
   const end = at + PREFIX_BYTES + length;
   bytes.set(kind, at);
   bytes.writeUInt32BE(length, at + LENGTH_AT);
@@ -68,9 +66,9 @@ function sealFrame(kind: Buffer, bytes: Buffer, at: number, length: number): num
   return end;
 }
 
-/** What a stretch of a segment holds, as views of its bytes. */
-export interface Stretch {
-  batches: PackedBatch[];
+/** What the scanned bytes hold, as views of them. */
+export interface FrameScan {
+  batches: BatchBlocks[];
   /** Rows of the batches. */
   rows: number;
   /** What lies between intact frames. */
@@ -78,12 +76,12 @@ export interface Stretch {
   /** Whether the last thing that was read is damaged. */
   endsDamaged: boolean;
   /** The columns, when an intact header is among the frames. */
-  columns: RecordColumn[] | undefined;
+  columns: Column[] | undefined;
   /** Bytes that are done with. What is left is the beginning of a frame, or more than `maxRows`. */
   consumed: number;
 }
 
-export interface ReadOptions {
+export interface ScanOptions {
   /** Reads no further once it has so many rows. */
   maxRows: number;
   /** Whether nothing follows these bytes: then a frame that ends beyond them is damaged. */
@@ -91,29 +89,29 @@ export interface ReadOptions {
 }
 
 /** Takes apart the bytes of a segment, from the beginning of a frame on. */
-export function readStretch(bytes: Buffer, { maxRows, isWhole }: ReadOptions): Stretch {
-  const stretch: Stretch = { batches: [], rows: 0, damaged: [], endsDamaged: false, columns: undefined, consumed: 0 };
+export function scanFrames(bytes: Buffer, { maxRows, isWhole }: ScanOptions): FrameScan {
+  const scan: FrameScan = { batches: [], rows: 0, damaged: [], endsDamaged: false, columns: undefined, consumed: 0 };
   let at = 0;
-  while (at < bytes.length && stretch.rows < maxRows) {
+  while (at < bytes.length && scan.rows < maxRows) {
     const frame = frameAt(bytes, at);
     if (frame === 'unfinished' && !isWhole) break;
-    stretch.endsDamaged = typeof frame === 'string';
+    scan.endsDamaged = typeof frame === 'string';
     if (typeof frame === 'object') {
-      if (frame.columns) stretch.columns = frame.columns;
-      if (frame.batch) stretch.batches.push(frame.batch);
-      stretch.rows += frame.batch?.rows ?? 0;
+      if (frame.columns) scan.columns = frame.columns;
+      if (frame.batch) scan.batches.push(frame.batch);
+      scan.rows += frame.batch?.rows ?? 0;
       at = frame.end;
     } else {
       const next = nextFrame(bytes, at + 1, isWhole);
-      stretch.damaged.push(bytes.subarray(at, next));
+      scan.damaged.push(bytes.subarray(at, next));
       at = next;
     }
   }
-  stretch.consumed = at;
-  return stretch;
+  scan.consumed = at;
+  return scan;
 }
 
-type Frame = { batch?: PackedBatch; columns?: RecordColumn[]; end: number } | 'damaged' | 'unfinished';
+type Frame = { batch?: BatchBlocks; columns?: Column[]; end: number } | 'damaged' | 'unfinished';
 
 function frameAt(bytes: Buffer, at: number): Frame {
   const left = bytes.length - at;
@@ -129,7 +127,7 @@ function frameAt(bytes: Buffer, at: number): Frame {
   if (bytes.compare(HEADER, 0, HEADER.length, at, at + HEADER.length) === 0) {
     return { columns: JSON.parse(payload.toString('utf8')), end };
   }
-  const batch = readPacked(payload);
+  const batch = unpack(payload);
   return batch ? { batch, end } : 'damaged';
 }
 

@@ -2,7 +2,6 @@
  * The spool: predictions on local disk between their answer and their row in Postgres. Records are appended to segments,
  * files of bounded size in a directory that one live process owns; the relay reads them and has them removed.
  *
- *     segment: open (appended to) -> sealed (full, or a write failed) -> relayed -> removed
  *     directory: locked by its process -> orphaned (its process is gone, the kernel has freed the lock) -> adopted
  *
  * `append` has handed the bytes to the kernel when it returns, so that they outlive the process, by any signal; with
@@ -16,25 +15,10 @@ import { join } from 'node:path';
 import { promisify } from 'node:util';
 import { tryLock } from 'fs-native-extensions';
 import { RidgelineError, reasonOf } from '../../errors.ts';
-import type { RecordColumn } from '../postgres/copy-format.ts';
+import type { Column } from '../../feature-schema.ts';
 import type { PredictionBatch } from '../prediction-batch.ts';
-import { sealBatch, sealHeader } from './frames.ts';
-
-export interface Segment {
-  readonly path: string;
-  /** What may be read: frames that were written in full. */
-  writtenBytes: number;
-  /** How far the relay has come. */
-  relayedBytes: number;
-  /** The columns of its records: those of this process, until the relay has read another header. */
-  columns: readonly RecordColumn[];
-  /** Records between `relayedBytes` and `writtenBytes`. */
-  pendingRows: number;
-  /** Nothing will be appended any more. */
-  sealed: boolean;
-  /** When its oldest pending record was appended, in milliseconds since 1970. */
-  oldestAt: number;
-}
+import { frameBatch, frameHeader } from './frames.ts';
+import { createSegment, type Segment } from './segment.ts';
 
 export interface Spool {
   /** Throws `spool` and leaves no part of the batch when it cannot append it. */
@@ -50,7 +34,7 @@ export interface Spool {
 export interface SpoolOptions {
   /** The directory of all spools; this process gets one of its own inside. */
   root: string;
-  columns: readonly RecordColumn[];
+  columns: readonly Column[];
   maxBytes: number;
   fsync: boolean;
 }
@@ -66,7 +50,7 @@ const datasync = promisify(fdatasync);
 /** Makes and locks a new spool directory. Throws when the disk does not let it. */
 export async function openSpool({ root, columns, maxBytes, fsync }: SpoolOptions): Promise<Spool> {
   const { directory, release } = await claimNewDirectory(root);
-  const header = sealHeader(columns);
+  const header = frameHeader(columns);
   const scratch = Buffer.allocUnsafe(SCRATCH_BYTES);
   const segments: Segment[] = [];
   let open: { segment: Segment; descriptor: number } | undefined;
@@ -84,7 +68,7 @@ export async function openSpool({ root, columns, maxBytes, fsync }: SpoolOptions
       unlinkSync(path);
       throw error;
     }
-    const segment = newSegment(path, columns, { writtenBytes: header.length, sealed: false });
+    const segment = createSegment({ path, columns, writtenBytes: header.length });
     segments.push(segment);
     totalBytes += header.length;
     return { segment, descriptor };
@@ -92,13 +76,13 @@ export async function openSpool({ root, columns, maxBytes, fsync }: SpoolOptions
 
   function seal(): void {
     if (!open) return;
-    open.segment.sealed = true;
+    open.segment.seal();
     closeSync(open.descriptor);
     open = undefined;
   }
 
   function append(batch: PredictionBatch): void | Promise<void> {
-    const bytes = sealBatch(batch, scratch);
+    const bytes = frameBatch(batch, scratch);
     if (totalBytes + bytes.length > maxBytes) {
       // Only a sealed segment can be removed when its records have been relayed, and make room.
       seal();
@@ -115,9 +99,7 @@ export async function openSpool({ root, columns, maxBytes, fsync }: SpoolOptions
       throw writeFailed(error);
     }
     const { segment, descriptor } = open;
-    if (segment.pendingRows === 0) segment.oldestAt = Date.now();
-    segment.pendingRows += batch.predictions.length;
-    segment.writtenBytes += bytes.length;
+    segment.appended({ bytes: bytes.length, rows: batch.predictions.length });
     totalBytes += bytes.length;
     if (!fsync) return;
     return datasync(descriptor).catch((error: unknown) => {
@@ -143,10 +125,6 @@ export async function openSpool({ root, columns, maxBytes, fsync }: SpoolOptions
       release();
     },
   };
-}
-
-export function newSegment(path: string, columns: readonly RecordColumn[], state: Partial<Segment>): Segment {
-  return { path, columns, writtenBytes: 0, relayedBytes: 0, pendingRows: 0, sealed: false, oldestAt: 0, ...state };
 }
 
 async function claimNewDirectory(root: string): Promise<{ directory: string; release: () => void }> {

@@ -9,8 +9,8 @@ import {
   recordColumns,
   splitRecords,
 } from '../../../src/prediction-log/postgres/copy-format.ts';
-import { createPredictionStore } from '../../../src/prediction-log/postgres/predictions-table.ts';
-import { type PredictionBatch, packed } from '../../../src/prediction-log/prediction-batch.ts';
+import { createPredictionsTable } from '../../../src/prediction-log/postgres/predictions-table.ts';
+import { blocksOf, type PredictionBatch } from '../../../src/prediction-log/prediction-batch.ts';
 import { createPredictionIds } from '../../../src/serving/prediction-ids.ts';
 import { createTestDatabase, type TestDatabase } from '../../support/database.ts';
 
@@ -30,8 +30,8 @@ afterAll(async () => {
   await database.drop();
 });
 
-const encode = (batch: PredictionBatch) => encodeRecords([packed(batch)], columns);
-const insert = (batch: PredictionBatch) => createPredictionStore(pool).insert(columns, encode(batch));
+const encode = (batch: PredictionBatch) => encodeRecords([blocksOf(batch)], columns);
+const insert = (batch: PredictionBatch) => createPredictionsTable(pool).insert(columns, encode(batch));
 
 /** A batch with these values, by the schema's kinds: whole numbers where a column is categorical. */
 function batchOf(rows: { numbers: number[]; whole: number[]; prediction: number }[], createdAt = new Date()) {
@@ -108,7 +108,7 @@ const plain = (i: number) => ({ numbers: Array(width).fill(i + 0.5), whole: [i, 
 
 test('only what is missing is added, and a key that is there is told as such', async () => {
   const { batch } = batchOf(Array.from({ length: 10 }, (_, i) => plain(i)));
-  const store = createPredictionStore(pool);
+  const store = createPredictionsTable(pool);
   const [first, ...others] = splitRecords(encode(batch));
   await store.insert(columns, first!);
   const again = store.insert(columns, encode(batch));
@@ -133,7 +133,7 @@ describe('a table whose columns have other types', () => {
     );
     await database.query(`alter table predictions alter column ${column} type ${type}`);
     try {
-      await createPredictionStore(pool).insert(columns, encode(batchOf([plain(3)]).batch));
+      await createPredictionsTable(pool).insert(columns, encode(batchOf([plain(3)]).batch));
       expect(await database.query(`select ${column}::text as value from predictions`)).toEqual([{ value: expected }]);
     } finally {
       await database.query(`alter table predictions alter column ${column} type ${before!.type}`);
@@ -142,7 +142,7 @@ describe('a table whose columns have other types', () => {
 
   test('is noticed by a store that knew it before, once its connection is another', async () => {
     const own = createPool({ url: database.url, onError: () => undefined, max: 1 });
-    const store = createPredictionStore(own);
+    const store = createPredictionsTable(own);
     await store.insert(columns, encode(batchOf([plain(1)]).batch));
     await database.query('alter table predictions alter column chas type double precision');
     try {
@@ -179,10 +179,10 @@ test('records are taken apart and described for people', () => {
 test('memory that is handed in is used when it is large enough', () => {
   const { batch } = batchOf([plain(1)]);
   const scratch = Buffer.alloc(1000);
-  const given = encodeRecords([packed(batch)], columns, scratch);
+  const given = encodeRecords([blocksOf(batch)], columns, scratch);
   expect(given.buffer).toBe(scratch.buffer);
   expect(given).toEqual(encode(batch));
-  expect(encodeRecords([packed(batch)], columns, Buffer.alloc(10))).toEqual(encode(batch));
+  expect(encodeRecords([blocksOf(batch)], columns, Buffer.alloc(10))).toEqual(encode(batch));
 });
 
 test('a schema says which columns are whole numbers', () => {

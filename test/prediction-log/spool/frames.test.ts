@@ -1,17 +1,18 @@
 import fc from 'fast-check';
 import { describe, expect, test } from 'vitest';
-import { readPacked } from '../../../src/prediction-log/prediction-batch.ts';
-import { readStretch, type Stretch, sealBatch, sealHeader } from '../../../src/prediction-log/spool/frames.ts';
+import type { BatchBlocks } from '../../../src/prediction-log/prediction-batch.ts';
+import { type FrameScan, frameBatch, frameHeader, scanFrames } from '../../../src/prediction-log/spool/frames.ts';
+import { unpack } from '../../../src/prediction-log/spool/packed-batch.ts';
 import { contentsOf, contentsOfBatch, makeBatch, makeColumns } from '../batches.ts';
 
 const scratch = Buffer.alloc(64 * 1024);
-const seal = (rows: number, width?: number, version?: string) =>
-  Buffer.from(sealBatch(makeBatch(rows, width, version), scratch));
+const frame = (rows: number, width?: number, version?: string) =>
+  Buffer.from(frameBatch(makeBatch(rows, width, version), scratch));
 const all = { maxRows: Number.POSITIVE_INFINITY, isWhole: true };
 
 /** A segment of a header and twelve batches of one to five rows, a frame each; `frames` says where they begin. */
 function makeSegment() {
-  const parts = [sealHeader(makeColumns()), ...Array.from({ length: 12 }, (_, i) => seal(1 + (i % 5)))];
+  const parts = [frameHeader(makeColumns()), ...Array.from({ length: 12 }, (_, i) => frame(1 + (i % 5)))];
   const frames = parts.map((_, i) => parts.slice(0, i).reduce((sum, { length }) => sum + length, 0));
   return { bytes: Buffer.concat(parts), frames };
 }
@@ -27,43 +28,43 @@ describe('a batch in frames', () => {
     [2, 1600],
   ])('of %i rows of %i features comes back whole', (rows, width) => {
     const batch = makeBatch(rows, width);
-    const stretch = readStretch(sealBatch(batch, scratch), all);
-    expect(contentsOf(stretch.batches)).toEqual(contentsOfBatch(batch));
-    expect(stretch).toMatchObject({ rows, damaged: [], endsDamaged: false, columns: undefined });
+    const scan = scanFrames(frameBatch(batch, scratch), all);
+    expect(contentsOf(scan.batches)).toEqual(contentsOfBatch(batch));
+    expect(scan).toMatchObject({ rows, damaged: [], endsDamaged: false, columns: undefined });
   });
 
   test('keeps a version in any script', () => {
-    const [batch] = readStretch(seal(2, 13, 'Gabbro-№7-石'), all).batches;
+    const [batch] = scanFrames(frame(2, 13, 'Gabbro-№7-石'), all).batches;
     expect(batch!.pipelineVersion).toBe('Gabbro-№7-石');
   });
 
   test('has small frames, so that damage costs few rows', () => {
-    const { batches } = readStretch(sealBatch(makeBatch(1000), scratch), all);
+    const { batches } = scanFrames(frameBatch(makeBatch(1000), scratch), all);
     expect(batches.length).toBeGreaterThan(1);
-    for (const { bytes } of batches) expect(bytes.length).toBeLessThan(17 * 1024);
+    for (const { ids } of batches) expect(ids.length).toBeLessThan(17 * 1024);
   });
 
   test('is not the next one’s when there is room for it in the scratch memory: it is overwritten', () => {
-    const first = sealBatch(makeBatch(1), scratch);
-    expect(sealBatch(makeBatch(1), scratch).buffer).toBe(first.buffer);
-    expect(sealBatch(makeBatch(1000), scratch).buffer).not.toBe(first.buffer);
+    const first = frameBatch(makeBatch(1), scratch);
+    expect(frameBatch(makeBatch(1), scratch).buffer).toBe(first.buffer);
+    expect(frameBatch(makeBatch(1000), scratch).buffer).not.toBe(first.buffer);
   });
 });
 
 describe('a segment', () => {
   test('begins with its columns', () => {
     const { bytes } = makeSegment();
-    expect(readStretch(bytes, all).columns).toEqual(makeColumns());
+    expect(scanFrames(bytes, all).columns).toEqual(makeColumns());
   });
 
   test('is read in windows of any size as in one go', () => {
     const { bytes } = makeSegment();
-    const whole = readStretch(bytes, all);
+    const whole = scanFrames(bytes, all);
     fc.assert(
       fc.property(fc.integer({ min: 1000, max: bytes.length }), fc.integer({ min: 1, max: 40 }), (window, maxRows) => {
-        const stretches = readInWindows(bytes, window, maxRows);
-        expect(contentsOf(stretches.flatMap(({ batches }) => batches))).toEqual(contentsOf(whole.batches));
-        expect(stretches.flatMap(({ damaged }) => damaged)).toEqual([]);
+        const scans = readInWindows(bytes, window, maxRows);
+        expect(contentsOf(scans.flatMap(({ batches }) => batches))).toEqual(contentsOf(whole.batches));
+        expect(scans.flatMap(({ damaged }) => damaged)).toEqual([]);
       }),
     );
   });
@@ -89,12 +90,12 @@ describe('a segment', () => {
           start < at + Math.max(1, length) && (frames[i + 1] ?? bytes.length) > at;
         const untouched = frames.filter((start, i) => i > 0 && !isTouched(start, i));
         const expected = untouched.map(
-          (start) => readStretch(bytes.subarray(start), { ...all, maxRows: 1 }).batches[0]!,
+          (start) => scanFrames(bytes.subarray(start), { ...all, maxRows: 1 }).batches[0]!,
         );
 
         const damaged = damage(bytes, at, made);
-        const read = readStretch(damaged, all).batches.map(({ bytes: packed }) => packed.toString('hex'));
-        expect(read).toEqual(expect.arrayContaining(expected.map(({ bytes: packed }) => packed.toString('hex'))));
+        const read = scanFrames(damaged, all).batches.map(packed);
+        expect(read).toEqual(expect.arrayContaining(expected.map(packed)));
         expect(read.length).toBeLessThanOrEqual(frames.length - 1);
       }),
       { numRuns: 500 },
@@ -105,46 +106,51 @@ describe('a segment', () => {
     fc.assert(
       fc.property(fc.uint8Array({ maxLength: 3000 }), (noise) => {
         const bytes = Buffer.concat([Buffer.from(noise), Buffer.from('RSP1RSPH'), Buffer.from(noise)]);
-        expect(readStretch(bytes, all)).toMatchObject({ rows: 0, consumed: bytes.length });
+        expect(scanFrames(bytes, all)).toMatchObject({ rows: 0, consumed: bytes.length });
       }),
     );
   });
 
   test('leaves the beginning of a frame to be read later, unless nothing follows', () => {
-    const frame = seal(3);
-    for (const length of [1, 2, 3, 11, 12, 13, frame.length - 1]) {
-      const begun = Buffer.concat([seal(2), frame.subarray(0, length)]);
-      expect(readStretch(begun, { ...all, isWhole: false })).toMatchObject({
+    const whole = frame(3);
+    for (const length of [1, 2, 3, 11, 12, 13, whole.length - 1]) {
+      const begun = Buffer.concat([frame(2), whole.subarray(0, length)]);
+      expect(scanFrames(begun, { ...all, isWhole: false })).toMatchObject({
         rows: 2,
         consumed: begun.length - length,
       });
-      expect(readStretch(begun, all)).toMatchObject({ rows: 2, consumed: begun.length, endsDamaged: true });
+      expect(scanFrames(begun, all)).toMatchObject({ rows: 2, consumed: begun.length, endsDamaged: true });
     }
   });
 
   test('whose length is damaged does not hide what follows', () => {
-    const bytes = Buffer.concat([seal(1), seal(2), seal(4)]);
-    bytes.writeUInt32BE(900_000, seal(1).length + 8);
-    expect(readStretch(bytes, all)).toMatchObject({ rows: 5, damaged: [{ length: seal(2).length }] });
+    const bytes = Buffer.concat([frame(1), frame(2), frame(4)]);
+    bytes.writeUInt32BE(900_000, frame(1).length + 8);
+    expect(scanFrames(bytes, all)).toMatchObject({ rows: 5, damaged: [{ length: frame(2).length }] });
   });
 });
 
 test('bytes that are no packed batch are told apart', () => {
-  expect(readPacked(Buffer.alloc(0))).toBeUndefined();
-  expect(readPacked(Buffer.alloc(100))).toBeUndefined();
-  expect(readPacked(Buffer.alloc(200, 0xff))).toBeUndefined();
+  expect(unpack(Buffer.alloc(0))).toBeUndefined();
+  expect(unpack(Buffer.alloc(100))).toBeUndefined();
+  expect(unpack(Buffer.alloc(200, 0xff))).toBeUndefined();
 });
 
-function readInWindows(bytes: Buffer, window: number, maxRows: number): Stretch[] {
-  const stretches: Stretch[] = [];
+/** The payload that a batch was found in. */
+function packed({ ids }: BatchBlocks): string {
+  return Buffer.from(ids).toString('hex');
+}
+
+function readInWindows(bytes: Buffer, window: number, maxRows: number): FrameScan[] {
+  const scans: FrameScan[] = [];
   for (let position = 0; position < bytes.length; ) {
     const end = Math.min(bytes.length, position + window);
-    const stretch = readStretch(bytes.subarray(position, end), { maxRows, isWhole: end === bytes.length });
-    expect(stretch.consumed).toBeGreaterThan(0);
-    stretches.push(stretch);
-    position += stretch.consumed;
+    const scan = scanFrames(bytes.subarray(position, end), { maxRows, isWhole: end === bytes.length });
+    expect(scan.consumed).toBeGreaterThan(0);
+    scans.push(scan);
+    position += scan.consumed;
   }
-  return stretches;
+  return scans;
 }
 
 type Change =

@@ -3,8 +3,8 @@ import { mkdir, rm } from 'node:fs/promises';
 import { dirname } from 'node:path';
 import fc from 'fast-check';
 import { afterEach, beforeEach, describe, expect, test } from 'vitest';
-import { readStretch, sealBatch } from '../../../src/prediction-log/spool/frames.ts';
-import { adoptOrphans } from '../../../src/prediction-log/spool/orphans.ts';
+import { frameBatch, scanFrames } from '../../../src/prediction-log/spool/frames.ts';
+import { createOrphans } from '../../../src/prediction-log/spool/orphans.ts';
 import { openSpool, type Spool } from '../../../src/prediction-log/spool/spool.ts';
 import { makeDirectory } from '../../support/directory.ts';
 import { contentsOf, contentsOfBatch, makeBatch, makeColumns } from '../batches.ts';
@@ -39,9 +39,9 @@ describe.each([[false], [true]])('with fsync %s', (fsync) => {
     const [segment] = spool.segments();
     const bytes = readFileSync(segment!.path);
     expect(bytes.length).toBe(segment!.writtenBytes);
-    const stretch = readStretch(bytes, { maxRows: 1000, isWhole: true });
-    expect(stretch.columns).toEqual(columns);
-    expect(contentsOf(stretch.batches)).toEqual(contentsOfBatch(batch));
+    const scan = scanFrames(bytes, { maxRows: 1000, isWhole: true });
+    expect(scan.columns).toEqual(columns);
+    expect(contentsOf(scan.batches)).toEqual(contentsOfBatch(batch));
     expect(segment).toMatchObject({ pendingRows: 300, relayedBytes: 0, sealed: false });
   });
 });
@@ -97,23 +97,26 @@ describe('a spool whose process is gone', () => {
     const living = await open();
     await living.append(makeBatch(1));
     await leave(40);
-    const [orphan, ...others] = await adoptOrphans(root, columns);
-    expect(others).toEqual([]);
-    expect(orphan!.segments).toMatchObject([{ pendingRows: 40, relayedBytes: 0, sealed: true }]);
-    expect(await adoptOrphans(root, columns)).toEqual([]);
-    await orphan!.finish();
+    const orphans = createOrphans(root, columns);
+    expect(await orphans.adopt()).toBe(40);
+    expect(orphans.segments()).toMatchObject([{ pendingRows: 40, relayedBytes: 0, sealed: true }]);
+    expect(await orphans.adopt()).toBe(0);
+    expect(await createOrphans(root, columns).adopt()).toBe(0);
+    await orphans.remove(orphans.segments()[0]!);
+    expect(orphans.segments()).toEqual([]);
     expect(directories()).toHaveLength(1);
   });
 
   test('is measured to its last whole frame: torn frames and zeros at the end do not count', async () => {
-    const frame = Buffer.from(sealBatch(makeBatch(3), Buffer.alloc(0)));
+    const frame = Buffer.from(frameBatch(makeBatch(3), Buffer.alloc(0)));
     for (const tail of [frame.subarray(0, 2), frame.subarray(0, 50), Buffer.alloc(1), Buffer.alloc(5000)]) {
       const path = await leave(4);
       const intact = readFileSync(path);
       writeFileSync(path, Buffer.concat([intact, tail]));
-      const [orphan] = await adoptOrphans(root, columns);
-      expect(orphan!.segments).toMatchObject([{ pendingRows: 4, writtenBytes: intact.length }]);
-      await orphan!.finish();
+      const orphans = createOrphans(root, columns);
+      await orphans.adopt();
+      expect(orphans.segments()).toMatchObject([{ pendingRows: 4, writtenBytes: intact.length }]);
+      await orphans.remove(orphans.segments()[0]!);
     }
   });
 
@@ -125,13 +128,14 @@ describe('a spool whose process is gone', () => {
         const damaged = Buffer.from(intact);
         damaged[bit >> 3]! ^= 1 << (bit & 7);
         writeFileSync(path, damaged);
-        const [orphan] = await adoptOrphans(root, columns);
-        const [segment] = orphan!.segments;
+        const orphans = createOrphans(root, columns);
+        await orphans.adopt();
+        const [segment] = orphans.segments();
         expect(segment!.pendingRows).toBeGreaterThanOrEqual(9);
         const bytes = readFileSync(path).subarray(0, segment!.writtenBytes);
-        const stretch = readStretch(bytes, { maxRows: 100, isWhole: true });
-        expect(stretch.rows).toBe(segment!.pendingRows);
-        await orphan!.finish();
+        const scan = scanFrames(bytes, { maxRows: 100, isWhole: true });
+        expect(scan.rows).toBe(segment!.pendingRows);
+        await orphans.remove(segment!);
         await mkdir(dirname(path));
       }),
     );

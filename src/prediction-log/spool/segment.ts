@@ -1,0 +1,72 @@
+/**
+ * One file of a spool, and how far it has been written and relayed. The state changes here alone: the spool says what it
+ * has appended, the relay what it has stored.
+ *
+ *     open (appended to) -> sealed (full, or a write failed) -> finished (all of it relayed) -> removed by its owner
+ */
+import type { Column } from '../../feature-schema.ts';
+
+export interface Segment {
+  readonly path: string;
+  /** What may be read: frames that were written in full. */
+  readonly writtenBytes: number;
+  readonly relayedBytes: number;
+  /** The columns of its records: those of this process, until the relay has read another header. */
+  readonly columns: readonly Column[];
+  /** Records between `relayedBytes` and `writtenBytes`. */
+  readonly pendingRows: number;
+  /** Nothing will be appended any more. */
+  readonly sealed: boolean;
+  /** When its oldest pending record was appended, in milliseconds since 1970. */
+  readonly oldestAt: number;
+  appended(what: { bytes: number; rows: number }): void;
+  seal(): void;
+  relayed(what: Relayed): void;
+}
+
+/** What of a segment has been stored. */
+export interface Relayed {
+  bytes: number;
+  rows: number;
+  /** When the last of the rows was answered; undefined without rows. */
+  newestAt: number | undefined;
+  columns: readonly Column[];
+}
+
+export interface SegmentOptions {
+  path: string;
+  columns: readonly Column[];
+  writtenBytes: number;
+  pendingRows?: number;
+  oldestAt?: number;
+  sealed?: boolean;
+}
+
+export function createSegment(options: SegmentOptions): Segment {
+  const state = { relayedBytes: 0, pendingRows: 0, oldestAt: 0, sealed: false, ...options };
+  return Object.assign(state, {
+    appended({ bytes, rows }: { bytes: number; rows: number }) {
+      if (state.pendingRows === 0) state.oldestAt = Date.now();
+      state.pendingRows += rows;
+      state.writtenBytes += bytes;
+    },
+    seal() {
+      state.sealed = true;
+    },
+    relayed({ bytes, rows, newestAt, columns }: Relayed) {
+      state.columns = columns;
+      state.relayedBytes += bytes;
+      // What a crash or damage took away was counted, but cannot be read.
+      state.pendingRows = hasPending(state) ? Math.max(0, state.pendingRows - rows) : 0;
+      state.oldestAt = newestAt ?? state.oldestAt;
+    },
+  });
+}
+
+export function hasPending({ relayedBytes, writtenBytes }: Pick<Segment, 'relayedBytes' | 'writtenBytes'>): boolean {
+  return relayedBytes < writtenBytes;
+}
+
+export function isFinished(segment: Segment): boolean {
+  return segment.sealed && !hasPending(segment);
+}
