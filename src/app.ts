@@ -1,6 +1,6 @@
 /**
- * The composition root. It reads in the order a request travels: the pipeline that answers, the log that stores, the
- * batcher that brings callers together, then the routes.
+ * The composition root. It reads from the inside out, against the way of a request: the pipeline that predicts, the log
+ * that stores, the data plane that brings callers together, then the routes.
  */
 import type { FastifyBaseLogger, FastifyInstance } from 'fastify';
 import type { Config } from './config.ts';
@@ -24,9 +24,7 @@ import type { PredictionStore } from './prediction-log/prediction-store.ts';
 import { PROMOTION_CHANNEL } from './registry/pipeline-versions.ts';
 import { createServedPipeline, type ServedPipeline } from './registry/served-pipeline.ts';
 import { startVersionListener } from './registry/version-listener.ts';
-import type { Answer } from './serving/answer.ts';
-import { createBatchAnswerer, type PredictJob } from './serving/answer-batch.ts';
-import { createMicroBatcher } from './serving/micro-batcher.ts';
+import { createServing } from './serving/serving.ts';
 
 export interface AppOptions {
   config: Config;
@@ -43,15 +41,6 @@ export interface App {
   /** Stops taking requests, answers those that are there, stores what is left; edge first. */
   close(): Promise<void>;
 }
-
-/** Rows that may wait for a run: beyond it a caller is better served by another instance, or later. */
-const QUEUE_BATCHES = 8;
-/** Rows that run in one turn of the event loop: a tenth of a second's work, much less than Retry-After asks to wait. */
-const TURN_ROWS = 100_000;
-/** Rows that are worth a run of their own: its fixed cost is then less than a tenth of what it costs to answer them. */
-const EAGER_ROWS = 64;
-/** Rows of one run. More would hold the event loop longer than a millisecond. */
-const RUN_ROWS = 2048;
 
 export async function createApp({ config, databaseUrl, spoolRoot, log }: AppOptions): Promise<App> {
   const pool = createPool({ url: databaseUrl, onError: (err) => log.debug({ err }, 'a database connection broke') });
@@ -72,20 +61,11 @@ export async function createApp({ config, databaseUrl, spoolRoot, log }: AppOpti
 
   const predictionLog = await openPredictionLog(config, createPredictionsTable(pool), spoolRoot, log);
 
-  const largestBatch = Math.max(RUN_ROWS, config.maxBatchRows);
-  const batcher = createMicroBatcher<PredictJob, Answer>({
-    runBatch: createBatchAnswerer({
-      currentPredictor: served.current,
-      predictionLog,
-      featureCount,
-      maxRows: largestBatch,
-    }),
-    sizeOf: (job) => job.rows,
-    eagerSize: EAGER_ROWS,
-    maxBatchSize: RUN_ROWS,
-    maxQueueSize: QUEUE_BATCHES * largestBatch,
-    maxTurnSize: TURN_ROWS,
-    refuse: () => new RidgelineError('overloaded'),
+  const serving = createServing({
+    currentPredictor: served.current,
+    predictionLog,
+    featureCount,
+    maxRequestRows: config.maxBatchRows,
   });
 
   const http = createHttp({ bodyLimitBytes: config.bodyLimitBytes, log });
@@ -99,9 +79,8 @@ export async function createApp({ config, databaseUrl, spoolRoot, log }: AppOpti
     features: housing,
     maxBatchRows: config.maxBatchRows,
     exposeModelVersion: config.exposeModelVersion,
+    serving,
     sendJson,
-    hasRoomFor: batcher.hasRoomFor,
-    answer: ({ rows, features }, pointerOf, settle) => batcher.submit({ rows, features, pointerOf }, settle),
   });
   const isDatabaseThere = createProbe(pool);
   registerHealthRoutes(http, {
@@ -128,7 +107,7 @@ export async function createApp({ config, databaseUrl, spoolRoot, log }: AppOpti
       const graceMs = config.shutdownGraceSeconds * 1000;
       await drain.start(graceMs / 5);
       await http.close();
-      await batcher.drain();
+      await serving.drain();
       await predictionLog.close(graceMs / 3);
       upkeep.close();
       await listener.close();

@@ -1,87 +1,93 @@
-/**
- * One batch, from the rows of several callers to their answers: join, run, name, store. It lies in memory that the next
- * batch overwrites. What V8 allocates outside of its heap it frees piece by piece, and a garbage collection that finds
- * thousands of small batches holds the event loop for that longer than for all the rest.
- */
-import { type FieldError, MAX_FIELD_ERRORS, RidgelineError } from '../errors.ts';
+/** One batch, from the rows of several callers to their answers: join, run, name, store. */
+import { RidgelineError } from '../errors.ts';
 import type { EncodedRows } from '../feature-schema.ts';
 import type { Predictor } from '../inference/predictor.ts';
-import { ID_BYTES } from '../prediction-log/prediction-batch.ts';
 import type { PredictionLog } from '../prediction-log/prediction-log.ts';
-import type { Answer } from './answer.ts';
+import type { Answer, Outcome, Refusal } from './answer.ts';
+import { createBatchMemory } from './batch-memory.ts';
 import { createPredictionIds } from './prediction-ids.ts';
-
-/** The rows of one request. */
-export interface PredictJob extends EncodedRows {
-  /** The JSON pointer of a row in the request's body. */
-  pointerOf: (row: number) => string;
-}
 
 export interface BatchAnswererOptions {
   /** The pipeline that serves now. It is asked once a run: the version that a run begins with answers all of it. */
   currentPredictor: () => Predictor | undefined;
-  predictionLog: PredictionLog;
+  predictionLog: Pick<PredictionLog, 'append'>;
   featureCount: number;
   /** The most rows of a batch: memory for so many is set aside. */
   maxRows: number;
 }
 
 /**
- * Answers each job in its place, or gives the error that it alone gets: a job with a prediction that is not finite is
- * refused and not stored. The others are answered once their rows are stored, all with one write.
+ * Answers the rows of each request in its place. Those whose values lead to no finite prediction are refused alone and not
+ * stored; the others are answered once their rows are stored, all with one write. Rejects with `no_pipeline`, and with what
+ * the prediction log says when it cannot store them.
  */
-export type BatchAnswerer = (jobs: readonly PredictJob[]) => Promise<(Answer | RidgelineError)[]>;
+export type BatchAnswerer = (jobs: readonly EncodedRows[]) => Promise<Outcome[]>;
 
 export function createBatchAnswerer(options: BatchAnswererOptions): BatchAnswerer {
   const { currentPredictor, predictionLog, featureCount, maxRows } = options;
   const newPredictionIds = createPredictionIds();
-  const joinedMemory = new Float64Array(maxRows * featureCount);
-  const outputMemory = new Float64Array(maxRows);
-  const idMemory = new Uint8Array(maxRows * ID_BYTES);
+  const memory = createBatchMemory(maxRows, featureCount);
 
-  async function answerBatch(jobs: readonly PredictJob[]): Promise<(Answer | RidgelineError)[]> {
+  async function answerBatch(jobs: readonly EncodedRows[]): Promise<Outcome[]> {
     const predictor = currentPredictor();
     if (!predictor) throw new RidgelineError('no_pipeline');
     if (jobs.length === 0) return [];
     const rows = jobs.reduce((sum, job) => sum + job.rows, 0);
-    const features = joinFeatures(jobs, joinedMemory);
-    const output = predictor.predict(features, rows, outputMemory.subarray(0, rows));
+    const features = memory.join(jobs);
+    const output = memory.predictions(rows);
+    try {
+      predictor.predict(features, rows, output);
+    } catch {
+      return await answerOneByOne(jobs);
+    }
     const predictions = toArray(output);
-
     if (!predictions.every(Number.isFinite)) {
-      const refusals = shareOut(jobs, (job, start) => refusalOf(job, predictions, start));
-      // Rare, so the others simply run again without the refused.
-      const others = await answerBatch(jobs.filter((_, i) => !refusals[i]));
-      return refusals.map((refusal) => refusal ?? others.shift()!);
+      return await answerOthers(
+        jobs,
+        shareOut(jobs, (_, start, after) => refusalOf(predictions.slice(start, after))),
+      );
     }
 
     const { pipelineVersion } = predictor;
     const createdAt = new Date();
-    const ids = idMemory.subarray(0, rows * ID_BYTES);
+    const ids = memory.ids(rows);
     const texts = newPredictionIds(ids, createdAt.getTime());
     const stored = predictionLog.append({ ids, features, predictions: output, pipelineVersion, createdAt });
     // Awaited only where there is something to wait for: the usual append is done when it returns.
     if (stored instanceof Promise) await stored;
-    return shareOut(jobs, (_, start, after) => ({
-      predictions: predictions.slice(start, after),
-      ids: texts.slice(start, after),
-      pipelineVersion,
-    }));
+    return shareOut(
+      jobs,
+      (_, start, after): Answer => ({
+        predictions: predictions.slice(start, after),
+        ids: texts.slice(start, after),
+        pipelineVersion,
+      }),
+    );
   }
+
+  /** Rows on which the runtime gives up must not cost others their answer. Rare, so each request simply runs alone. */
+  async function answerOneByOne(jobs: readonly EncodedRows[]): Promise<Outcome[]> {
+    if (jobs.length === 1) return [notComputable];
+    const outcomes: Outcome[] = [];
+    for (const job of jobs) outcomes.push(...(await answerBatch([job])));
+    return outcomes;
+  }
+
+  /** Rare as well, so those that are not refused simply run again. */
+  async function answerOthers(
+    jobs: readonly EncodedRows[],
+    refusals: readonly (Refusal | undefined)[],
+  ): Promise<Outcome[]> {
+    const others = await answerBatch(jobs.filter((_, i) => !refusals[i]));
+    return refusals.map((refusal) => refusal ?? others.shift()!);
+  }
+
   return answerBatch;
 }
 
-/** Row-major, from the beginning of `memory` on, unless they lie together already. */
-function joinFeatures(jobs: readonly PredictJob[], memory: Float64Array): Float64Array {
-  const [first] = jobs;
-  if (jobs.length === 1 && first!.features instanceof Float64Array) return first!.features;
-  let end = 0;
-  for (const { features } of jobs) {
-    memory.set(features, end);
-    end += features.length;
-  }
-  return memory.subarray(0, end);
-}
+const notComputable: Refusal = {
+  faults: [{ row: undefined, code: 'not_computable', message: 'The pipeline cannot compute with these values.' }],
+};
 
 /**
  * An array, because it is cut into shares, and a piece of a Float64Array is dear. Array.from takes seventeen times as
@@ -95,8 +101,8 @@ function toArray(values: Float64Array): number[] {
 
 /** What `make` makes of each job and its place among the rows: from `start` to before `after`. */
 function shareOut<Share>(
-  jobs: readonly PredictJob[],
-  make: (job: PredictJob, start: number, after: number) => Share,
+  jobs: readonly EncodedRows[],
+  make: (job: EncodedRows, start: number, after: number) => Share,
 ): Share[] {
   let start = 0;
   return jobs.map((job) => {
@@ -107,21 +113,9 @@ function shareOut<Share>(
   });
 }
 
-function refusalOf(
-  { rows, pointerOf }: PredictJob,
-  predictions: readonly number[],
-  start: number,
-): RidgelineError | undefined {
-  const errors: FieldError[] = predictions
-    .slice(start, start + rows)
-    .flatMap((prediction, row) =>
-      Number.isFinite(prediction)
-        ? []
-        : [{ pointer: pointerOf(row), code: 'not_finite', message: 'The prediction for this row overflows.' }],
-    );
-  if (errors.length === 0) return undefined;
-  return new RidgelineError('outside_model_domain', {
-    errors: errors.slice(0, MAX_FIELD_ERRORS),
-    errorsTruncated: errors.length > MAX_FIELD_ERRORS,
-  });
+function refusalOf(predictions: readonly number[]): Refusal | undefined {
+  const faults = predictions.flatMap((prediction, row): Refusal['faults'] =>
+    Number.isFinite(prediction) ? [] : [{ row, code: 'not_finite', message: 'The prediction for this row overflows.' }],
+  );
+  return faults.length > 0 ? { faults } : undefined;
 }

@@ -1,8 +1,22 @@
-/** What callers get for their rows. */
+/** What becomes of the rows of a request: all of them are answered, or none. */
 
-/** The answer to rows that were sent together, in their order. */
+export type Outcome = Answer | Refusal;
+
+/** The answers to rows that were sent together, in their order. */
 export interface Answer {
   predictions: number[];
   ids: string[];
   pipelineVersion: string;
+}
+
+/** Why rows cannot be answered: their values lead to no prediction. Nothing of the request has been stored. */
+export interface Refusal {
+  faults: RowFault[];
+}
+
+export interface RowFault {
+  /** Its place among the rows of the request, from 0; undefined where it is not known which of them it is. */
+  row: number | undefined;
+  code: 'not_finite' | 'not_computable';
+  message: string;
 }

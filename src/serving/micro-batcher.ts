@@ -1,17 +1,16 @@
 /**
  * Lets jobs that arrive together share one run. It knows a function that runs a batch, and nothing of what the jobs are.
  *
- * There is no timer and no window. A job that finds the batcher idle starts a run at the end of this turn of the event
- * loop, together with every other job of the turn; a run starts earlier where enough has come to be worth one, so that
- * hundreds of callers who ask in one turn are answered in portions, while what they sent is still in the caches. Jobs that
- * arrive while a run is under way share the next one. So a lone job waits for nobody, and batches grow by themselves as
- * load does. Where more waits than a batch holds, the batches run side by side.
+ * There is no timer and no window. What has come in a turn of the event loop runs at its end; a run starts earlier where
+ * enough has come to be worth one, so that hundreds of callers who ask in one turn are answered in portions, while what
+ * they sent is still in the caches. So a lone job waits for nobody, and batches grow by themselves as load does.
  *
- *     idle -> (first job) -> gathering, until the end of the turn or enough -> running -> running what has come ... -> idle
+ *     submitted -> queued, until the end of the turn or enough -> under way, beside what is under way already -> settled
  *
- * Limits count what costs: the sizes of jobs (rows), not jobs. A job is never split. When the queue is full a job is
- * refused at once, because to wait longer than a caller does helps nobody. So it is where very much has run in this turn
- * already: whoever comes late in a long turn has waited for all of it.
+ * Nobody waits for the batch of others: one that hangs, such as on a database that has gone silent, holds up its own jobs
+ * alone. Limits count what costs: the sizes of jobs (rows), not jobs. A job is never split. When too much is not settled
+ * yet a job is refused at once, because to wait longer than a caller does helps nobody. So it is where very much has run
+ * in this turn already: whoever comes late in a long turn has waited for all of it.
  *
  * Results are handed over by a call and not by a promise. A promise keeps its value: one that has waited through some
  * garbage collections is old, and then what it was given, however short its use, stays until the next full collection.
@@ -25,11 +24,11 @@ export interface MicroBatcherOptions<Job, Result> {
   eagerSize: number;
   /** A batch is closed before it would pass this; a single larger job runs alone. */
   maxBatchSize: number;
-  /** The sum of the sizes of waiting jobs. */
-  maxQueueSize: number;
-  /** The sum of the sizes of the jobs that run in one turn of the event loop. */
+  /** The sum of the sizes of jobs that are not settled. */
+  maxPendingSize: number;
+  /** When jobs of this size altogether have run in a turn of the event loop, others of the turn are refused. */
   maxTurnSize: number;
-  /** Makes the error for a job that finds the queue full. */
+  /** Makes the error for a job that is refused. */
   refuse: () => Error;
 }
 
@@ -40,62 +39,40 @@ export interface MicroBatcher<Job, Result> {
   submit(job: Job, settle: Settle<Result>): void;
   /** Whether a job of this size would be taken now. */
   hasRoomFor(size: number): boolean;
-  /** Resolves when no job waits or runs. */
+  /** Resolves when every job is settled. */
   drain(): Promise<void>;
 }
 
-interface Waiting<Job, Result> {
+interface Pending<Job, Result> {
   job: Job;
+  size: number;
   settle: Settle<Result>;
 }
 
 export function createMicroBatcher<Job, Result>(options: MicroBatcherOptions<Job, Result>): MicroBatcher<Job, Result> {
-  const { runBatch, sizeOf, eagerSize, maxBatchSize, maxQueueSize, maxTurnSize, refuse } = options;
-  let queue: Waiting<Job, Result>[] = [];
+  const { runBatch, sizeOf, eagerSize, maxBatchSize, maxPendingSize, maxTurnSize, refuse } = options;
+  let queue: Pending<Job, Result>[] = [];
   let queuedSize = 0;
+  let pendingSize = 0;
   let ranInTurn = 0;
   let endIsAwaited = false;
-  let active = false;
   const drained: (() => void)[] = [];
 
-  async function runUntilEmpty(): Promise<void> {
-    active = true;
-    while (queue.length > 0) await Promise.all(takeBatches().map(run));
-    active = false;
-    for (const resolve of drained.splice(0)) resolve();
-  }
-
-  function takeBatches(): Waiting<Job, Result>[][] {
-    const batches: Waiting<Job, Result>[][] = [];
-    let room = 0;
-    for (const waiting of queue) {
-      const size = sizeOf(waiting.job);
-      if (batches.length === 0 || size > room) {
-        batches.push([]);
-        room = maxBatchSize;
-      }
-      batches.at(-1)!.push(waiting);
-      room -= size;
-    }
+  function runQueued(): void {
+    const batches = cutIntoBatches(queue, maxBatchSize);
     ranInTurn += queuedSize;
-    awaitEndOfTurn();
     queue = [];
     queuedSize = 0;
-    return batches;
-  }
-
-  function awaitEndOfTurn(): void {
-    if (!endIsAwaited) setImmediate(endTurn);
-    endIsAwaited = true;
+    for (const batch of batches) void run(batch);
   }
 
   function endTurn(): void {
-    if (!active && queue.length > 0) void runUntilEmpty();
+    runQueued();
     ranInTurn = 0;
     endIsAwaited = false;
   }
 
-  async function run(batch: Waiting<Job, Result>[]): Promise<void> {
+  async function run(batch: Pending<Job, Result>[]): Promise<void> {
     let results: (Result | Error)[];
     try {
       results = await runBatch(batch.map(({ job }) => job));
@@ -103,14 +80,16 @@ export function createMicroBatcher<Job, Result>(options: MicroBatcherOptions<Job
       const error = cause instanceof Error ? cause : new Error('The batch failed', { cause });
       results = batch.map(() => error);
     }
-    batch.forEach(({ settle }, i) => {
+    batch.forEach(({ size, settle }, i) => {
+      pendingSize -= size;
       settle(results[i]!);
     });
+    if (pendingSize === 0) for (const resolve of drained.splice(0)) resolve();
   }
 
-  // A job larger than a limit may still enter an empty queue, or be the first of a turn; it could never run otherwise.
+  // A job larger than the limit may still enter when nothing is pending; it could never run otherwise.
   const hasRoomFor = (size: number) =>
-    (queuedSize === 0 || queuedSize + size <= maxQueueSize) && (ranInTurn === 0 || ranInTurn + size <= maxTurnSize);
+    (pendingSize === 0 || pendingSize + size <= maxPendingSize) && ranInTurn < maxTurnSize;
 
   return {
     hasRoomFor,
@@ -120,11 +99,28 @@ export function createMicroBatcher<Job, Result>(options: MicroBatcherOptions<Job
         settle(refuse());
         return;
       }
-      queue.push({ job, settle });
+      queue.push({ job, size, settle });
       queuedSize += size;
-      awaitEndOfTurn();
-      if (!active && queuedSize >= eagerSize) void runUntilEmpty();
+      pendingSize += size;
+      if (!endIsAwaited) setImmediate(endTurn);
+      endIsAwaited = true;
+      if (queuedSize >= eagerSize) runQueued();
     },
-    drain: () => (active || queue.length > 0 ? new Promise((resolve) => drained.push(resolve)) : Promise.resolve()),
+    drain: () => (pendingSize > 0 ? new Promise((resolve) => drained.push(resolve)) : Promise.resolve()),
   };
+}
+
+/** In order, as many as fit into a batch. */
+function cutIntoBatches<Job extends { size: number }>(jobs: readonly Job[], maxBatchSize: number): Job[][] {
+  const batches: Job[][] = [];
+  let room = 0;
+  for (const job of jobs) {
+    if (batches.length === 0 || job.size > room) {
+      batches.push([]);
+      room = maxBatchSize;
+    }
+    batches.at(-1)!.push(job);
+    room -= job.size;
+  }
+  return batches;
 }

@@ -11,7 +11,7 @@ beforeAll(async () => {
 });
 afterAll(() => app.close());
 
-it('refuses what the queue has no room for with 503 and Retry-After, and answers the rest', async () => {
+it('refuses what there is no room for with 503 and Retry-After, and answers the rest', async () => {
   const locker = new Client({ connectionString: app.database.url });
   await locker.connect();
   await locker.query('begin; lock table predictions in access exclusive mode');
@@ -39,4 +39,20 @@ it('refuses what the queue has no room for with 503 and Retry-After, and answers
     { rows: answered * 1000 },
   ]);
   expect((await post(`${app.url}/predict`, articleRow)).status).toBe(200);
+});
+
+it('takes small batches beside each other where very large ones are allowed', async () => {
+  const large = await startTestApp({ MAX_BATCH_ROWS: '100000' });
+  try {
+    const body = JSON.stringify({ instances: Array(100).fill(articleRow) });
+    const caller = async () => {
+      const statuses: number[] = [];
+      for (let i = 0; i < 10; i++) statuses.push((await post(`${large.url}/predict/batch`, body)).status);
+      return statuses;
+    };
+    const statuses = await Promise.all(Array.from({ length: 16 }, caller));
+    expect(statuses.flat().filter((status) => status !== 200)).toEqual([]);
+  } finally {
+    await large.close();
+  }
 });

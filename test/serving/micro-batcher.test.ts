@@ -28,7 +28,7 @@ async function afterwards(): Promise<void> {
 }
 
 /** A batcher whose runs end when the test says so. */
-function controlled({ eagerSize = 1000, maxBatchSize = 100, maxQueueSize = 1000, maxTurnSize = 1000 } = {}) {
+function controlled({ eagerSize = 1000, maxBatchSize = 100, maxPendingSize = 1000, maxTurnSize = 1000 } = {}) {
   const runs: { jobs: number[]; end: (answers?: Answers) => Promise<void>; fail: (error: Error) => Promise<void> }[] =
     [];
   const batcher = createMicroBatcher<Job, string>({
@@ -49,7 +49,7 @@ function controlled({ eagerSize = 1000, maxBatchSize = 100, maxQueueSize = 1000,
     sizeOf: ({ size }) => size,
     eagerSize,
     maxBatchSize,
-    maxQueueSize,
+    maxPendingSize,
     maxTurnSize,
     refuse: () => new Error('refused'),
   });
@@ -75,19 +75,18 @@ test('a lone job runs alone at the end of its turn', async () => {
   expect(await answer).toBe('answer 1');
 });
 
-test('jobs that arrive during a run share the next one', async () => {
+test('jobs that arrive during a run do not wait for it, however long it hangs', async () => {
   const { runs, submit } = controlled();
   const first = submit(1);
   await endOfTurn();
   const second = submit(2);
-  await endOfTurn();
   const third = submit(3);
   await endOfTurn();
-  expect(runs).toHaveLength(1);
-  await runs[0]!.end();
   expect(runs.map(({ jobs }) => jobs)).toEqual([[1], [2, 3]]);
   await runs[1]!.end();
-  expect(await Promise.all([first, second, third])).toEqual(['answer 1', 'answer 2', 'answer 3']);
+  expect(await Promise.all([second, third])).toEqual(['answer 2', 'answer 3']);
+  await runs[0]!.end();
+  expect(await first).toBe('answer 1');
 });
 
 test('a run starts before the end of the turn where enough has come', async () => {
@@ -96,11 +95,11 @@ test('a run starts before the end of the turn where enough has come', async () =
   expect(runs).toHaveLength(0);
   answers.push(submit(3));
   expect(runs.map(({ jobs }) => jobs)).toEqual([[1, 2, 3]]);
-  answers.push(submit(4, 5));
-  await endOfTurn();
+  answers.push(submit(4, 1));
   expect(runs).toHaveLength(1);
-  await runs[0]!.end();
+  await endOfTurn();
   expect(runs.map(({ jobs }) => jobs)).toEqual([[1, 2, 3], [4]]);
+  await runs[0]!.end();
   await runs[1]!.end();
   expect(await Promise.all(answers)).toHaveLength(4);
 });
@@ -115,18 +114,20 @@ test('a job is refused where too much has run in this turn, until its end', asyn
     sizeOf: ({ size }) => size,
     eagerSize: 3,
     maxBatchSize: 10,
-    maxQueueSize: 100,
+    maxPendingSize: 100,
     maxTurnSize: 10,
     refuse: () => new Error('refused'),
   });
   const submit = (id: number, size: number) => submitTo(batcher, { id, size });
   expect(await Promise.all([submit(1, 4), submit(2, 4)])).toEqual([1, 2]);
-  expect(batcher.hasRoomFor(2)).toBe(true);
-  await expect(submit(3, 3)).rejects.toThrow('refused');
-  expect(await submit(4, 2)).toBe(4);
+  // A large one is not worse off than a small one: it counts what has run, not what would.
+  expect(batcher.hasRoomFor(50)).toBe(true);
+  expect(await submit(3, 3)).toBe(3);
+  expect(batcher.hasRoomFor(1)).toBe(false);
+  await expect(submit(4, 1)).rejects.toThrow('refused');
   await endOfTurn();
   expect(await submit(5, 11)).toBe(5);
-  expect(runs).toEqual([[1], [2], [4], [5]]);
+  expect(runs).toEqual([[1], [2], [3], [5]]);
 });
 
 test('a batch is closed before its rows pass the limit, and no job is split', async () => {
@@ -138,7 +139,7 @@ test('a batch is closed before its rows pass the limit, and no job is split', as
   expect(await answers).toHaveLength(5);
 });
 
-test('batches that wait run side by side', async () => {
+test('batches run side by side', async () => {
   const { runs, submit } = controlled({ maxBatchSize: 10 });
   const answers = [submit(1, 6), submit(2, 6), submit(3, 6)];
   await endOfTurn();
@@ -146,11 +147,9 @@ test('batches that wait run side by side', async () => {
   await runs[1]!.end();
   expect(await answers[1]).toBe('answer 2');
   const later = submit(4);
-  await runs[0]!.end();
-  expect(runs).toHaveLength(3);
-  await runs[2]!.end();
+  await endOfTurn();
   expect(runs).toHaveLength(4);
-  await runs[3]!.end();
+  for (const run of [0, 2, 3]) await runs[run]!.end();
   expect(await Promise.all([...answers, later])).toEqual(['answer 1', 'answer 2', 'answer 3', 'answer 4']);
 });
 
@@ -163,8 +162,8 @@ test('a job larger than a batch runs alone', async () => {
   await answers;
 });
 
-test('a job that finds the queue full is refused at once, and a smaller one is still taken', async () => {
-  const { runs, submit } = controlled({ maxQueueSize: 10 });
+test('a job for which there is no room is refused at once, and a smaller one is still taken', async () => {
+  const { runs, submit } = controlled({ maxPendingSize: 10 });
   const answers = Promise.all([submit(1, 6), submit(3, 4)]);
   await expect(submit(2, 5)).rejects.toThrow('refused');
   await expect(submit(4, 1)).rejects.toThrow('refused');
@@ -174,22 +173,28 @@ test('a job that finds the queue full is refused at once, and a smaller one is s
   await answers;
 });
 
-test('rows that run no longer count as waiting', async () => {
-  const { runs, submit } = controlled({ maxQueueSize: 10 });
-  const answers = [submit(1, 10)];
+test('rows count as pending until they are settled, failed ones too', async () => {
+  const { runs, submit } = controlled({ maxPendingSize: 10 });
+  const answers = [submit(1, 4)];
   await endOfTurn();
-  answers.push(submit(2, 10));
+  answers.push(submit(2, 6));
+  await expect(submit(3, 1)).rejects.toThrow('refused');
+  await endOfTurn();
   await expect(submit(3, 1)).rejects.toThrow('refused');
   await runs[0]!.end();
-  answers.push(submit(4, 10));
-  await runs[1]!.end();
-  await runs[2]!.end();
-  expect(runs.map(({ jobs }) => jobs)).toEqual([[1], [2], [4]]);
-  expect(await Promise.all(answers)).toHaveLength(3);
+  answers.push(submit(4, 4));
+  await expect(submit(5, 1)).rejects.toThrow('refused');
+  const broken = answers[1]!.catch(({ message }: Error) => message);
+  await runs[1]!.fail(new Error('broken'));
+  answers[1] = submit(6, 6);
+  await endOfTurn();
+  for (const run of [2, 3]) await runs[run]!.end();
+  expect(runs.map(({ jobs }) => jobs)).toEqual([[1], [2], [4], [6]]);
+  expect(await Promise.all([...answers, broken])).toEqual(['answer 1', 'answer 6', 'answer 4', 'broken']);
 });
 
-test('a job larger than the whole queue may enter an empty one', async () => {
-  const { runs, submit } = controlled({ maxQueueSize: 10 });
+test('a job larger than all that may be pending is taken where nothing is', async () => {
+  const { runs, submit } = controlled({ maxPendingSize: 10 });
   const answer = submit(1, 50);
   await endOfTurn();
   await runs[0]!.end();
@@ -208,7 +213,7 @@ test('an Error in the place of a job rejects that job alone', async () => {
   ]);
 });
 
-test('a run that rejects rejects its batch alone, and those who wait are still run', async () => {
+test('a run that rejects rejects its batch alone, and others are still run', async () => {
   const { runs, submit } = controlled();
   const failed = Promise.allSettled([submit(1), submit(2)]);
   await endOfTurn();
@@ -235,7 +240,7 @@ test('a run that throws before its promise exists rejects its batch as well', as
     sizeOf: () => 1,
     eagerSize: 10,
     maxBatchSize: 1,
-    maxQueueSize: 10,
+    maxPendingSize: 10,
     maxTurnSize: 10,
     refuse: () => new Error('refused'),
   });
@@ -273,12 +278,12 @@ const step = fc.oneof(
 test('whatever happens in whatever order, it behaves as its description', async () => {
   await fc.assert(
     fc.asyncProperty(fc.array(step, { maxLength: 40 }), async (steps) => {
-      const limits = { eagerSize: 7, maxBatchSize: 10, maxQueueSize: 20, maxTurnSize: 25 };
+      const limits = { eagerSize: 7, maxBatchSize: 10, maxPendingSize: 20, maxTurnSize: 25 };
       const { batcher, runs, submit } = controlled(limits);
       const outcomes: Promise<string>[] = [];
 
-      // The description, as simple as it can be said: a line of jobs, which goes under way whole, cut into batches, once
-      // nothing is under way any more, at the end of a turn or when the line is long enough.
+      // The description, as simple as it can be said: a line of jobs, which goes under way whole, cut into batches, at the
+      // end of a turn or when it is long enough.
       let line: Job[] = [];
       let ranInTurn = 0;
       let underWay: Job[][] = [];
@@ -287,15 +292,14 @@ test('whatever happens in whatever order, it behaves as its description', async 
       const expectedOutcomes: string[] = [];
       const sizeOf = (jobs: Job[]) => jobs.reduce((sum, { size }) => sum + size, 0);
       function startRuns(): void {
-        if (underWay.length > 0) return;
         ranInTurn += sizeOf(line);
         while (line.length > 0) {
           let count = 1;
           while (count < line.length && sizeOf(line.slice(0, count + 1)) <= limits.maxBatchSize) count++;
           underWay.push(line.slice(0, count));
+          expectedRuns.push(underWay.at(-1)!.map(({ id }) => id));
           line = line.slice(count);
         }
-        expectedRuns.push(...underWay.map((jobs) => jobs.map(({ id }) => id)));
       }
       function settle(outcomeOf: (job: Job, place: number) => string): void {
         const [oldest, ...others] = underWay;
@@ -303,15 +307,14 @@ test('whatever happens in whatever order, it behaves as its description', async 
           expectedOutcomes[job.id] = outcomeOf(job, place);
         });
         underWay = others;
-        startRuns();
       }
 
       async function perform(action: typeof step extends fc.Arbitrary<infer Step> ? Step : never): Promise<void> {
         if (action.do === 'submit') {
           const job = { id: outcomes.length, size: action.size };
-          const queueIsFull = line.length > 0 && sizeOf(line) + job.size > limits.maxQueueSize;
-          const turnIsFull = ranInTurn > 0 && ranInTurn + job.size > limits.maxTurnSize;
-          if (queueIsFull || turnIsFull) expectedOutcomes[job.id] = 'refused';
+          const pending = sizeOf(line) + sizeOf(underWay.flat());
+          const isFull = pending > 0 && pending + job.size > limits.maxPendingSize;
+          if (isFull || ranInTurn >= limits.maxTurnSize) expectedOutcomes[job.id] = 'refused';
           else line.push(job);
           if (sizeOf(line) >= limits.eagerSize) startRuns();
           outcomes.push(submit(job.id, job.size).catch((error: Error) => error.message));

@@ -1,9 +1,10 @@
 /** POST /predict and POST /predict/batch: from a validated body to one call and back. */
-import type { FastifyInstance, FastifyReply, onRequestHookHandler } from 'fastify';
-import { RidgelineError } from '../../errors.ts';
+import type { FastifyInstance, FastifyReply, FastifyRequest, onRequestHookHandler } from 'fastify';
+import { MAX_FIELD_ERRORS, RidgelineError } from '../../errors.ts';
 import type { EncodedRows, FeatureSchema } from '../../feature-schema.ts';
-import type { Answer } from '../../serving/answer.ts';
+import type { Answer, Outcome, Refusal } from '../../serving/answer.ts';
 import type { Settle } from '../../serving/micro-batcher.ts';
+import { overloaded, type Serving } from '../../serving/serving.ts';
 import { batchValidator, rowValidator } from '../decode-rows.ts';
 import type { SendJson } from '../fast-path/send-json.ts';
 import { predictionSchemas } from '../schemas/predictions.ts';
@@ -13,15 +14,10 @@ export interface PredictRoutesOptions {
   features: FeatureSchema;
   maxBatchRows: number;
   exposeModelVersion: boolean;
-  /** Predicts and stores rows; `pointerOf` names a row's place in the body for errors. */
-  answer: (rows: EncodedRows, pointerOf: (row: number) => string, settle: Settle<Answer>) => void;
-  /** Whether so many rows would be taken now. */
-  hasRoomFor: (rows: number) => boolean;
+  serving: Pick<Serving, 'answer' | 'hasRoomFor'>;
   sendJson: SendJson;
 }
 
-/** Made once: where thousands a second are refused, the stack of each would be most of the refusal's cost in JavaScript. */
-const overloaded = new RidgelineError('overloaded');
 const problems = problemResponses(
   'invalid_json',
   'body_too_large',
@@ -30,8 +26,12 @@ const problems = problemResponses(
   'internal',
   'overloaded',
 );
-const wholeBody = () => '';
-const instance = (row: number) => `/instances/${row}`;
+
+/** The JSON pointer of a row in the request's body. */
+type PointerOf = (row: number) => string;
+
+const wholeBody: PointerOf = () => '';
+const instance: PointerOf = (row) => `/instances/${row}`;
 
 /**
  * A request whose body takes several turns of the event loop to arrive is old when it is answered. With its rows still in
@@ -43,17 +43,28 @@ function takeRows(request: { body: EncodedRows }): EncodedRows {
   return body;
 }
 
+function toProblem({ faults }: Refusal, pointerOf: PointerOf): RidgelineError {
+  return new RidgelineError('outside_model_domain', {
+    errors: faults
+      .slice(0, MAX_FIELD_ERRORS)
+      .map(({ row, code, message }) => ({ pointer: row === undefined ? '' : pointerOf(row), code, message })),
+    errorsTruncated: faults.length > MAX_FIELD_ERRORS,
+  });
+}
+
 export function registerPredictRoutes(app: FastifyInstance, options: PredictRoutesOptions): void {
-  const { features, maxBatchRows, exposeModelVersion, answer, hasRoomFor, sendJson } = options;
+  const { features, maxBatchRows, exposeModelVersion, serving, sendJson } = options;
   const schemas = predictionSchemas(features, maxBatchRows);
+  const bytesOfRow = fewestBytesOfRow(features);
   const versionOf = ({ pipelineVersion }: Answer) => (exposeModelVersion ? pipelineVersion : undefined);
 
   const sendTo =
-    (reply: FastifyReply, toJson: (answered: Answer) => string): Settle<Answer> =>
-    (result) => {
+    (reply: FastifyReply, pointerOf: PointerOf, toJson: (answer: Answer) => string): Settle<Outcome> =>
+    (outcome) => {
       try {
-        if (result instanceof Error) reply.send(result);
-        else sendJson(reply, toJson(result));
+        if (outcome instanceof Error) reply.send(outcome);
+        else if ('faults' in outcome) reply.send(toProblem(outcome, pointerOf));
+        else sendJson(reply, toJson(outcome));
       } catch (error) {
         reply.send(error);
       }
@@ -61,12 +72,18 @@ export function registerPredictRoutes(app: FastifyInstance, options: PredictRout
 
   // Before the body is parsed: to refuse a batch late costs nearly as much as to answer it.
   const refuseWithoutRoom =
-    (rows: number): onRequestHookHandler =>
-    (_request, _reply, done) =>
-      hasRoomFor(rows) ? done() : done(overloaded);
+    (mostRows: (request: FastifyRequest) => number): onRequestHookHandler =>
+    (request, _reply, done) =>
+      serving.hasRoomFor(mostRows(request)) ? done() : done(overloaded);
+
+  /** The most rows that a body of the declared length can hold; a small batch must not be taken for the largest. */
+  function mostRowsOf({ headers }: FastifyRequest): number {
+    const length = Number(headers['content-length']);
+    return length > 0 ? Math.min(maxBatchRows, Math.ceil(length / bytesOfRow)) : 1;
+  }
 
   app.post<{ Body: EncodedRows }>('/predict', {
-    onRequest: refuseWithoutRoom(1),
+    onRequest: refuseWithoutRoom(() => 1),
     schema: {
       tags: ['Predictions'],
       summary: 'Predict one row',
@@ -75,17 +92,17 @@ export function registerPredictRoutes(app: FastifyInstance, options: PredictRout
     },
     validatorCompiler: () => rowValidator(features, schemas.row),
     handler: (request, reply) => {
-      const settle = sendTo(reply, (answered) => {
+      const settle = sendTo(reply, wholeBody, (answered) => {
         const [prediction] = answered.predictions as [number];
         const [prediction_id] = answered.ids as [string];
         return JSON.stringify({ prediction, prediction_id, model_version: versionOf(answered) });
       });
-      answer(takeRows(request), wholeBody, settle);
+      serving.answer(takeRows(request), settle);
     },
   });
 
   app.post<{ Body: EncodedRows }>('/predict/batch', {
-    onRequest: refuseWithoutRoom(maxBatchRows),
+    onRequest: refuseWithoutRoom(mostRowsOf),
     schema: {
       tags: ['Predictions'],
       summary: `Predict up to ${maxBatchRows} rows`,
@@ -94,11 +111,16 @@ export function registerPredictRoutes(app: FastifyInstance, options: PredictRout
     },
     validatorCompiler: () => batchValidator(features, schemas.row, schemas.instances, maxBatchRows),
     handler: (request, reply) => {
-      const settle = sendTo(reply, (answered) => {
+      const settle = sendTo(reply, instance, (answered) => {
         const { predictions, ids: prediction_ids } = answered;
         return JSON.stringify({ predictions, prediction_ids, model_version: versionOf(answered) });
       });
-      answer(takeRows(request), instance, settle);
+      serving.answer(takeRows(request), settle);
     },
   });
+}
+
+/** Of a row in JSON, without the white space and with a digit a value. */
+function fewestBytesOfRow({ features }: FeatureSchema): number {
+  return JSON.stringify(Object.fromEntries(features.map(({ name }) => [name, 0]))).length;
 }

@@ -1,0 +1,89 @@
+import { expect, test } from 'vitest';
+import type { PredictionBatch } from '../../src/prediction-log/prediction-batch.ts';
+import type { Answer, Outcome } from '../../src/serving/answer.ts';
+import { createBatchAnswerer } from '../../src/serving/answer-batch.ts';
+
+/** A pipeline of one feature that answers with its double; it gives up on 13, and has no finite answer for 99. */
+const predictor = {
+  pipelineVersion: 'v1',
+  predict(features: Float64Array, rows: number, predictions = new Float64Array(rows)) {
+    if (features.includes(13)) throw new Error('/onnxruntime/core/node.cc:42 integer division by zero');
+    for (let row = 0; row < rows; row++) predictions[row] = features[row] === 99 ? Number.NaN : 2 * features[row]!;
+    return predictions;
+  },
+  retire: () => undefined,
+};
+
+/** An answerer, and the features of each batch that it has stored. */
+function setUp({ append }: { append?: (batch: PredictionBatch) => void | Promise<void> } = {}) {
+  const stored: number[][] = [];
+  const answerBatch = createBatchAnswerer({
+    currentPredictor: () => predictor,
+    predictionLog: {
+      append(batch) {
+        stored.push(Array.from(batch.features));
+        return append?.(batch);
+      },
+    },
+    featureCount: 1,
+    maxRows: 100,
+  });
+  return { answerBatch: (...jobs: number[][]) => answerBatch(jobs.map(toRows)), stored };
+}
+
+const toRows = (features: number[]) => ({ rows: features.length, features });
+const predictionsOf = (outcome: Outcome | undefined) => (outcome as Answer).predictions;
+
+test('the rows of several requests are one run and one batch, and each gets its own answers and ids', async () => {
+  const { answerBatch, stored } = setUp();
+  const outcomes = await answerBatch([1], [2, 3], [4]);
+  expect(outcomes.map(predictionsOf)).toEqual([[2], [4, 6], [8]]);
+  expect(stored).toEqual([[1, 2, 3, 4]]);
+  const ids = outcomes.flatMap((outcome) => (outcome as Answer).ids);
+  expect(new Set(ids).size).toBe(4);
+});
+
+test('a request whose prediction is not finite is refused alone, by its row, and not stored', async () => {
+  const { answerBatch, stored } = setUp();
+  const [first, refused, last] = await answerBatch([1], [2, 99, 3], [4]);
+  expect(refused).toEqual({ faults: [{ row: 1, code: 'not_finite', message: expect.any(String) }] });
+  expect([first, last].map(predictionsOf)).toEqual([[2], [8]]);
+  expect(stored).toEqual([[1, 4]]);
+});
+
+test('a run that gives up costs the request alone that it gives up on, which hears nothing of the runtime', async () => {
+  const { answerBatch, stored } = setUp();
+  const outcomes = await answerBatch([1], [13, 2], [3], [99]);
+  expect(outcomes[1]).toEqual({ faults: [{ row: undefined, code: 'not_computable', message: expect.any(String) }] });
+  expect(JSON.stringify(outcomes)).not.toContain('onnxruntime');
+  expect([outcomes[0], outcomes[2]].map(predictionsOf)).toEqual([[2], [6]]);
+  expect(outcomes[3]).toMatchObject({ faults: [{ row: 0, code: 'not_finite' }] });
+  expect(stored).toEqual([[1], [3]]);
+});
+
+test('nobody is answered before the batch is stored, nor when it cannot be', async () => {
+  let store!: () => void;
+  const waiting = setUp({ append: () => new Promise((resolve) => (store = resolve)) });
+  let answered = false;
+  const answer = waiting.answerBatch([1]).then((outcomes) => {
+    answered = true;
+    return outcomes;
+  });
+  await new Promise(setImmediate);
+  expect(answered).toBe(false);
+  store();
+  expect((await answer).map(predictionsOf)).toEqual([[2]]);
+
+  const failing = setUp({ append: () => Promise.reject(new Error('not stored')) });
+  await expect(failing.answerBatch([1], [2])).rejects.toThrow('not stored');
+});
+
+test('without a pipeline the batch is refused', async () => {
+  const answerBatch = createBatchAnswerer({
+    currentPredictor: () => undefined,
+    predictionLog: { append: () => undefined },
+    featureCount: 1,
+    maxRows: 1,
+  });
+  await expect(answerBatch([toRows([1])])).rejects.toMatchObject({ code: 'no_pipeline' });
+});
