@@ -150,6 +150,6 @@ function describeHealth(
   return {
     ...state,
     refused_version: rejection && { model_version: rejection.pipelineVersion, reason: rejection.reason },
-    prediction_log: { backlog_rows: rows, oldest_age_seconds: oldestAgeSeconds, dead_letters: deadLetters },
+    prediction_log: { backlog_rows: rows, oldest_age_seconds: oldestAgeSeconds ?? 0, dead_letters: deadLetters },
   };
 }

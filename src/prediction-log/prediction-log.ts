@@ -43,7 +43,7 @@ export interface SpooledLogOptions extends DirectLogOptions {
   maxBytes: number;
 }
 
-const NO_BACKLOG: Backlog = { rows: 0, oldestAgeSeconds: 0, deadLetters: 0 };
+const NO_BACKLOG: Backlog = { rows: 0, oldestAgeSeconds: null, deadLetters: 0, lastError: null, failures: 0 };
 const RETRY_AFTER_SECONDS = 2;
 /** A spool that has failed is left alone for so long: every attempt may leave a segment behind that has to be relayed. */
 const SPOOL_PAUSE_MS = 2_000;

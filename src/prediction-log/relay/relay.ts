@@ -39,10 +39,14 @@ export interface RelayOptions {
 export interface Backlog {
   /** Answered predictions that are not in Postgres yet. */
   rows: number;
-  /** Since the oldest of them was answered. */
-  oldestAgeSeconds: number;
+  /** Since the oldest of them was answered; null when none waits. */
+  oldestAgeSeconds: number | null;
   /** Records set aside since the start. */
   deadLetters: number;
+  /** Why the last attempt to store some of them failed; null after one that succeeded. */
+  lastError: string | null;
+  /** Attempts that have failed in a row. */
+  failures: number;
 }
 
 export interface Relay {
@@ -70,6 +74,8 @@ export function startRelay({ sources, adopt, store, deadLetters, log }: RelayOpt
     ends: 'predictions are moved to Postgres again',
   });
   let adoptionDue = 0;
+  let failures = 0;
+  let lastError: string | null = null;
   let closing = false;
   let wakeIdle: (() => void) | undefined;
   let interruptSleep: (() => void) | undefined;
@@ -82,6 +88,8 @@ export function startRelay({ sources, adopt, store, deadLetters, log }: RelayOpt
       try {
         const moved = await relayNext();
         outage.end();
+        failures = 0;
+        lastError = null;
         pause = FIRST_PAUSE_MS;
         if (moved === 0) {
           if (closing) return;
@@ -91,6 +99,8 @@ export function startRelay({ sources, adopt, store, deadLetters, log }: RelayOpt
         }
       } catch (error) {
         outage.begin(error);
+        failures++;
+        lastError = reasonOf(error);
         if (closing) return;
         // A connection that was given up may still send what lies in the old one.
         reader.renewMemory();
@@ -179,8 +189,10 @@ export function startRelay({ sources, adopt, store, deadLetters, log }: RelayOpt
       const oldestAt = Math.min(...pending.map((segment) => segment.oldestAt));
       return {
         rows: pending.reduce((sum, { pendingRows }) => sum + pendingRows, 0),
-        oldestAgeSeconds: pending.length > 0 ? Math.max(0, (Date.now() - oldestAt) / 1000) : 0,
+        oldestAgeSeconds: pending.length > 0 ? Math.max(0, (Date.now() - oldestAt) / 1000) : null,
         deadLetters: deadLetters.count(),
+        lastError,
+        failures,
       };
     },
     async close(withinMs) {
