@@ -3,6 +3,7 @@
  * that stores, the data plane that brings callers together, then the routes.
  */
 import type { FastifyBaseLogger, FastifyInstance } from 'fastify';
+import { type Closers, createClosers } from './closers.ts';
 import type { Config } from './config.ts';
 import { createClient, createPool } from './database/pool.ts';
 import { createProbe } from './database/probe.ts';
@@ -38,12 +39,30 @@ export interface App {
   http: FastifyInstance;
   /** The version that answers, if any does. */
   servedVersion(): string | undefined;
+  /** Goes on taking requests for so long, but keeps no connection and is not ready. */
+  drain(milliseconds: number): Promise<void>;
   /** Stops taking requests, answers those that are there, stores what is left; edge first. */
-  close(): Promise<void>;
+  close(withinMs?: number): Promise<void>;
 }
 
-export async function createApp({ config, databaseUrl, spoolRoot, log }: AppOptions): Promise<App> {
+/** A request that has not come or whose answer is not taken by then is given up. */
+const UNFINISHED_MS = 2_000;
+const DEFAULT_CLOSE_MS = 25_000;
+
+/** Rejects, with nothing left open, when a part of it cannot be opened. */
+export async function createApp(options: AppOptions): Promise<App> {
+  const closers = createClosers();
+  try {
+    return await compose(options, closers);
+  } catch (error) {
+    await closers.closeAll(DEFAULT_CLOSE_MS);
+    throw error;
+  }
+}
+
+async function compose({ config, databaseUrl, spoolRoot, log }: AppOptions, closers: Closers): Promise<App> {
   const pool = createPool({ url: databaseUrl, onError: (err) => log.debug({ err }, 'a database connection broke') });
+  closers.push(() => pool.end());
   const featureCount = housing.features.length;
 
   const served = createServedPipeline({
@@ -52,6 +71,7 @@ export async function createApp({ config, databaseUrl, spoolRoot, log }: AppOpti
     modelsDir: config.modelsDir,
     log,
   });
+  closers.push(served.close);
   await served.refresh().catch(async (error: unknown) => {
     log.warn({ reason: reasonOf(error) }, 'the database cannot be read; looking for a pipeline in models/');
     await served.loadFromDisk();
@@ -59,7 +79,19 @@ export async function createApp({ config, databaseUrl, spoolRoot, log }: AppOpti
       log.error({ modelsDir: config.modelsDir }, 'no pipeline there either; waiting for the database');
   });
 
+  const listener = startVersionListener({
+    createClient: () => createClient(databaseUrl),
+    channel: PROMOTION_CHANNEL,
+    pollSeconds: config.modelPollSeconds,
+    onChange: () => served.refresh(),
+    log,
+  });
+  closers.push(listener.close);
+  const upkeep = startPartitionUpkeep(pool, log);
+  closers.push(upkeep.close);
+
   const predictionLog = await openPredictionLog(config, createPredictionsTable(pool), spoolRoot, log);
+  closers.push((withinMs) => predictionLog.close(withinMs * 0.9));
 
   const serving = createServing({
     currentPredictor: served.current,
@@ -67,9 +99,14 @@ export async function createApp({ config, databaseUrl, spoolRoot, log }: AppOpti
     featureCount,
     maxRequestRows: config.maxBatchRows,
   });
+  closers.push(serving.drain);
 
   const http = createHttp({ bodyLimitBytes: config.bodyLimitBytes, log });
   const drain = registerDrain(http);
+  closers.push(async (withinMs) => {
+    await drain.finish(Math.min(UNFINISHED_MS, withinMs));
+    await http.close();
+  });
   const sendJson = registerAnswers(http, drain);
   if (config.docsPath) {
     const { registerDocs } = await import('./http/plugins/docs.ts');
@@ -91,29 +128,12 @@ export async function createApp({ config, databaseUrl, spoolRoot, log }: AppOpti
     health: async () => describeHealth(await isDatabaseThere(), served, predictionLog, config),
   });
 
-  const listener = startVersionListener({
-    createClient: () => createClient(databaseUrl),
-    channel: PROMOTION_CHANNEL,
-    pollSeconds: config.modelPollSeconds,
-    onChange: () => served.refresh(),
-    log,
-  });
-  const upkeep = startPartitionUpkeep(pool, log);
-
   return {
     http,
     servedVersion: () => served.current()?.pipelineVersion,
-    async close() {
-      const graceMs = config.shutdownGraceSeconds * 1000;
-      await drain.start(graceMs / 5);
-      await http.close();
-      await serving.drain();
-      await predictionLog.close(graceMs / 3);
-      upkeep.close();
-      await listener.close();
-      await served.close();
-      await pool.end();
-    },
+    drain: drain.start,
+    close: (withinMs = DEFAULT_CLOSE_MS) =>
+      closers.closeAll(withinMs, (error) => log.error({ err: error }, 'something could not be closed in order')),
   };
 }
 

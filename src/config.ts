@@ -1,6 +1,6 @@
 /**
  * The environment, read once, validated and frozen. A `.env` file beside package.json is read first; the real
- * environment wins over it. This is the only file that touches `process.env`.
+ * environment wins over it. Nobody else reads `process.env`.
  */
 import { existsSync, readFileSync } from 'node:fs';
 import { dirname, join, resolve } from 'node:path';
@@ -10,9 +10,6 @@ import * as z from 'zod';
 
 /** The directory that holds package.json, whether this file runs from src/ or from dist/src/. */
 export const projectRoot = findProjectRoot(dirname(fileURLToPath(import.meta.url)));
-
-// ONNX Runtime 1.29+ opens a telemetry uploader when it loads unless this is set before; nobody here has asked for one.
-process.env.ORT_DISABLE_TELEMETRY ??= '1';
 
 const flag = z.enum(['true', 'false', '1', '0']).transform((value) => value === 'true' || value === '1');
 const wholeNumber = (low: number, high: number) =>

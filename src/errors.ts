@@ -38,6 +38,7 @@ const catalogue = {
   database_setup: [undefined, 'The database cannot be used', '%s'],
   database_unreachable: [undefined, 'The database cannot be reached', '%s'],
   spool: [undefined, 'The spool cannot be used', '%s'],
+  cannot_listen: [undefined, 'The port cannot be opened', '%s'],
 } as const satisfies Record<string, readonly [number | undefined, string, string]>;
 
 export type ErrorCode = keyof typeof catalogue;
@@ -91,4 +92,9 @@ export function reasonOf(error: unknown): string {
   // A refused connection to a name with several addresses is an AggregateError whose own message is empty.
   if (error instanceof AggregateError && error.message === '') return error.errors.map(reasonOf).join('; ');
   return error instanceof Error ? error.message : String(error);
+}
+
+/** What somebody who has started a command is told: ours in our words alone, anything else as it is. */
+export function tellable(error: unknown): string {
+  return error instanceof RidgelineError ? error.message : reasonOf(error);
 }

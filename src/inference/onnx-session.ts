@@ -1,6 +1,6 @@
 /** The one place that knows onnxruntime-node: opens ONNX bytes and runs blocks of rows through them. */
-// Before onnxruntime-node: config.ts turns the runtime's telemetry off, which is read when the library loads.
-import '../config.ts';
+// Before onnxruntime-node: it turns the runtime's telemetry off, which is read when the library loads.
+import '../runtime.ts';
 
 import { type InferenceSession, Tensor } from 'onnxruntime-node';
 // The module below the documented one, whose run() makes the same call a turn of the event loop later. All that arrives

@@ -1,84 +1,142 @@
 /**
  * The processes that share the port when WORKERS is above 1. One that dies is replaced, after a pause that grows while
- * its successors die young, so that a fault that strikes at every start does not become a storm of starts.
+ * its successors die young, so that a fault that strikes at every start does not become a storm of starts. As long as
+ * none has ever listened, a fault that no further start can mend, such as a wrong setting, ends all of them.
  */
 import cluster, { type Worker } from 'node:cluster';
+import { EventEmitter, once } from 'node:events';
+import { ConfigError } from '../config.ts';
+import { RidgelineError, reasonOf, tellable } from '../errors.ts';
+import type { Log } from '../log.ts';
+import type { Departure, Ending, Terms } from './shutdown.ts';
 
 export interface WorkersOptions {
   count: number;
   /** Handed to the workers: an embedded server is started once, by the primary. */
   databaseUrl: string;
-  log: Record<'info' | 'warn', (fields: object, message: string) => void>;
+  log: Pick<Log, 'info' | 'warn'>;
+}
+
+/** What the processes tell each other. */
+interface ToWorker {
+  end: Omit<Terms, 'drainMs'>;
+}
+interface ToPrimary {
+  cannotStart: string;
+  /** Whether the next one could not either. */
+  lasting: boolean;
 }
 
 const FIRST_PAUSE_MS = 100;
 const LONGEST_PAUSE_MS = 10_000;
 /** A worker that has lived this long was healthy, and its successor may start at once. */
 const HEALTHY_AFTER_MS = 10_000;
+/** Of the time of the primary's end: how long it waits for its workers, which have as much of that in turn. */
+const SHARE_OF_TIME = 0.9;
 
-export interface Workers {
-  /** Where they listen, once the first does; rejects when one ends before: its fault would end every successor too. */
+export interface Workers extends Departure {
+  /** Where they listen, once the first does; rejects when it is certain that none ever will. */
   address: Promise<{ port: number }>;
-  close(): Promise<void>;
+  /** Ends at once those that have not gone. */
+  close(): void;
 }
 
 export function startWorkers({ count, databaseUrl, log }: WorkersOptions): Workers {
   const living = new Set<Worker>();
   const restarts = new Set<NodeJS.Timeout>();
+  const events = new EventEmitter();
   let pause = FIRST_PAUSE_MS;
-  let closing = false;
-  let allGone: (() => void) | undefined;
+  let ending = false;
   let listening = false;
-  let reportAddress!: (address: { port: number }) => void;
-  let reportFailure!: (error: Error) => void;
-  const address = new Promise<{ port: number }>((resolve, reject) => {
-    reportAddress = resolve;
-    reportFailure = reject;
-  });
 
   function startWorker(): void {
-    const startedAt = Date.now();
+    const startedAt = performance.now();
     const worker = cluster.fork({ DATABASE_URL: databaseUrl });
     living.add(worker);
+    let failure: ToPrimary | undefined;
     worker.once('listening', (where) => {
       listening = true;
-      reportAddress(where);
+      events.emit('listening', where);
+    });
+    worker.on('message', (message: ToPrimary) => {
+      failure = message;
+    });
+    worker.on('error', (error) => {
+      // One that could not be made has no exit; others have, whatever has become of the channel to them.
+      if (worker.process.pid === undefined) ended(worker, startedAt, { reason: reasonOf(error) });
     });
     worker.once('exit', (code, signal) => {
-      living.delete(worker);
-      if (!listening) {
-        closing = true;
-        reportFailure(new Error('A worker ended before it listened; what it printed says why.'));
+      if (failure?.lasting && !listening && !ending) {
+        ending = true;
+        events.emit('error', new Error(failure.cannotStart));
       }
-      if (closing) {
-        if (living.size === 0) allGone?.();
-        return;
-      }
-      pause = Date.now() - startedAt >= HEALTHY_AFTER_MS ? FIRST_PAUSE_MS : Math.min(pause * 2, LONGEST_PAUSE_MS);
-      log.warn(
-        { workerPid: worker.process.pid, code, signal, pauseMs: pause },
-        'a worker has died; another one starts',
-      );
-      const timer = setTimeout(() => {
-        restarts.delete(timer);
-        startWorker();
-      }, pause);
-      restarts.add(timer);
+      ended(worker, startedAt, { code, signal, reason: failure?.cannotStart });
     });
   }
 
+  function ended(worker: Worker, startedAt: number, why: object): void {
+    living.delete(worker);
+    if (ending) {
+      if (living.size === 0) events.emit('all gone');
+      return;
+    }
+    const wasHealthy = performance.now() - startedAt >= HEALTHY_AFTER_MS;
+    pause = wasHealthy ? FIRST_PAUSE_MS : Math.min(pause * 2, LONGEST_PAUSE_MS);
+    log.warn({ workerPid: worker.process.pid, ...why, pauseMs: pause }, 'a worker has died; another one starts');
+    const timer = setTimeout(() => {
+      restarts.delete(timer);
+      startWorker();
+    }, pause);
+    restarts.add(timer);
+  }
+
+  function end(): void {
+    ending = true;
+    for (const timer of restarts) clearTimeout(timer);
+  }
+
+  function kill(): void {
+    end();
+    for (const worker of living) worker.process.kill('SIGKILL');
+  }
+
+  const address = once(events, 'listening').then(([where]) => where as { port: number });
   for (let i = 0; i < count; i++) startWorker();
   log.info({ count }, 'workers are started');
   return {
     address,
-    close() {
-      closing = true;
-      for (const timer of restarts) clearTimeout(timer);
-      if (living.size === 0) return Promise.resolve();
-      for (const worker of living) worker.send('end');
-      return new Promise((resolve) => {
-        allGone = resolve;
-      });
+    async leave({ signal, withinMs }) {
+      end();
+      if (living.size === 0) return;
+      const gone = once(events, 'all gone', { signal: AbortSignal.timeout(Math.floor(withinMs * SHARE_OF_TIME)) });
+      const message: ToWorker = { end: { signal, withinMs: withinMs * SHARE_OF_TIME * SHARE_OF_TIME } };
+      for (const worker of living) worker.send(message);
+      await gone.catch(() => log.warn({ left: living.size }, 'workers have not ended in time'));
     },
+    abandon: kill,
+    close: kill,
   };
+}
+
+/** In a worker: ends when its primary says so, and when that has died. */
+export function obeyPrimary(ending: Pick<Ending, 'begin'>): void {
+  process.on('message', ({ end }: ToWorker) => ending.begin(end));
+  const worker = cluster.worker!;
+  worker.once('disconnect', () => {
+    // Unless this is set Node ends a worker here, in the middle of what it answers.
+    worker.exitedAfterDisconnect = true;
+    ending.begin({ signal: 'disconnect' });
+  });
+}
+
+/** In a worker that cannot start: its primary decides what follows. */
+export function reportToPrimary(error: unknown): Promise<void> {
+  const lasting =
+    error instanceof ConfigError ||
+    (error instanceof RidgelineError && (error.code === 'cannot_listen' || error.code === 'database_setup'));
+  const report: ToPrimary = { cannotStart: tellable(error), lasting };
+  return new Promise((resolve) => {
+    if (process.connected) process.send!(report, undefined, undefined, () => resolve());
+    else resolve();
+  });
 }

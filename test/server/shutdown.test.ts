@@ -46,7 +46,7 @@ function send(url: string, agent: Agent): Promise<{ status?: number; id?: string
 }
 
 it('ends under load without a failed request, stores every answer, and exits with 0', async () => {
-  const server = await startServer({ DATABASE_URL: database.url }, directories);
+  const server = await startServer({ DATABASE_URL: database.url, DRAIN_SECONDS: '1' }, directories);
   const ids: string[] = [];
   const failures: unknown[] = [];
   let stopped = false;
@@ -87,8 +87,8 @@ async function fetchUntilNotReady(url: string): Promise<number> {
 }
 
 it('ends at once and loses nothing on a second signal', async () => {
-  const server = await startServer({ DATABASE_URL: database.url }, directories);
-  // A connection that is kept open keeps the server waiting for it.
+  // Long enough for the second one to come in between.
+  const server = await startServer({ DATABASE_URL: database.url, DRAIN_SECONDS: '5' }, directories);
   const agent = new Agent({ keepAlive: true, maxSockets: 1 });
   const { id } = await send(server.url, agent);
   server.process.kill('SIGTERM');

@@ -1,47 +1,61 @@
 /**
- * The gentle end of a server that callers keep connections to. First it only says that it is going: with `Connection:
- * close` on every answer (fast-path/send-json.ts), so that each connection ends after an answer and never under a request. When they
- * have gone, or those that are left have been silent for a while, or time is up, the listener closes.
+ * The gentle end of a server that callers keep connections to.
+ *
+ *     serving -> draining: new connections are taken on, every answer carries `Connection: close`
+ *     (fast-path/send-json.ts), so that each connection ends after an answer and never under a request
+ *     -> closing: the listener is closed; idle connections go, unfinished requests have a little time -> closed
  */
-import type { Socket } from 'node:net';
+import { Server, type Socket } from 'node:net';
 import { setTimeout as delay } from 'node:timers/promises';
 import type { FastifyInstance } from 'fastify';
 
 export interface Drain {
   isDraining(): boolean;
-  /** Resolves when no connection is left or none asks any more, at the latest after `limitMs`. */
-  start(limitMs: number): Promise<void>;
+  /** From now on every connection ends with its next answer; resolves after so many milliseconds. */
+  start(milliseconds: number): Promise<void>;
+  /** Closes the listener, lets go of the connections, and resolves when none is left, at the latest after `limitMs`. */
+  finish(limitMs: number): Promise<void>;
 }
 
 const LOOK_EVERY_MS = 10;
-/** A connection that has asked nothing for this long, such as a browser's, is not under load. */
-const SILENCE_MS = 1_000;
-/** Callers whose connection has ended come back at once: the listener must not close in the gap, under their new ones. */
+/** A caller that has just been answered may be sending already: no connection is idle before. */
 const PAUSE_MS = 100;
+/** A connection that has asked nothing for this long was opened in advance, such as a browser's. */
+const SILENCE_MS = 1_000;
 
 export function registerDrain(app: FastifyInstance): Drain {
-  const sockets = new Set<Socket>();
+  /** When each connection was opened. */
+  const sockets = new Map<Socket, number>();
   let draining = false;
-  let lastSeenAt = 0;
   app.server.on('connection', (socket: Socket) => {
-    sockets.add(socket);
-    lastSeenAt = Date.now();
+    sockets.set(socket, performance.now());
     socket.once('close', () => sockets.delete(socket));
   });
+
+  function closeIdle(now: number): void {
+    for (const [socket, openedAt] of sockets) {
+      if (socket.bytesRead === 0 && now - openedAt >= SILENCE_MS) socket.destroy();
+    }
+    // Node takes a connection for idle whose answer is complete but has not left yet.
+    if (![...sockets.keys()].some(({ writableLength }) => writableLength > 0)) app.server.closeIdleConnections();
+  }
+
   return {
     isDraining: () => draining,
-    async start(limitMs) {
+    async start(milliseconds) {
       draining = true;
-      // Not before: every listener costs each request something.
-      app.server.on('request', () => {
-        lastSeenAt = Date.now();
-      });
-      const startedAt = Date.now();
-      const isOver = (now: number) => {
-        const silentFor = now - Math.max(lastSeenAt, startedAt);
-        return now - startedAt >= limitMs || silentFor >= (sockets.size > 0 ? SILENCE_MS : PAUSE_MS);
-      };
-      while (!isOver(Date.now())) await delay(LOOK_EVERY_MS);
+      await delay(milliseconds);
+    },
+    async finish(limitMs) {
+      draining = true;
+      // Of net.Server: that of http.Server closes idle connections at once besides.
+      Server.prototype.close.call(app.server);
+      const startedAt = performance.now();
+      for (let now = startedAt; sockets.size > 0 && now - startedAt < limitMs; now = performance.now()) {
+        if (now - startedAt >= PAUSE_MS) closeIdle(now);
+        await delay(LOOK_EVERY_MS);
+      }
+      for (const socket of sockets.keys()) socket.destroy();
     },
   };
 }
