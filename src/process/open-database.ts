@@ -7,13 +7,54 @@ export interface Database {
   close(): Promise<void>;
 }
 
-export async function openDatabase(options: {
+export interface DatabaseOptions {
   databaseUrl: string | undefined;
   dataDir: string;
   onProgress?: (message: string) => void;
-}): Promise<Database> {
-  const { databaseUrl, dataDir, onProgress } = options;
+  /** Breaks the opening off: it then rejects with the signal's reason, once nothing that was begun is left. */
+  signal?: AbortSignal;
+}
+
+export async function openDatabase(options: DatabaseOptions): Promise<Database> {
+  const { databaseUrl, dataDir, onProgress, signal } = options;
   if (databaseUrl !== undefined) return { url: databaseUrl, close: async () => undefined };
-  const { url, stop } = await startEmbeddedPostgres({ dataDir, ...(onProgress && { onProgress }) });
+  const { url, stop } = await startEmbeddedPostgres({
+    dataDir,
+    ...(onProgress && { onProgress }),
+    ...(signal && { signal }),
+  });
   return { url, close: stop };
+}
+
+const SIGNALS = ['SIGINT', 'SIGTERM', 'SIGHUP'] as const;
+
+/**
+ * For commands: opens the database, does the work, closes. A signal breaks the opening or the work off; then the process
+ * dies of it as it would have without us, but leaves no server running.
+ */
+export async function withDatabase<Result>(
+  options: DatabaseOptions,
+  work: (database: Database) => Promise<Result>,
+): Promise<Result> {
+  const interrupted = new AbortController();
+  const { signal } = interrupted;
+  const broken = new Promise<never>((_, reject) => signal.addEventListener('abort', () => reject(signal.reason)));
+  broken.catch(() => undefined);
+  let by: NodeJS.Signals | undefined;
+  const interrupt = (name: NodeJS.Signals) => {
+    by ??= name;
+    interrupted.abort(new Error(`ended by ${name}`));
+  };
+  for (const name of SIGNALS) process.on(name, interrupt);
+  try {
+    const database = await openDatabase({ ...options, signal });
+    try {
+      return await Promise.race([work(database), broken]);
+    } finally {
+      await database.close();
+    }
+  } finally {
+    for (const name of SIGNALS) process.off(name, interrupt);
+    if (by !== undefined) process.kill(process.pid, by);
+  }
 }
