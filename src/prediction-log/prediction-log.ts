@@ -65,7 +65,7 @@ export function createDirectLog(options: DirectLogOptions): PredictionLog {
 export async function createSpooledLog(options: SpooledLogOptions): Promise<PredictionLog> {
   const { root, columns, fsync, maxBytes, store, log } = options;
   const spool = await openSpool({ root, columns, maxBytes, fsync });
-  const orphans = createOrphans(root, columns);
+  const orphans = createOrphans({ root, columns, log });
   const deadLetters = createDeadLetters(root);
   const relay = startRelay({ sources: [orphans, spool], adopt: orphans.adopt, store, deadLetters, log });
   const direct = createDirectWriter(options);
@@ -104,6 +104,7 @@ export async function createSpooledLog(options: SpooledLogOptions): Promise<Pred
     backlog: () => relay.backlog(),
     async close(withinMs) {
       await relay.close(withinMs);
+      await orphans.close();
       await spool.close();
     },
   };

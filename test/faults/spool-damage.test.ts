@@ -35,6 +35,8 @@ interface Damage {
   beside?: Record<string, () => Buffer>;
 }
 
+/** A spool's directory, which is told by its name. */
+const LEFT_BEHIND = '0e9d7a52-60a1-4c1e-8f43-5a1c2f1f7d33';
 const MIDDLE = 50;
 const whole = ({ bytes }: Contents) => bytes;
 const middle = ({ frames }: Contents) => frames[MIDDLE]!;
@@ -153,7 +155,7 @@ describe('a damaged spool', () => {
     const stored = await storedWithin(service.database, intact, 30_000);
     await eventually(async () => (await service.health()).prediction_log.backlog_rows === 0, 10_000);
     // Garbage is no backlog: it is being set aside until the directory goes.
-    await eventually(async () => !(await readdir(spoolRoot())).includes('left-behind'), 15_000);
+    await eventually(async () => !(await readdir(spoolRoot())).includes(LEFT_BEHIND), 15_000);
     const setAside = await deadLetterLines();
     const { prediction_log: log } = await service.health();
     const also = await compareWithStored(service.database, answers);
@@ -189,11 +191,11 @@ describe('a spool that comes back', () => {
       await restoreSpool();
       await service.start();
       await storedWithin(service.database, answers, 30_000);
-      await eventually(async () => !(await readdir(spoolRoot())).includes('left-behind'), 15_000);
+      await eventually(async () => !(await readdir(spoolRoot())).includes(LEFT_BEHIND), 15_000);
       if (when === 'before the start') await service.kill();
-      await cp(join(saved, (await readdir(saved))[0]!), join(spoolRoot(), 'left-behind'), { recursive: true });
+      await cp(join(saved, (await readdir(saved))[0]!), join(spoolRoot(), LEFT_BEHIND), { recursive: true });
       if (when === 'before the start') await service.start();
-      await eventually(async () => !(await readdir(spoolRoot())).includes('left-behind'), 30_000);
+      await eventually(async () => !(await readdir(spoolRoot())).includes(LEFT_BEHIND), 30_000);
       const stored = await compareWithStored(service.database, answers);
       reportFault({
         fault: `spool: relayed segment put back ${when}`,
@@ -253,7 +255,7 @@ function spoolRoot(): string {
 async function restoreSpool(): Promise<string> {
   await rm(spoolRoot(), { recursive: true, force: true });
   await mkdir(spoolRoot(), { recursive: true });
-  const directory = join(spoolRoot(), 'left-behind');
+  const directory = join(spoolRoot(), LEFT_BEHIND);
   await cp(join(saved, (await readdir(saved))[0]!), directory, { recursive: true });
   await service.database.query('truncate predictions');
   return directory;

@@ -1,17 +1,33 @@
-/** The file of records that cannot be stored: one JSON object a line with the time, the reason and what was to be stored. */
-import { closeSync, fsyncSync, openSync, writeSync } from 'node:fs';
+/**
+ * The file of records that cannot be stored, `dead-letter.jsonl`: one JSON object a line with the time, the reason and what
+ * was to be stored. A line is there as a whole or not at all: it may be the last copy of its record. All processes that
+ * share DATA_DIR append to it, one at a time.
+ *
+ * It grows with what Postgres refuses and what the disk damages, outside SPOOL_MAX_BYTES, and is emptied by whoever has
+ * dealt with it.
+ */
+import { type FileHandle, open } from 'node:fs/promises';
 import { join } from 'node:path';
+import { setTimeout as delay } from 'node:timers/promises';
+import { tryLock } from 'fs-native-extensions';
 
-/** A record by its columns, or the bytes of what can no longer be read, in base64. */
-export type DeadLetter = { record: Record<string, unknown> } | { bytes: string };
+/** A record by its columns, or what can no longer be read; in the file, bytes are in base64. */
+export type DeadLetter = { record: Record<string, unknown> } | { bytes: Buffer };
 
 export interface DeadLetters {
   readonly path: string;
-  /** Records set aside since the start. */
+  /** Lines written since the start. */
   count(): number;
-  /** Returns when the record is on the disk: it may be its last copy. Throws when the disk refuses. */
-  add(what: DeadLetter, reason: string): void;
+  /** Resolves when it is on the disk. Rejects when the disk refuses: then no part of it is in the file. */
+  add(what: DeadLetter, reason: string): Promise<void>;
 }
+
+/** Damage that is longer has several lines: people look at them. */
+const LONGEST_STRETCH = 256 * 1024;
+/** For a write and a sync of each of some other processes. */
+const LOCK_ATTEMPTS = 100;
+const LOCK_PAUSE_MS = 20;
+const NEWLINE = 0x0a;
 
 export function createDeadLetters(root: string): DeadLetters {
   const path = join(root, 'dead-letter.jsonl');
@@ -19,15 +35,58 @@ export function createDeadLetters(root: string): DeadLetters {
   return {
     path,
     count: () => count,
-    add(what, reason) {
-      const descriptor = openSync(path, 'a', 0o600);
+    async add(what, reason) {
+      const at = new Date();
+      const lines = stretchesOf(what).map((stretch) => `${JSON.stringify({ at, reason, ...stretch })}\n`);
+      const file = await open(path, 'a+', 0o600);
       try {
-        writeSync(descriptor, `${JSON.stringify({ at: new Date(), reason, ...what })}\n`);
-        fsyncSync(descriptor);
+        await lock(file);
+        await appendWhole(file, Buffer.from(lines.join('')));
       } finally {
-        closeSync(descriptor);
+        await file.close();
       }
-      count++;
+      count += lines.length;
     },
   };
+}
+
+function stretchesOf(what: DeadLetter): object[] {
+  if ('record' in what) return [what];
+  const starts = Array.from({ length: Math.ceil(what.bytes.length / LONGEST_STRETCH) }, (_, i) => i * LONGEST_STRETCH);
+  return starts.map((start) => ({ bytes: what.bytes.toString('base64', start, start + LONGEST_STRETCH) }));
+}
+
+/** Until the file is closed. */
+async function lock(file: FileHandle): Promise<void> {
+  for (let attempt = 0; attempt < LOCK_ATTEMPTS; attempt++) {
+    if (tryLock(file.fd)) return;
+    await delay(LOCK_PAUSE_MS);
+  }
+  throw new Error('another process is writing dead-letter.jsonl and does not come to an end');
+}
+
+async function appendWhole(file: FileHandle, lines: Buffer): Promise<void> {
+  const { size } = await file.stat();
+  try {
+    // A line that something else has cut short would swallow the first of these.
+    if (await endsInLine(file, size)) await writeAll(file, Buffer.from('\n'));
+    await writeAll(file, lines);
+    await file.sync();
+  } catch (error) {
+    await file.truncate(size);
+    throw error;
+  }
+}
+
+async function endsInLine(file: FileHandle, size: number): Promise<boolean> {
+  if (size === 0) return false;
+  const { buffer } = await file.read(Buffer.alloc(1), 0, 1, size - 1);
+  return buffer[0] !== NEWLINE;
+}
+
+async function writeAll(file: FileHandle, bytes: Buffer): Promise<void> {
+  for (let done = 0; done < bytes.length; ) {
+    const { bytesWritten } = await file.write(bytes, done);
+    done += bytesWritten;
+  }
 }

@@ -29,8 +29,11 @@ export interface SegmentSource {
 export interface RelayOptions {
   /** Relayed one after another. */
   sources: readonly SegmentSource[];
-  /** Takes over what dead processes have left, to be found in one of the sources, and returns how many rows it holds. */
-  adopt: () => Promise<number>;
+  /**
+   * Takes over what dead processes have left, to be found in one of the sources as soon as it is counted; then `found` is
+   * called. Resolves with the number of rows once all is counted. Never rejects.
+   */
+  adopt: (found: () => void) => Promise<number>;
   store: PredictionStore;
   deadLetters: DeadLetters;
   log: Record<'info' | 'warn' | 'error', (fields: object, message: string) => void>;
@@ -113,7 +116,7 @@ export function startRelay({ sources, adopt, store, deadLetters, log }: RelayOpt
 
   /** Stores what is oldest and returns how many records that were; 0 when nothing waits. */
   async function relayNext(): Promise<number> {
-    if (Date.now() >= adoptionDue) await adoptOrphans();
+    if (Date.now() >= adoptionDue) void adoptOrphans();
     const segment = pendingSegments()[0];
     const moved = segment ? await relayFrom(segment) : 0;
     for (const source of sources)
@@ -127,7 +130,7 @@ export function startRelay({ sources, adopt, store, deadLetters, log }: RelayOpt
 
   async function adoptOrphans(): Promise<void> {
     adoptionDue = Date.now() + ADOPTION_MS;
-    const rows = await adopt();
+    const rows = await adopt(notify);
     if (rows === 0) return;
     log.info({ rows }, 'an earlier process has left its spool; what Postgres lacks of these predictions is relayed');
   }
@@ -135,7 +138,7 @@ export function startRelay({ sources, adopt, store, deadLetters, log }: RelayOpt
   async function relayFrom(segment: Segment): Promise<number> {
     const { records, columns, rows, damaged, consumed, newestAt } = await reader.next(segment);
     await storeRecords(columns, records);
-    for (const bytes of damaged) setAside({ bytes: bytes.toString('base64') }, 'the checksum does not fit');
+    for (const bytes of damaged) await setAside({ bytes }, 'the checksum does not fit');
     segment.relayed({ bytes: consumed, rows, newestAt, columns });
     return rows + damaged.length;
   }
@@ -154,8 +157,8 @@ export function startRelay({ sources, adopt, store, deadLetters, log }: RelayOpt
     }
   }
 
-  function setAside(what: DeadLetter, reason: string): void {
-    deadLetters.add(what, reason);
+  async function setAside(what: DeadLetter, reason: string): Promise<void> {
+    await deadLetters.add(what, reason);
     log.error({ reason, file: deadLetters.path }, 'a prediction record cannot be stored and is set aside');
   }
 
@@ -178,18 +181,20 @@ export function startRelay({ sources, adopt, store, deadLetters, log }: RelayOpt
     });
   }
 
+  function notify(): void {
+    if (!wakeIdle) return;
+    setTimeout(wakeIdle, GATHER_MS);
+    wakeIdle = undefined;
+  }
+
   return {
-    notify() {
-      if (!wakeIdle) return;
-      setTimeout(wakeIdle, GATHER_MS);
-      wakeIdle = undefined;
-    },
+    notify,
     backlog() {
       const pending = pendingSegments().filter(({ pendingRows }) => pendingRows > 0);
       const oldestAt = Math.min(...pending.map((segment) => segment.oldestAt));
       return {
         rows: pending.reduce((sum, { pendingRows }) => sum + pendingRows, 0),
-        oldestAgeSeconds: pending.length > 0 ? Math.max(0, (Date.now() - oldestAt) / 1000) : null,
+        oldestAgeSeconds: pending.length > 0 ? Math.max(0, (performance.now() - oldestAt) / 1000) : null,
         deadLetters: deadLetters.count(),
         lastError,
         failures,

@@ -1,91 +1,194 @@
-/** Spools that dead processes have left: found, locked, and measured for the relay. */
-import { open, readdir, rm, unlink } from 'node:fs/promises';
+/**
+ * Spools that dead processes have left, in any number and of any size, taken over in bounded memory while the service
+ * answers and the relay stores what has been counted already.
+ *
+ *     found -> locked -> its segments counted, one after another: each can be relayed from then on -> relayed -> removed
+ *                    `-> nothing of ours, or nothing that can be read now: let go of, looked at again in the next pass
+ *
+ * What cannot be read holds up nothing else: it is told once and tried again in every pass. Only what the service has made
+ * is taken and removed (spool-directory.ts), which is proven by what is in a file.
+ */
+import { opendir, unlink } from 'node:fs/promises';
 import { dirname, join } from 'node:path';
+import { reasonOf } from '../../errors.ts';
 import type { Column } from '../../feature-schema.ts';
-import { type FrameScan, LONGEST_FRAME, scanFrames } from './frames.ts';
-import { createSegment, type Segment } from './segment.ts';
-import { lockDirectory } from './spool.ts';
-
-/** Room for whole frames. */
-const MEASURE_BYTES = 2 * LONGEST_FRAME;
+import { countSegment, type SegmentCount } from './count-segment.ts';
+import { createSegment, type Segment, sinceStart } from './segment.ts';
+import { isSpoolName, listSpool, lockDirectory, removeSpool } from './spool-directory.ts';
 
 export interface Orphans {
   /**
-   * Takes over the spools whose processes are gone, and returns how many rows they hold. Their segments come sealed. What
-   * a crash may leave at a file's end, a torn frame whose write never ended or zeros, is left out of `writtenBytes`.
+   * Goes through all spools once and takes over those whose processes are gone, as far as it may hold so many at a time.
+   * Their segments come sealed. `found` is called for each that can be relayed from now on. Resolves with the rows that
+   * were found when the pass is over; a call during a pass gets that one's. Never rejects.
    */
-  adopt(): Promise<number>;
+  adopt(found?: () => void): Promise<number>;
   /** The segments that were taken over and not removed yet. */
   segments(): readonly Segment[];
   /** Removes a segment whose records have all been relayed, and with the last of them its directory. */
   remove(segment: Segment): Promise<void>;
+  /** By path, why something could not be taken over in the last pass. */
+  obstacles(): ReadonlyMap<string, string>;
+  /** Ends a pass and frees what is held, for the next process. */
+  close(): Promise<void>;
 }
 
-export function createOrphans(root: string, columns: readonly Column[]): Orphans {
-  /** By directory. */
-  const adopted = new Map<string, { segments: Segment[]; release: () => void }>();
+export interface OrphansOptions {
+  /** The directory of all spools. */
+  root: string;
+  /** Of the records of segments that do not say. */
+  columns: readonly Column[];
+  log: Record<'info' | 'warn', (fields: object, message: string) => void>;
+}
 
+/** Of each the lock is open. Further ones have their turn when these are relayed. */
+const MOST_DIRECTORIES = 64;
+/** A few hundred bytes each. As many full ones are 80 GiB. */
+const MOST_SEGMENTS = 10_000;
+
+/** In a line of the log. */
+const MOST_NAMED = 10;
+const OBSTACLE =
+  'a part of the spool cannot be taken over; make it readable for the service, or move it away; it is tried again and again';
+const FOREIGN =
+  'a spool that an earlier process has left is relayed; its directory stays, as it holds what is not of the spool';
+
+interface Adopted {
+  /** Of the segments that were taken over and are not removed yet. */
+  paths: Set<string>;
+  /** Whether one of its files has been seen to be ours. */
+  isProven: boolean;
+  /** Whether the pass has come here and not gone on: then there may be more of it. */
+  isCounting: boolean;
+  release: () => void;
+}
+
+/** Does what can be done, and notes why it cannot. */
+type Attempt = <Result>(path: string, work: () => Promise<Result>) => Promise<Result | undefined>;
+
+export function createOrphans({ root, columns, log }: OrphansOptions): Orphans {
+  /** By directory. */
+  const adopted = new Map<string, Adopted>();
+  let segments: Segment[] = [];
+  let obstacles = new Map<string, string>();
+  let pass: Promise<number> | undefined;
+  let isClosing = false;
+
+  async function goThrough(found: () => void): Promise<number> {
+    const met = new Map<string, string>();
+    const attempt: Attempt = async (path, work) => {
+      try {
+        return await work();
+      } catch (error) {
+        if (isGone(error)) return undefined;
+        const reason = reasonOf(error);
+        met.set(path, reason);
+        if (!obstacles.has(path)) log.warn({ path, reason }, OBSTACLE);
+        return undefined;
+      }
+    };
+    let rows = 0;
+    await attempt(root, async () => {
+      // One entry after another, as there may be any number of them.
+      for await (const entry of await opendir(root)) {
+        if (isClosing) break;
+        if (!entry.isDirectory() || !isSpoolName(entry.name)) continue;
+        const directory = join(root, entry.name);
+        rows += (await attempt(directory, () => takeOver(directory, attempt, found))) ?? 0;
+      }
+    });
+    obstacles = met;
+    return rows;
+  }
+
+  /** Returns the rows that came with it. */
+  async function takeOver(directory: string, attempt: Attempt, found: () => void): Promise<number> {
+    const held = adopted.get(directory) ?? (await lockOrphan(directory));
+    if (!held) return 0;
+    let rows = 0;
+    const add = ({ path, pendingRows, writtenBytes, modifiedMs }: SegmentCount) => {
+      const oldestAt = sinceStart(modifiedMs);
+      const segment = createSegment({ path, columns, writtenBytes, pendingRows, sealed: true, oldestAt });
+      held.paths.add(path);
+      segments.push(segment);
+      rows += pendingRows;
+      found();
+    };
+    const unproven: SegmentCount[] = [];
+    held.isCounting = true;
+    for (const path of (await attempt(directory, () => listSpool(directory)))?.segments ?? []) {
+      if (held.paths.has(path)) continue;
+      if (segments.length >= MOST_SEGMENTS || isClosing) break;
+      const counted = await attempt(path, () => countSegment(path));
+      if (!counted) continue;
+      held.isProven ||= counted.isProof;
+      if (counted.isProof || counted.writtenBytes === 0) add(counted);
+      else unproven.push(counted);
+    }
+    for (const counted of unproven) {
+      if (held.isProven) add(counted);
+      else await attempt(counted.path, () => Promise.reject(new Error('it holds nothing that this service wrote')));
+    }
+    held.isCounting = false;
+    if (held.paths.size === 0 && !isClosing) await attempt(directory, () => finish(directory));
+    return rows;
+  }
+
+  /** Undefined when the directory is not an orphan's, or not yet. */
+  async function lockOrphan(directory: string): Promise<Adopted | undefined> {
+    if (adopted.size >= MOST_DIRECTORIES || segments.length >= MOST_SEGMENTS) return undefined;
+    const before = await listSpool(directory);
+    if (before.segments.length === 0 && before.foreign.length > 0) return undefined;
+    const release = lockDirectory(directory);
+    if (!release) return undefined;
+    const held = { paths: new Set<string>(), isProven: false, isCounting: false, release };
+    adopted.set(directory, held);
+    return held;
+  }
+
+  /** Lets go of a directory, which goes too when nothing is left in it. */
   async function finish(directory: string): Promise<void> {
-    await rm(directory, { recursive: true, force: true });
-    adopted.get(directory)?.release();
+    const { release } = adopted.get(directory)!;
     adopted.delete(directory);
+    try {
+      const files = await removeSpool(directory);
+      if (files.length > 0) log.info({ directory, files: files.slice(0, MOST_NAMED) }, FOREIGN);
+    } finally {
+      release();
+    }
   }
 
   return {
-    async adopt() {
-      let rows = 0;
-      for (const entry of await readdir(root, { withFileTypes: true }).catch(() => [])) {
-        if (!entry.isDirectory()) continue;
-        const directory = join(root, entry.name);
-        const release = lockDirectory(directory);
-        if (!release) continue;
-        const files = (await readdir(directory)).filter((file) => file.endsWith('.segment')).sort();
-        const segments = await Promise.all(files.map((file) => measureSegment(join(directory, file), columns)));
-        adopted.set(directory, { segments, release });
-        if (segments.length === 0) await finish(directory);
-        rows += segments.reduce((sum, { pendingRows }) => sum + pendingRows, 0);
-      }
-      return rows;
+    adopt(found = () => undefined) {
+      pass ??= goThrough(found).finally(() => {
+        pass = undefined;
+      });
+      return pass;
     },
-    segments: () => [...adopted.values()].flatMap(({ segments }) => segments),
+    segments: () => segments,
     async remove(segment) {
       const directory = dirname(segment.path);
-      const { segments } = adopted.get(directory)!;
-      await unlink(segment.path);
-      segments.splice(segments.indexOf(segment), 1);
-      if (segments.length === 0) await finish(directory);
+      await unlink(segment.path).catch((error: unknown) => {
+        if (!isGone(error)) throw error;
+      });
+      segments = segments.filter((other) => other !== segment);
+      const held = adopted.get(directory);
+      if (!held) return;
+      held.paths.delete(segment.path);
+      // What cannot be removed now is found by the next pass.
+      if (held.paths.size === 0 && !held.isCounting) await finish(directory).catch(() => undefined);
+    },
+    obstacles: () => obstacles,
+    async close() {
+      isClosing = true;
+      await pass;
+      for (const { release } of adopted.values()) release();
+      adopted.clear();
+      segments = [];
     },
   };
 }
 
-async function measureSegment(path: string, columns: readonly Column[]): Promise<Segment> {
-  const file = await open(path, 'r');
-  try {
-    const { size, mtimeMs } = await file.stat();
-    const window = Buffer.allocUnsafe(MEASURE_BYTES);
-    let pendingRows = 0;
-    let writtenBytes = 0;
-    for (let position = 0; position < size; ) {
-      const { bytesRead } = await file.read(window, 0, window.length, position);
-      const bytes = window.subarray(0, bytesRead);
-      let scan = scanFrames(bytes, { maxRows: Number.POSITIVE_INFINITY, isWhole: false });
-      if (scan.consumed === 0) {
-        // A frame that ends beyond the file: torn, unless others follow it; then its length is damaged.
-        scan = scanFrames(bytes, { maxRows: Number.POSITIVE_INFINITY, isWhole: true });
-        if (scan.rows === 0) break;
-      }
-      pendingRows += scan.rows;
-      const end = scan.consumed - zerosAtEnd(scan);
-      if (end > 0) writtenBytes = position + end;
-      position += scan.consumed;
-    }
-    return createSegment({ path, columns, writtenBytes, pendingRows, sealed: true, oldestAt: mtimeMs });
-  } finally {
-    await file.close();
-  }
-}
-
-function zerosAtEnd({ damaged, endsDamaged }: FrameScan): number {
-  const last = damaged.at(-1);
-  return endsDamaged && last && !last.some(Boolean) ? last.length : 0;
+function isGone(error: unknown): boolean {
+  return (error as NodeJS.ErrnoException).code === 'ENOENT';
 }

@@ -17,6 +17,8 @@ const ROWS_AT = 8;
 const WIDTH_AT = 12;
 const VERSION_BYTES_AT = 16;
 const IDS_AT = 20;
+/** What a Date can hold. */
+const LONGEST_TIME_MS = 8.64e15;
 
 /** Bytes that `rows` rows of the batch take when packed. */
 export function packedSize(batch: PredictionBatch, rows: number): number {
@@ -46,15 +48,28 @@ export function packInto(bytes: Buffer, at: number, batch: PredictionBatch, star
   bytes.write(batch.pipelineVersion, end);
 }
 
+/**
+ * The rows of what lies between `start` and `end`, 0 when `packInto` cannot have written that: its lengths do not add up,
+ * or its time is none.
+ */
+export function rowsOf(bytes: Buffer, start: number, end: number): number {
+  if (end - start < IDS_AT) return 0;
+  const rows = bytes.readUInt32LE(start + ROWS_AT);
+  const size =
+    IDS_AT + rows * rowSize(bytes.readUInt32LE(start + WIDTH_AT)) + bytes.readUInt32LE(start + VERSION_BYTES_AT);
+  const createdAt = bytes.readDoubleLE(start);
+  const isTime = Number.isInteger(createdAt) && Math.abs(createdAt) <= LONGEST_TIME_MS;
+  return size === end - start && isTime ? rows : 0;
+}
+
 /** Finds its way in what `packInto` wrote, without a copy; undefined when the bytes cannot be that. */
 export function unpack(bytes: Buffer): BatchBlocks | undefined {
-  if (bytes.length < IDS_AT) return undefined;
-  const rows = bytes.readUInt32LE(ROWS_AT);
+  const rows = rowsOf(bytes, 0, bytes.length);
+  if (rows === 0) return undefined;
   const width = bytes.readUInt32LE(WIDTH_AT);
   const featuresAt = IDS_AT + rows * ID_BYTES;
   const predictionsAt = featuresAt + rows * width * FLOAT64_BYTES;
   const versionAt = predictionsAt + rows * FLOAT64_BYTES;
-  if (rows === 0 || bytes.length !== versionAt + bytes.readUInt32LE(VERSION_BYTES_AT)) return undefined;
   const view = new DataView(bytes.buffer, bytes.byteOffset, bytes.length);
   return {
     rows,

@@ -17,7 +17,10 @@ export interface Segment {
   readonly pendingRows: number;
   /** Nothing will be appended any more. */
   readonly sealed: boolean;
-  /** When its oldest pending record was appended, in milliseconds since 1970. */
+  /**
+   * When its oldest pending record was appended, in milliseconds on the clock of `performance.now()`: below 0 before this
+   * process began. The wall clock may be set while records wait.
+   */
   readonly oldestAt: number;
   appended(what: { bytes: number; rows: number }): void;
   seal(): void;
@@ -28,7 +31,7 @@ export interface Segment {
 export interface Relayed {
   bytes: number;
   rows: number;
-  /** When the last of the rows was answered; undefined without rows. */
+  /** When the last of the rows was answered, in milliseconds since 1970; undefined without rows. */
   newestAt: number | undefined;
   columns: readonly Column[];
 }
@@ -44,23 +47,31 @@ export interface SegmentOptions {
 
 export function createSegment(options: SegmentOptions): Segment {
   const state = { relayedBytes: 0, pendingRows: 0, oldestAt: 0, sealed: false, ...options };
+  let newestAt = performance.now();
   return Object.assign(state, {
     appended({ bytes, rows }: { bytes: number; rows: number }) {
-      if (state.pendingRows === 0) state.oldestAt = Date.now();
+      newestAt = performance.now();
+      if (state.pendingRows === 0) state.oldestAt = newestAt;
       state.pendingRows += rows;
       state.writtenBytes += bytes;
     },
     seal() {
       state.sealed = true;
     },
-    relayed({ bytes, rows, newestAt, columns }: Relayed) {
+    relayed({ bytes, rows, newestAt: relayedTo, columns }: Relayed) {
       state.columns = columns;
       state.relayedBytes += bytes;
       // What a crash or damage took away was counted, but cannot be read.
       state.pendingRows = hasPending(state) ? Math.max(0, state.pendingRows - rows) : 0;
-      state.oldestAt = newestAt ?? state.oldestAt;
+      // The records have the wall clock's time; one that was set meanwhile must not make them older than the segment.
+      if (relayedTo !== undefined) state.oldestAt = Math.min(newestAt, Math.max(state.oldestAt, sinceStart(relayedTo)));
     },
   });
+}
+
+/** A time in milliseconds since 1970 on the clock of `performance.now()`; one that is yet to come is now. */
+export function sinceStart(wallMs: number): number {
+  return performance.now() - Math.max(0, Date.now() - wallMs);
 }
 
 export function hasPending({ relayedBytes, writtenBytes }: Pick<Segment, 'relayedBytes' | 'writtenBytes'>): boolean {

@@ -9,16 +9,16 @@
  * dropped the pages and called them clean, so that file is never synced again: it is sealed and a new one begun.
  */
 import { randomUUID } from 'node:crypto';
-import { closeSync, fdatasync, fstatSync, fsyncSync, ftruncateSync, openSync, unlinkSync, writeSync } from 'node:fs';
+import { closeSync, fdatasync, fsyncSync, ftruncateSync, openSync, unlinkSync, writeSync } from 'node:fs';
 import { mkdir, rm } from 'node:fs/promises';
 import { join } from 'node:path';
 import { promisify } from 'node:util';
-import { tryLock } from 'fs-native-extensions';
 import { RidgelineError, reasonOf } from '../../errors.ts';
 import type { Column } from '../../feature-schema.ts';
 import type { PredictionBatch } from '../prediction-batch.ts';
 import { frameBatch, frameHeader } from './frames.ts';
 import { createSegment, type Segment } from './segment.ts';
+import { lockDirectory } from './spool-directory.ts';
 
 export interface Spool {
   /** Throws `spool` and leaves no part of the batch when it cannot append it. */
@@ -137,21 +137,6 @@ async function claimNewDirectory(root: string): Promise<{ directory: string; rel
     // Another process may adopt the directory in the instant before it is locked; then there is nothing in it to lose.
     if (release) return { directory, release };
   }
-}
-
-/** Locks a spool directory for this process, or returns undefined when its process lives or the directory has gone. */
-export function lockDirectory(directory: string): (() => void) | undefined {
-  let descriptor: number;
-  try {
-    descriptor = openSync(join(directory, 'lock'), 'a', 0o600);
-  } catch (error) {
-    if ((error as NodeJS.ErrnoException).code === 'ENOENT') return undefined;
-    throw writeFailed(error);
-  }
-  // A lock on a file that its last owner has just removed guards nothing.
-  if (tryLock(descriptor) && fstatSync(descriptor).nlink > 0) return () => closeSync(descriptor);
-  closeSync(descriptor);
-  return undefined;
 }
 
 /** Writes everything or nothing: what a full disk cut short is taken back. */

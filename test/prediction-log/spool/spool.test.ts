@@ -29,6 +29,9 @@ async function open({ maxBytes = 100 * MEBIBYTE, fsync = false } = {}): Promise<
   return spool;
 }
 
+const orphansOf = (of: string) =>
+  createOrphans({ root: of, columns, log: { info: () => undefined, warn: () => undefined } });
+
 const directories = () => readdirSync(root);
 
 describe.each([[false], [true]])('with fsync %s', (fsync) => {
@@ -97,11 +100,11 @@ describe('a spool whose process is gone', () => {
     const living = await open();
     await living.append(makeBatch(1));
     await leave(40);
-    const orphans = createOrphans(root, columns);
+    const orphans = orphansOf(root);
     expect(await orphans.adopt()).toBe(40);
     expect(orphans.segments()).toMatchObject([{ pendingRows: 40, relayedBytes: 0, sealed: true }]);
     expect(await orphans.adopt()).toBe(0);
-    expect(await createOrphans(root, columns).adopt()).toBe(0);
+    expect(await orphansOf(root).adopt()).toBe(0);
     await orphans.remove(orphans.segments()[0]!);
     expect(orphans.segments()).toEqual([]);
     expect(directories()).toHaveLength(1);
@@ -113,7 +116,7 @@ describe('a spool whose process is gone', () => {
       const path = await leave(4);
       const intact = readFileSync(path);
       writeFileSync(path, Buffer.concat([intact, tail]));
-      const orphans = createOrphans(root, columns);
+      const orphans = orphansOf(root);
       await orphans.adopt();
       expect(orphans.segments()).toMatchObject([{ pendingRows: 4, writtenBytes: intact.length }]);
       await orphans.remove(orphans.segments()[0]!);
@@ -128,7 +131,7 @@ describe('a spool whose process is gone', () => {
         const damaged = Buffer.from(intact);
         damaged[bit >> 3]! ^= 1 << (bit & 7);
         writeFileSync(path, damaged);
-        const orphans = createOrphans(root, columns);
+        const orphans = orphansOf(root);
         await orphans.adopt();
         const [segment] = orphans.segments();
         expect(segment!.pendingRows).toBeGreaterThanOrEqual(9);

@@ -1,0 +1,74 @@
+/** Goes through a segment that a dead process has left: how much of it is to be relayed, and whether it is a segment. */
+import { constants } from 'node:fs';
+import { type FileHandle, open } from 'node:fs/promises';
+import { countFrames, LONGEST_FRAME } from './frames.ts';
+
+export interface SegmentCount {
+  path: string;
+  pendingRows: number;
+  /** Without what a crash may leave at a file's end: a torn frame whose write never ended, or zeros. */
+  writtenBytes: number;
+  /** Of the file, in milliseconds since 1970. */
+  modifiedMs: number;
+  /** It holds an intact frame, which nobody else writes. */
+  isProof: boolean;
+}
+
+/**
+ * Read and looked at in one turn of the event loop: each read ends a turn. The relay may read as much in the same one.
+ * Only a single record that is longer takes more.
+ */
+const WINDOW_BYTES = 128 * 1024;
+const ZEROS = Buffer.alloc(LONGEST_FRAME);
+/** A link leads somewhere else, and a pipe would be waited for. */
+const READ_FILE = constants.O_RDONLY | constants.O_NOFOLLOW | constants.O_NONBLOCK;
+
+export async function countSegment(path: string): Promise<SegmentCount> {
+  const file = await open(path, READ_FILE);
+  try {
+    const stat = await file.stat();
+    if (!stat.isFile()) throw new Error('it is not a file');
+    const { size } = stat;
+    const count = { path, pendingRows: 0, writtenBytes: 0, modifiedMs: stat.mtimeMs, isProof: false };
+    const window = Buffer.allocUnsafe(Math.min(WINDOW_BYTES, size));
+    for (let position = 0; position < size; ) {
+      const { bytes, rows, frames, consumed, isTorn, end } = await countWindow(file, window, position, size - position);
+      if (bytes === 0) break;
+      count.pendingRows += rows;
+      count.isProof ||= frames > 0;
+      if (!isTorn && end > 0) count.writtenBytes = position + end;
+      position += consumed;
+    }
+    return count;
+  } finally {
+    await file.close();
+  }
+}
+
+async function countWindow(file: FileHandle, window: Buffer, position: number, left: number) {
+  const options = { until: WINDOW_BYTES, isWhole: false };
+  let bytes = await read(file, window, position, left);
+  let count = countFrames(bytes, options);
+  if (count.consumed === 0 && bytes.length < left) {
+    bytes = await read(file, Buffer.allocUnsafe(LONGEST_FRAME), position, left);
+    count = countFrames(bytes, options);
+  }
+  // A frame that ends beyond the file: torn, unless others follow it; then its length is damaged.
+  const endsBeyond = count.consumed === 0;
+  if (endsBeyond) count = countFrames(bytes, { ...options, isWhole: true });
+  const { rows, frames, consumed, intactTo } = count;
+  const isZeros = bytes.subarray(intactTo, consumed).equals(ZEROS.subarray(0, consumed - intactTo));
+  return {
+    bytes: bytes.length,
+    rows,
+    frames,
+    consumed,
+    isTorn: endsBeyond && frames === 0,
+    end: isZeros ? intactTo : consumed,
+  };
+}
+
+async function read(file: FileHandle, buffer: Buffer, position: number, left: number): Promise<Buffer> {
+  const { bytesRead } = await file.read(buffer, 0, Math.min(buffer.length, left), position);
+  return buffer.subarray(0, bytesRead);
+}
