@@ -9,21 +9,21 @@ import { createClient, createPool } from './database/pool.ts';
 import { createProbe } from './database/probe.ts';
 import { RidgelineError, reasonOf } from './errors.ts';
 import { sqlColumns } from './feature-schema.ts';
+import { describeHealth, type HealthFacts } from './health.ts';
 import { housing } from './housing/features.ts';
 import { registerAnswers } from './http/fast-path/send-json.ts';
 import { registerDrain } from './http/plugins/drain.ts';
 import { registerHealthRoutes } from './http/routes/health.ts';
 import { registerPredictRoutes } from './http/routes/predict.ts';
-import type { Health } from './http/schemas/health.ts';
 import { createHttp } from './http/server.ts';
-import { loadPredictor, type Predictor } from './inference/predictor.ts';
+import { loadPredictor } from './inference/predictor.ts';
 import { recordColumns } from './prediction-log/postgres/copy-format.ts';
 import { startPartitionUpkeep } from './prediction-log/postgres/partitions.ts';
 import { createPredictionsTable } from './prediction-log/postgres/predictions-table.ts';
-import { createDirectLog, createSpooledLog, noLog, type PredictionLog } from './prediction-log/prediction-log.ts';
-import type { PredictionStore } from './prediction-log/prediction-store.ts';
+import { createPredictionLog } from './prediction-log/prediction-log.ts';
+import { gatherFromAll } from './process/gather.ts';
 import { PROMOTION_CHANNEL } from './registry/pipeline-versions.ts';
-import { createServedPipeline, type ServedPipeline } from './registry/served-pipeline.ts';
+import { createServedPipeline } from './registry/served-pipeline.ts';
 import { startVersionListener } from './registry/version-listener.ts';
 import { createServing } from './serving/serving.ts';
 
@@ -90,7 +90,15 @@ async function compose({ config, databaseUrl, spoolRoot, log }: AppOptions, clos
   const upkeep = startPartitionUpkeep(pool, log);
   closers.push(upkeep.close);
 
-  const predictionLog = await openPredictionLog(config, createPredictionsTable(pool), spoolRoot, log);
+  const predictionLog = await createPredictionLog({
+    mode: config.predictionLog,
+    root: spoolRoot,
+    fsync: config.predictionLogFsync,
+    maxBytes: config.spoolMaxBytes,
+    store: createPredictionsTable(pool),
+    columns: recordColumns(sqlColumns(housing)),
+    log,
+  });
   closers.push((withinMs) => predictionLog.close(withinMs * 0.9));
 
   const serving = createServing({
@@ -119,13 +127,25 @@ async function compose({ config, databaseUrl, spoolRoot, log }: AppOptions, clos
     serving,
     sendJson,
   });
-  const isDatabaseThere = createProbe(pool);
+  const probeDatabase = createProbe(pool);
+  const gatherHealth = gatherFromAll<HealthFacts>('health', async () => {
+    const rejection = served.rejection();
+    return {
+      databaseFault: await probeDatabase(),
+      servedVersion: served.current()?.pipelineVersion ?? null,
+      refusedVersion: rejection ? { version: rejection.pipelineVersion, reason: rejection.reason } : null,
+      predictionLog: predictionLog.facts(),
+    };
+  });
   registerHealthRoutes(http, {
+    form: config.production ? 'short' : 'whole',
+    exposeModelVersion: config.exposeModelVersion,
     notReady() {
       if (drain.isDraining()) return new RidgelineError('shutting_down');
-      return served.current() ? undefined : new RidgelineError('no_pipeline');
+      if (!served.current()) return new RidgelineError('no_pipeline');
+      return predictionLog.facts().refusing === null ? undefined : new RidgelineError('prediction_not_stored');
     },
-    health: async () => describeHealth(await isDatabaseThere(), served, predictionLog, config),
+    health: async () => describeHealth(await gatherHealth()),
   });
 
   return {
@@ -134,42 +154,5 @@ async function compose({ config, databaseUrl, spoolRoot, log }: AppOptions, clos
     drain: drain.start,
     close: (withinMs = DEFAULT_CLOSE_MS) =>
       closers.closeAll(withinMs, (error) => log.error({ err: error }, 'something could not be closed in order')),
-  };
-}
-
-/** The log that PREDICTION_LOG asks for. */
-async function openPredictionLog(
-  { predictionLog, predictionLogFsync: fsync, spoolMaxBytes: maxBytes }: Config,
-  store: PredictionStore,
-  root: string,
-  log: FastifyBaseLogger,
-): Promise<PredictionLog> {
-  const columns = recordColumns(sqlColumns(housing));
-  if (predictionLog === 'off') return noLog;
-  if (predictionLog === 'sync') return createDirectLog({ store, columns, log });
-  return await createSpooledLog({ store, columns, root, fsync, maxBytes, log });
-}
-
-function describeHealth(
-  databaseAnswers: boolean,
-  served: ServedPipeline<Predictor>,
-  predictionLog: PredictionLog,
-  config: Config,
-): Health {
-  const current = served.current();
-  const rejection = served.rejection();
-  const degraded = !databaseAnswers || rejection !== undefined;
-  const state: Health = {
-    status: current === undefined ? 'unavailable' : degraded ? 'degraded' : 'ok',
-    database: databaseAnswers ? 'ok' : 'unavailable',
-    model: current ? 'ok' : 'unavailable',
-    model_version: config.exposeModelVersion ? current?.pipelineVersion : undefined,
-  };
-  if (config.production) return state;
-  const { rows, oldestAgeSeconds, deadLetters } = predictionLog.backlog();
-  return {
-    ...state,
-    refused_version: rejection && { model_version: rejection.pipelineVersion, reason: rejection.reason },
-    prediction_log: { backlog_rows: rows, oldest_age_seconds: oldestAgeSeconds ?? 0, dead_letters: deadLetters },
   };
 }

@@ -34,6 +34,13 @@ describe('README', () => {
     for (const { prediction } of [answer, shown]) expect(Math.abs(prediction - articleAnswer)).toBeLessThan(1e-9);
   });
 
+  it('shows what /health says, with every key', async () => {
+    const shown = JSON.parse(blocks('json')[1]!) as Record<string, object>;
+    const answer = (await (await fetch(`${app.url}/health`)).json()) as Record<string, object>;
+    expect(Object.keys(answer)).toEqual(Object.keys(shown));
+    expect(Object.keys(answer.backlog!)).toEqual(Object.keys(shown.backlog!));
+  });
+
   it('shows SQL that runs', async () => {
     const promote = 'insert into ml_pipeline_promotion (pipeline_version, promoted_by, reason) values ($1, $2, $3)';
     await app.database.query(promote, [app.app.servedVersion(), 'test', 'something to roll back']);

@@ -1,24 +1,28 @@
-/** Asks the database whether it can be written, for /health: one question at a time, its answer good for a second. */
+/** Asks the database whether it can be reached and written, for /health: one question at a time, its answer good for a second. */
 import { setTimeout as delay } from 'node:timers/promises';
+import { reasonOf } from '../errors.ts';
+import { within } from '../within.ts';
 import type { Pool } from './pool.ts';
 
 const GOOD_FOR_MS = 1_000;
-const PATIENCE_MS = 1_000;
+const TIMEOUT_MS = 1_000;
 
-export function createProbe(pool: Pool): () => Promise<boolean> {
-  let answer: Promise<boolean> | undefined;
+/** Resolves with why it cannot, or null when it can. */
+export type Probe = () => Promise<string | null>;
+
+export function createProbe(pool: Pool): Probe {
+  let answer: ReturnType<Probe> | undefined;
   // A question that hangs is waited for, not repeated: repeated, it would take up every connection of the pool.
-  async function ask(): Promise<boolean> {
-    const asked = pool.query("select current_setting('transaction_read_only') as read_only").then(
-      ({ rows }) => rows[0].read_only === 'off',
-      () => false,
-    );
+  async function ask(): ReturnType<Probe> {
+    const asked = pool
+      .query("select current_setting('transaction_read_only') as read_only")
+      .then(({ rows }) => (rows[0].read_only === 'off' ? null : 'it is read-only'), reasonOf);
     void asked
       .then(() => delay(GOOD_FOR_MS, undefined, { ref: false }))
       .then(() => {
         answer = undefined;
       });
-    return await Promise.race([asked, delay(PATIENCE_MS, false, { ref: false })]);
+    return await within(TIMEOUT_MS, asked, () => `it does not answer within ${TIMEOUT_MS / 1000} s`);
   }
   return () => {
     answer ??= ask();

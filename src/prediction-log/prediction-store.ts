@@ -2,10 +2,13 @@
 import type { Column } from '../feature-schema.ts';
 
 export interface PredictionStore {
-  /** Adds all records or none. They are tuples of the binary COPY format with these columns. */
-  insert(columns: readonly Column[], records: Buffer): Promise<void>;
+  /**
+   * Adds all records or none, and gives up after `withinMs`. They are tuples of the binary COPY format with these
+   * columns; without any it is tried whether records would be taken.
+   */
+  insert(columns: readonly Column[], records: Buffer, withinMs?: number): Promise<void>;
   /** Adds the records whose primary key is not there yet, all of them or none. */
-  insertMissing(columns: readonly Column[], records: Buffer): Promise<void>;
+  insertMissing(columns: readonly Column[], records: Buffer, withinMs?: number): Promise<void>;
   /** Why an insert failed: a key is there already, the content was refused, or something that may pass. */
   failureOf(error: unknown): 'duplicate' | 'refused' | 'unavailable';
 }
@@ -18,11 +21,12 @@ export async function insertIdempotently(
   store: PredictionStore,
   columns: readonly Column[],
   records: Buffer,
+  withinMs?: number,
 ): Promise<void> {
   try {
-    await store.insert(columns, records);
+    await store.insert(columns, records, withinMs);
   } catch (error) {
     if (store.failureOf(error) !== 'duplicate') throw error;
-    await store.insertMissing(columns, records);
+    await store.insertMissing(columns, records, withinMs);
   }
 }

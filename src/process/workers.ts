@@ -8,6 +8,7 @@ import { EventEmitter, once } from 'node:events';
 import { ConfigError } from '../config.ts';
 import { RidgelineError, reasonOf, tellable } from '../errors.ts';
 import type { Log } from '../log.ts';
+import { gatherFromWorkers } from './gather.ts';
 import type { Departure, Ending, Terms } from './shutdown.ts';
 
 export interface WorkersOptions {
@@ -58,8 +59,8 @@ export function startWorkers({ count, databaseUrl, log }: WorkersOptions): Worke
       listening = true;
       events.emit('listening', where);
     });
-    worker.on('message', (message: ToPrimary) => {
-      failure = message;
+    worker.on('message', (message: Partial<ToPrimary>) => {
+      if (message.cannotStart !== undefined) failure = message as ToPrimary;
     });
     worker.on('error', (error) => {
       // One that could not be made has no exit; others have, whatever has become of the channel to them.
@@ -101,6 +102,7 @@ export function startWorkers({ count, databaseUrl, log }: WorkersOptions): Worke
   }
 
   const address = once(events, 'listening').then(([where]) => where as { port: number });
+  gatherFromWorkers('health', count);
   for (let i = 0; i < count; i++) startWorker();
   log.info({ count }, 'workers are started');
   return {
@@ -120,7 +122,7 @@ export function startWorkers({ count, databaseUrl, log }: WorkersOptions): Worke
 
 /** In a worker: ends when its primary says so, and when that has died. */
 export function obeyPrimary(ending: Pick<Ending, 'begin'>): void {
-  process.on('message', ({ end }: ToWorker) => ending.begin(end));
+  process.on('message', ({ end }: Partial<ToWorker>) => end && ending.begin(end));
   const worker = cluster.worker!;
   worker.once('disconnect', () => {
     // Unless this is set Node ends a worker here, in the middle of what it answers.

@@ -10,7 +10,7 @@ import { createPredictionIds } from './prediction-ids.ts';
 export interface BatchAnswererOptions {
   /** The pipeline that serves now. It is asked once a run: the version that a run begins with answers all of it. */
   currentPredictor: () => Predictor | undefined;
-  predictionLog: Pick<PredictionLog, 'append'>;
+  predictionLog: Pick<PredictionLog, 'append' | 'refusal'>;
   featureCount: number;
   /** The most rows of a batch: memory for so many is set aside. */
   maxRows: number;
@@ -31,6 +31,8 @@ export function createBatchAnswerer(options: BatchAnswererOptions): BatchAnswere
   async function answerBatch(jobs: readonly EncodedRows[]): Promise<Outcome[]> {
     const predictor = currentPredictor();
     if (!predictor) throw new RidgelineError('no_pipeline');
+    const refusal = predictionLog.refusal();
+    if (refusal) throw refusal;
     if (jobs.length === 0) return [];
     const rows = jobs.reduce((sum, job) => sum + job.rows, 0);
     const features = memory.join(jobs);

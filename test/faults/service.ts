@@ -10,8 +10,17 @@ export interface Health {
   database: string;
   model: string;
   model_version?: string;
-  refused_version?: { model_version: string; reason: string };
-  prediction_log: { backlog_rows: number; oldest_age_seconds: number; dead_letters: number };
+  prediction_log: 'ok' | 'behind' | 'refusing' | 'off';
+  refused_version: { model_version: string; reason: string } | null;
+  reasons: string[];
+  backlog: {
+    rows: number;
+    oldest_age_seconds: number | null;
+    bytes: number;
+    limit_bytes: number;
+    dead_letters: number;
+    last_error: string | null;
+  };
 }
 
 export interface Service {

@@ -153,11 +153,11 @@ describe('a damaged spool', () => {
 
     await service.start();
     const stored = await storedWithin(service.database, intact, 30_000);
-    await eventually(async () => (await service.health()).prediction_log.backlog_rows === 0, 10_000);
+    await eventually(async () => (await service.health()).backlog.rows === 0, 10_000);
     // Garbage is no backlog: it is being set aside until the directory goes.
     await eventually(async () => !(await readdir(spoolRoot())).includes(LEFT_BEHIND), 15_000);
     const setAside = await deadLetterLines();
-    const { prediction_log: log } = await service.health();
+    const { backlog } = await service.health();
     const also = await compareWithStored(service.database, answers);
     reportFault({
       fault: `spool: ${name}`,
@@ -172,13 +172,13 @@ describe('a damaged spool', () => {
     expect(also.missing).toBe(lost.size);
     if (deadLetters === 'some') expect(setAside.length).toBeGreaterThan(0);
     else expect(setAside.length).toBe(deadLetters);
-    expect(log.dead_letters).toBe(setAside.length);
+    expect(backlog.dead_letters).toBe(setAside.length);
     await service.kill();
 
     // The damage is dealt with once, not at every start.
     if (isShort) return;
     await service.start();
-    expect((await service.health()).prediction_log).toMatchObject({ backlog_rows: 0, dead_letters: 0 });
+    expect((await service.health()).backlog).toMatchObject({ rows: 0, dead_letters: 0 });
     expect((await deadLetterLines()).length).toBe(setAside.length);
     await service.kill();
   });
@@ -227,7 +227,7 @@ describe('records that Postgres refuses', () => {
     }
     const load = await loading;
     const stored = await storedWithin(service.database, load.answers, 30_000);
-    await eventually(async () => (await service.health()).prediction_log.dead_letters === poisoned);
+    await eventually(async () => (await service.health()).backlog.dead_letters === poisoned);
     const setAside = await deadLetterLines();
     reportFault({
       fault: 'a CHECK constraint refuses some records',

@@ -96,7 +96,7 @@ describe('SPOOL_MAX_BYTES is reached', { concurrent: isShort }, () => {
       expect(kinds(away)).toEqual(['503']);
       await service.proxy.set('pass');
       await eventually(async () => (await post(url)).status === 200, 30_000);
-      await eventually(async () => (await service.health()).prediction_log.backlog_rows === 0, 30_000);
+      await eventually(async () => (await service.health()).backlog.rows === 0, 30_000);
       stages.push(await runLoad({ url, connections: CONNECTIONS }, STAGE_MS));
       expect(stages.at(-1)!.failures).toEqual([]);
     }

@@ -16,8 +16,19 @@ describe('outside production', () => {
       status: 'ok',
       database: 'ok',
       model: 'ok',
+      prediction_log: 'ok',
       model_version: app.app.servedVersion(),
-      prediction_log: { backlog_rows: 0, oldest_age_seconds: 0, dead_letters: 0 },
+      refused_version: null,
+      reasons: [],
+      backlog: {
+        rows: 0,
+        oldest_age_seconds: null,
+        bytes: expect.any(Number),
+        limit_bytes: app.config.spoolMaxBytes,
+        dead_letters: 0,
+        last_error: null,
+      },
+      alarms: [],
     });
   });
 
@@ -55,6 +66,14 @@ describe('in production', () => {
     '/documentation',
   ])('answers 404 for %s', async (path) => {
     expect((await fetch(app.url + path)).status).toBe(404);
+  });
+
+  it('says in /health what works and nothing else', async () => {
+    const response = await fetch(`${app.url}/health`);
+    expect(response.status).toBe(200);
+    expect(await response.json()).toEqual({ status: 'ok', database: 'ok', model: 'ok', prediction_log: 'ok' });
+    expect(await (await fetch(`${app.url}/livez`)).json()).toEqual({ status: 'ok' });
+    expect(await (await fetch(`${app.url}/readyz`)).json()).toEqual({ status: 'ok' });
   });
 
   it('names no version in any answer or header', async () => {

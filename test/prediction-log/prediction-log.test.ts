@@ -1,37 +1,37 @@
 import { rm } from 'node:fs/promises';
-import { setTimeout as delay } from 'node:timers/promises';
 import { afterAll, beforeAll, expect, test } from 'vitest';
 import { createPool, type Pool } from '../../src/database/pool.ts';
 import { sqlColumns } from '../../src/feature-schema.ts';
 import { housing } from '../../src/housing/features.ts';
 import { recordColumns } from '../../src/prediction-log/postgres/copy-format.ts';
 import { createPredictionsTable } from '../../src/prediction-log/postgres/predictions-table.ts';
-import { createDirectLog, createSpooledLog, type PredictionLog } from '../../src/prediction-log/prediction-log.ts';
+import { createPredictionLog, type PredictionLog } from '../../src/prediction-log/prediction-log.ts';
 import { createTestDatabase, type TestDatabase } from '../support/database.ts';
 import { makeDirectory } from '../support/directory.ts';
 import { eventually } from '../support/server.ts';
 import { makeBatch } from './batches.ts';
 
-/** How long a spool that has failed is left alone. */
-const SPOOL_PAUSE_MS = 2_000;
-
 let database: TestDatabase;
 let pool: Pool;
 let log: PredictionLog;
+let root: string;
 const lines: [message: string, fields: object][] = [];
 
 const note = (fields: object, message: string) => lines.push([message, fields]);
 const noted = { info: note, warn: note, error: note };
 const columns = recordColumns(sqlColumns(housing));
+const common = () => ({ root, fsync: false, maxBytes: 1_000_000, store: createPredictionsTable(pool), columns });
 
 beforeAll(async () => {
   database = await createTestDatabase();
   pool = createPool({ url: database.url, onError: () => undefined });
-  log = createDirectLog({ store: createPredictionsTable(pool), columns, log: noted });
+  root = await makeDirectory('prediction-log');
+  log = await createPredictionLog({ ...common(), mode: 'sync', log: noted });
 });
 afterAll(async () => {
-  await log.close(0);
+  await log.close(5_000);
   await pool.end();
+  await rm(root, { recursive: true, force: true });
   await database.drop();
 });
 
@@ -59,14 +59,12 @@ test('what Postgres refuses is told as not stored, and the log says once why, an
 });
 
 test.each([
-  ['sync', undefined],
-  ['spool', { fsync: false, maxBytes: 1_000_000 }],
-  ['spool with fsync', { fsync: true, maxBytes: 1_000_000 }],
-  ['spool without room, so straight to Postgres', { fsync: false, maxBytes: 0 }],
+  ['sync', { mode: 'sync' }],
+  ['spool', { mode: 'spool' }],
+  ['spool with fsync', { mode: 'spool', fsync: true }],
+  ['spool without room, so straight to Postgres', { mode: 'spool', maxBytes: 0 }],
 ] as const)('%s: what is stored is the batch as it was when append returned', async (_name, options) => {
-  const root = await makeDirectory('prediction-log');
-  const direct = { store: createPredictionsTable(pool), columns, log: noted };
-  const overwritten = options ? await createSpooledLog({ ...direct, ...options, root }) : createDirectLog(direct);
+  const overwritten = await createPredictionLog({ ...common(), log: noted, ...options });
   const batch = makeBatch(3);
   batch.features = batch.features.map((_, i) => i);
   const ids = [0, 1, 2].map((row) => Buffer.from(batch.ids.slice(16 * row, 16 * row + 16)).toString('hex'));
@@ -75,7 +73,6 @@ test.each([
   for (const memory of [batch.ids, batch.features, batch.predictions]) memory.fill(1);
   await stored;
   await overwritten.close(5_000);
-  await rm(root, { recursive: true, force: true });
   expect(
     await database.query(
       'select prediction, crim, lstat from unnest($1::uuid[]) with ordinality join predictions on id = unnest order by ordinality',
@@ -85,20 +82,18 @@ test.each([
 });
 
 test('each time that neither spool nor Postgres takes predictions is told anew', { timeout: 30_000 }, async () => {
-  const root = await makeDirectory('prediction-log');
   const messages: string[] = [];
   const noteMessage = (_fields: object, message: string) => messages.push(message);
   const real = createPredictionsTable(pool);
   let isAway = true;
-  const spooled = await createSpooledLog({
-    root,
-    columns,
-    fsync: false,
+  const spooled = await createPredictionLog({
+    ...common(),
+    mode: 'spool',
     maxBytes: 8192,
     // The real store, which can be away without the server of all other tests.
     store: {
       ...real,
-      insert: (columns, records) => (isAway ? Promise.reject(new Error('away')) : real.insert(columns, records)),
+      insert: (...what) => (isAway ? Promise.reject(new Error('away')) : real.insert(...what)),
     },
     log: { info: noteMessage, warn: noteMessage, error: noteMessage },
   });
@@ -115,15 +110,17 @@ test('each time that neither spool nor Postgres takes predictions is told anew',
         await append().catch(() => undefined);
         return timesTold('predictions cannot be stored') === outage;
       });
+      expect(spooled.refusal()).toMatchObject({ code: 'prediction_not_stored' });
+      expect(spooled.facts().refusing).toMatch(/SPOOL_MAX_BYTES.*away/);
       isAway = false;
-      await eventually(async () => spooled.backlog().rows === 0);
-      await delay(SPOOL_PAUSE_MS);
+      await eventually(async () => spooled.facts().rows === 0);
+      await eventually(async () => spooled.facts().lastError === null);
+      expect(spooled.facts().refusing).toBe(null);
       await append();
       expect(timesTold('the spool can be written again')).toBe(outage);
       expect(timesTold('predictions can be stored again')).toBe(outage);
     }
   } finally {
     await spooled.close(5_000);
-    await rm(root, { recursive: true, force: true });
   }
 });

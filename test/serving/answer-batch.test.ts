@@ -1,5 +1,6 @@
 import { expect, test } from 'vitest';
-import type { PredictionBatch } from '../../src/prediction-log/prediction-batch.ts';
+import { RidgelineError } from '../../src/errors.ts';
+import type { PredictionLog } from '../../src/prediction-log/prediction-log.ts';
 import type { Answer, Outcome } from '../../src/serving/answer.ts';
 import { createBatchAnswerer } from '../../src/serving/answer-batch.ts';
 
@@ -15,11 +16,12 @@ const predictor = {
 };
 
 /** An answerer, and the features of each batch that it has stored. */
-function setUp({ append }: { append?: (batch: PredictionBatch) => void | Promise<void> } = {}) {
+function setUp({ append, refusal }: Partial<Pick<PredictionLog, 'append'>> & { refusal?: RidgelineError } = {}) {
   const stored: number[][] = [];
   const answerBatch = createBatchAnswerer({
     currentPredictor: () => predictor,
     predictionLog: {
+      refusal: () => refusal,
       append(batch) {
         stored.push(Array.from(batch.features));
         return append?.(batch);
@@ -78,10 +80,17 @@ test('nobody is answered before the batch is stored, nor when it cannot be', asy
   await expect(failing.answerBatch([1], [2])).rejects.toThrow('not stored');
 });
 
+test('while predictions cannot be stored no work is done for them', async () => {
+  const refusal = new RidgelineError('prediction_not_stored');
+  const { answerBatch, stored } = setUp({ refusal });
+  await expect(answerBatch([13])).rejects.toBe(refusal);
+  expect(stored).toEqual([]);
+});
+
 test('without a pipeline the batch is refused', async () => {
   const answerBatch = createBatchAnswerer({
     currentPredictor: () => undefined,
-    predictionLog: { append: () => undefined },
+    predictionLog: { append: () => undefined, refusal: () => undefined },
     featureCount: 1,
     maxRows: 1,
   });

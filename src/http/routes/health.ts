@@ -1,21 +1,27 @@
-/** GET /health for people, /livez and /readyz for supervisors. A database that is away is in neither probe. */
+/**
+ * GET /health for people, /livez and /readyz for supervisors. /livez asks nothing: a restart mends no database. /readyz is
+ * about the process that answers: whether a prediction sent to it now would be answered.
+ */
 import type { FastifyInstance } from 'fastify';
 import type { RidgelineError } from '../../errors.ts';
-import { type Health, health, probe } from '../schemas/health.ts';
+import type { Health } from '../../health.ts';
+import { type HealthForm, healthSchema, probe, toHealthAnswer } from '../schemas/health.ts';
 import { problemResponses } from '../schemas/problem.ts';
 
-export interface HealthRoutesOptions {
+export interface HealthRoutesOptions extends HealthForm {
   /** Why no prediction should be sent here now, or undefined when one can. */
   notReady: () => RidgelineError | undefined;
+  /** Of all processes of the service. */
   health: () => Promise<Health>;
 }
 
-export function registerHealthRoutes(app: FastifyInstance, { notReady, ...options }: HealthRoutesOptions): void {
+export function registerHealthRoutes(app: FastifyInstance, options: HealthRoutesOptions): void {
+  const schema = healthSchema[options.form];
   app.get('/health', {
-    schema: { tags: ['Health'], summary: 'What works and what does not', response: { 200: health, 503: health } },
+    schema: { tags: ['Health'], summary: 'What works and what does not', response: { 200: schema, 503: schema } },
     handler: async (_request, reply) => {
-      const state = await options.health();
-      return reply.code(state.status === 'unavailable' ? 503 : 200).send(state);
+      const health = await options.health();
+      return reply.code(health.status === 'unavailable' ? 503 : 200).send(toHealthAnswer(health, options));
     },
   });
 
@@ -31,7 +37,7 @@ export function registerHealthRoutes(app: FastifyInstance, { notReady, ...option
       response: { 200: probe, ...problemResponses('no_pipeline') },
     },
     handler: async () => {
-      const reason = notReady();
+      const reason = options.notReady();
       if (reason) throw reason;
       return { status: 'ok' };
     },

@@ -32,14 +32,14 @@ export function createPredictionsTable(pool: Pool): PredictionStore {
   }
 
   return {
-    insert: (columns, records) =>
-      withConnection(pool, async (client) => {
+    insert: (columns, records, withinMs) =>
+      withConnection(pool, withinMs, async (client) => {
         // In binary nothing is converted: a bigint read as a double would be another number, and no error.
         if (await fitsTable(client, columns)) await copy(client, 'predictions', columns, records);
         else await insertThroughTemporaryTable(client, columns, records, '');
       }),
-    insertMissing: (columns, records) =>
-      withConnection(pool, (client) =>
+    insertMissing: (columns, records, withinMs) =>
+      withConnection(pool, withinMs, (client) =>
         insertThroughTemporaryTable(client, columns, records, 'on conflict (id, created_at) do nothing'),
       ),
     failureOf(error) {
@@ -69,11 +69,15 @@ const namesOf = (columns: readonly Column[]) => columns.map(({ name }) => name).
 const definitionOf = (columns: readonly Column[]) => columns.map(({ name, type }) => `${name} ${type}`).join(', ');
 
 /** Any error discards the connection: what it was doing is then rolled back, and it cannot spoil the next batch. */
-async function withConnection(pool: Pool, work: (client: PoolClient) => Promise<void>): Promise<void> {
+async function withConnection(
+  pool: Pool,
+  withinMs = COPY_TIMEOUT_MS,
+  work: (client: PoolClient) => Promise<void>,
+): Promise<void> {
   const client = await pool.connect();
   let timer: NodeJS.Timeout | undefined;
   const late = new Promise<never>((_, reject) => {
-    timer = setTimeout(() => reject(new Error(`no answer within ${COPY_TIMEOUT_MS / 1000} s`)), COPY_TIMEOUT_MS);
+    timer = setTimeout(() => reject(new Error(`no answer within ${withinMs / 1000} s`)), withinMs);
   });
   try {
     await Promise.race([work(client), late]);

@@ -23,6 +23,8 @@ import { lockDirectory } from './spool-directory.ts';
 export interface Spool {
   /** Throws `spool` and leaves no part of the batch when it cannot append it. */
   append(batch: PredictionBatch): void | Promise<void>;
+  /** Throws or rejects with `spool` when an append like the last one that failed would fail again; leaves nothing behind. */
+  probe(): void | Promise<void>;
   /** The segments that hold records, oldest first. */
   segments(): readonly Segment[];
   /** Removes a sealed segment whose records have all been relayed. */
@@ -56,6 +58,7 @@ export async function openSpool({ root, columns, maxBytes, fsync }: SpoolOptions
   let open: { segment: Segment; descriptor: number } | undefined;
   let sequence = 0;
   let totalBytes = 0;
+  let lastBytes = 0;
 
   function startSegment(): { segment: Segment; descriptor: number } {
     const path = join(directory, `${String(++sequence).padStart(12, '0')}.segment`);
@@ -81,8 +84,20 @@ export async function openSpool({ root, columns, maxBytes, fsync }: SpoolOptions
     open = undefined;
   }
 
-  function append(batch: PredictionBatch): void | Promise<void> {
-    const bytes = frameBatch(batch, scratch);
+  /** Ends a segment in which a write has failed. One without records goes at once: tries may follow for hours. */
+  function abandon(): void {
+    if (!open) return;
+    const { segment } = open;
+    seal();
+    if (segment.writtenBytes > header.length) return;
+    try {
+      remove(segment);
+    } catch {
+      // The relay has it removed when the disk lets it.
+    }
+  }
+
+  function write(bytes: Buffer): { segment: Segment; descriptor: number } {
     if (totalBytes + bytes.length > maxBytes) {
       // Only a sealed segment can be removed when its records have been relayed, and make room.
       seal();
@@ -94,18 +109,40 @@ export async function openSpool({ root, columns, maxBytes, fsync }: SpoolOptions
       if (open && open.segment.writtenBytes + bytes.length > SEGMENT_BYTES) seal();
       open ??= startSegment();
       writeAll(open.descriptor, bytes, open.segment.writtenBytes);
+      return open;
     } catch (error) {
-      seal();
+      abandon();
       throw writeFailed(error);
     }
-    const { segment, descriptor } = open;
-    segment.appended({ bytes: bytes.length, rows: batch.predictions.length });
-    totalBytes += bytes.length;
-    if (!fsync) return;
+  }
+
+  function sync({ segment, descriptor }: { segment: Segment; descriptor: number }): Promise<void> {
     return datasync(descriptor).catch((error: unknown) => {
-      if (open?.segment === segment) seal();
+      if (open?.segment === segment) abandon();
       throw writeFailed(error);
     });
+  }
+
+  function append(batch: PredictionBatch): void | Promise<void> {
+    const bytes = frameBatch(batch, scratch);
+    lastBytes = bytes.length;
+    const written = write(bytes);
+    written.segment.appended({ bytes: bytes.length, rows: batch.predictions.length });
+    totalBytes += bytes.length;
+    if (fsync) return sync(written);
+  }
+
+  function probe(): void | Promise<void> {
+    // Zeros at the end of a file are what a power loss leaves: no reader takes them for records.
+    const zeros = scratch.subarray(0, lastBytes).fill(0);
+    const written = write(zeros);
+    try {
+      ftruncateSync(written.descriptor, written.segment.writtenBytes);
+    } catch (error) {
+      abandon();
+      throw writeFailed(error);
+    }
+    if (fsync) return sync(written);
   }
 
   function remove(segment: Segment): void {
@@ -116,6 +153,7 @@ export async function openSpool({ root, columns, maxBytes, fsync }: SpoolOptions
 
   return {
     append,
+    probe,
     segments: () => segments,
     remove,
     async close() {

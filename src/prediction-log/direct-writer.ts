@@ -1,0 +1,100 @@
+/**
+ * Writes to Postgres while callers wait. One insert is under way at a time; what comes meanwhile waits and goes together
+ * in the next, so that a slow Postgres gets fewer and larger statements, and never more of its connections than one.
+ *
+ * Nobody waits for long: an insert that is not done in time is given up, and with it all that wait, so that a caller
+ * waits for the insert before his and for his own at most. Of one that was given up nobody knows whether it is stored.
+ */
+import { RidgelineError } from '../errors.ts';
+import type { Column } from '../feature-schema.ts';
+import { within } from '../within.ts';
+import { insertIdempotently, type PredictionStore } from './prediction-store.ts';
+
+export interface DirectWriter {
+  /** Rejects with what Postgres said, or that it said nothing in time; with `overloaded` where too much waits. */
+  store(records: Buffer): Promise<void>;
+}
+
+interface Waiting {
+  records: Buffer;
+  settle: (error?: unknown) => void;
+}
+
+const INSERT_TIMEOUT_MS = 5_000;
+/** Of one insert, about 30,000 rows; a single larger batch goes alone. */
+const INSERT_BYTES = 4 * 1024 * 1024;
+/** Beyond it a caller is refused: more would not be stored before he has to be told that it takes too long. */
+const WAITING_BYTES = 16 * 1024 * 1024;
+
+export function createDirectWriter(store: PredictionStore, columns: readonly Column[]): DirectWriter {
+  let waiting: Waiting[] = [];
+  let waitingBytes = 0;
+  let busy = false;
+
+  async function run(): Promise<void> {
+    busy = true;
+    while (waiting.length > 0) {
+      const group = takeGroup();
+      const attempt = { givenUp: false };
+      try {
+        await within(INSERT_TIMEOUT_MS, insert(group, attempt), noAnswer);
+      } catch (error) {
+        attempt.givenUp = true;
+        for (const { settle } of [...group, ...takeAll()]) settle(error);
+      }
+    }
+    busy = false;
+  }
+
+  function takeGroup(): Waiting[] {
+    const group: Waiting[] = [];
+    let bytes = 0;
+    for (const next of waiting) {
+      if (group.length > 0 && bytes + next.records.length > INSERT_BYTES) break;
+      group.push(next);
+      bytes += next.records.length;
+    }
+    waiting = waiting.slice(group.length);
+    waitingBytes -= bytes;
+    return group;
+  }
+
+  function takeAll(): Waiting[] {
+    const all = waiting;
+    waiting = [];
+    waitingBytes = 0;
+    return all;
+  }
+
+  /** Settles the group. A batch whose content is refused is found by halving, and does not fail the others. */
+  async function insert(group: Waiting[], attempt: { givenUp: boolean }): Promise<void> {
+    const records = group.length === 1 ? group[0]!.records : Buffer.concat(group.map((one) => one.records));
+    try {
+      await insertIdempotently(store, columns, records, INSERT_TIMEOUT_MS);
+      for (const { settle } of group) settle();
+    } catch (error) {
+      if (attempt.givenUp || store.failureOf(error) === 'unavailable') throw error;
+      if (group.length === 1) return group[0]!.settle(error);
+      const middle = group.length >> 1;
+      await insert(group.slice(0, middle), attempt);
+      await insert(group.slice(middle), attempt);
+    }
+  }
+
+  return {
+    store(records) {
+      if (waitingBytes + records.length > WAITING_BYTES && waiting.length > 0) {
+        return Promise.reject(new RidgelineError('overloaded'));
+      }
+      return new Promise((resolve, reject) => {
+        waiting.push({ records, settle: (error) => (error === undefined ? resolve() : reject(error)) });
+        waitingBytes += records.length;
+        if (!busy) void run();
+      });
+    },
+  };
+}
+
+function noAnswer(): never {
+  throw new Error(`Postgres has not answered within ${INSERT_TIMEOUT_MS / 1000} s`);
+}

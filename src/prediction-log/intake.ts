@@ -1,0 +1,217 @@
+/**
+ * Where a batch goes before it is answered: to the spool, else straight to Postgres, else nowhere, and then its callers are
+ * told so, because a 200 must not promise what is not there.
+ *
+ *     spool --(cannot be written)--> postgres --(takes nothing, or hangs)--> refusing
+ *       ^                              |  ^                                     |
+ *       +--- a try of the spool -------+  +----- a try of Postgres -------------+ (or of the spool: back to the beginning)
+ *
+ * With PREDICTION_LOG=sync there is no spool, and Postgres is the beginning. What fails is tried again from here, not by
+ * callers: an instance that gets no requests because it refuses them must find out by itself that it need not.
+ */
+import { RidgelineError, reasonOf } from '../errors.ts';
+import type { Column } from '../feature-schema.ts';
+import { createOutage } from '../outage.ts';
+import { within } from '../within.ts';
+import { createDirectWriter } from './direct-writer.ts';
+import { encodeRecords } from './postgres/copy-format.ts';
+import { blocksOf, type PredictionBatch } from './prediction-batch.ts';
+import type { PredictionStore } from './prediction-store.ts';
+import type { Spool } from './spool/spool.ts';
+
+export interface Intake {
+  /**
+   * Stores a batch. Throws or rejects with `prediction_not_stored`: then it must not be answered. Once it returns the
+   * batch's memory may be overwritten.
+   */
+  append(batch: PredictionBatch): void | Promise<void>;
+  /** What every caller is told now, before any work is done for him; undefined while batches are taken. */
+  refusal(): RidgelineError | undefined;
+  /** Why callers are refused; undefined while they are not. */
+  refusedBecause(): string | undefined;
+  /** Why the spool is passed by; undefined while it is not. */
+  bypassedBecause(): string | undefined;
+  /** Ends the tries. */
+  close(): void;
+}
+
+export interface IntakeOptions {
+  /** Undefined with PREDICTION_LOG=sync. */
+  spool: Pick<Spool, 'append' | 'probe'> | undefined;
+  /** Hears of what the spool has taken. */
+  onSpooled: () => void;
+  store: PredictionStore;
+  /** Of `predictions`, in the order of a record. */
+  columns: readonly Column[];
+  log: Record<'info' | 'warn' | 'error', (fields: object, message: string) => void>;
+}
+
+type Way = 'spool' | 'postgres' | 'refusing';
+
+const RETRY_AFTER_SECONDS = 2;
+const TRY_AGAIN_MS = 1_000;
+/** While Postgres takes them, a spool that has failed is left alone for so long: a disk that is nearly full has room now and then. */
+const SPOOL_PAUSE_MS = 2_000;
+/** So many batches one after another whose content Postgres refuses are no odd values of a caller's: no batch is taken. */
+const REFUSED_IN_A_ROW = 3;
+/** Without news for so long nobody knows whether the next one would be refused. */
+const REFUSED_FOR_MS = 10_000;
+const NO_RECORDS = Buffer.alloc(0);
+
+export function createIntake({ spool, onSpooled, store, columns, log }: IntakeOptions): Intake {
+  const beginning: Way = spool ? 'spool' : 'postgres';
+  const writer = createDirectWriter(store, columns);
+  const bypass = createOutage({
+    log,
+    level: 'error',
+    begins: 'the spool cannot be written; predictions go straight to Postgres',
+    ends: 'the spool can be written again',
+  });
+  const refusing = createOutage({
+    log,
+    level: 'error',
+    begins: 'predictions cannot be stored; callers are told to retry',
+    ends: 'predictions can be stored again',
+  });
+  let way: Way = beginning;
+  let bypassReason: string | undefined;
+  let refusal: RidgelineError | undefined;
+  let timer: NodeJS.Timeout | undefined;
+  let trySpoolAt = 0;
+  const trying = { spool: false, postgres: false };
+  let refusedInARow = 0;
+  let refusedAt = 0;
+
+  function append(batch: PredictionBatch): void | Promise<void> {
+    if (refusal) throw refusal;
+    if (way === 'postgres') return storeDirectly(encode(batch));
+    try {
+      const synced = spool!.append(batch);
+      if (!synced) return onSpooled();
+      const records = encode(batch);
+      return synced.then(onSpooled, (error: unknown) => passBySpool(records, error));
+    } catch (error) {
+      return passBySpool(encode(batch), error);
+    }
+  }
+
+  /** A copy, as it outlives the batch's memory. */
+  const encode = (batch: PredictionBatch): Buffer => encodeRecords([blocksOf(batch)], columns);
+
+  function passBySpool(records: Buffer, error: unknown): Promise<void> {
+    if (way === 'spool') {
+      way = 'postgres';
+      bypassReason = reasonOf(error);
+      bypass.begin(error);
+      trySpoolAt = performance.now() + SPOOL_PAUSE_MS;
+      keepTrying();
+    }
+    return refusal ? Promise.reject(refusal) : storeDirectly(records);
+  }
+
+  async function storeDirectly(records: Buffer): Promise<void> {
+    try {
+      await writer.store(records);
+    } catch (error) {
+      if (error instanceof RidgelineError) throw error;
+      if (store.failureOf(error) === 'unavailable') refuseAll(error);
+      else noteRefused(error);
+      throw notStored(error);
+    }
+    refusedInARow = 0;
+    if (way === 'postgres') refusing.end();
+  }
+
+  /** An insert that was under way when the spool began to work again says nothing about the way that is taken now. */
+  function refuseAll(error: unknown): void {
+    if (way !== 'postgres') return;
+    way = 'refusing';
+    // Made once: where thousands a second are refused, the stack of each would cost more than the refusal.
+    refusal = notStored(error);
+    refusing.begin(error);
+    keepTrying();
+  }
+
+  function noteRefused(error: unknown): void {
+    refusedInARow++;
+    refusedAt = performance.now();
+    if (way === 'postgres') refusing.begin(error);
+  }
+
+  function take(next: Exclude<Way, 'refusing'>): void {
+    way = next;
+    refusal = undefined;
+    refusedInARow = 0;
+    if (way === 'spool') {
+      bypassReason = undefined;
+      bypass.end();
+    }
+    refusing.end();
+    if (way === beginning) stopTrying();
+  }
+
+  function keepTrying(): void {
+    timer ??= setInterval(tryAgain, TRY_AGAIN_MS).unref();
+  }
+
+  function stopTrying(): void {
+    clearInterval(timer);
+    timer = undefined;
+  }
+
+  function tryAgain(): void {
+    if (spool && (way === 'refusing' || performance.now() >= trySpoolAt)) void trySpool(spool);
+    if (way === 'refusing') void tryPostgres();
+  }
+
+  async function trySpool({ probe }: Pick<Spool, 'probe'>): Promise<void> {
+    if (trying.spool) return;
+    trying.spool = true;
+    try {
+      await probe();
+      if (timer) take('spool');
+    } catch (error) {
+      bypassReason = reasonOf(error);
+      trySpoolAt = performance.now() + SPOOL_PAUSE_MS;
+    }
+    trying.spool = false;
+  }
+
+  /** By the way that predictions take: no records at all need the table, its columns and the rights, and wait for its locks. */
+  async function tryPostgres(): Promise<void> {
+    if (trying.postgres) return;
+    trying.postgres = true;
+    try {
+      await within(TRY_AGAIN_MS, store.insert(columns, NO_RECORDS, TRY_AGAIN_MS), noAnswer);
+      if (way === 'refusing' && timer) take('postgres');
+    } catch (error) {
+      if (way === 'refusing') refusal = notStored(error);
+    }
+    trying.postgres = false;
+  }
+
+  function refusedBecause(): string | undefined {
+    if (refusal) {
+      const why = reasonOf(refusal.cause);
+      return bypassReason === undefined ? why : `${bypassReason.replace(/\.$/, '')}; Postgres: ${why}`;
+    }
+    const isRefused = refusedInARow >= REFUSED_IN_A_ROW && performance.now() - refusedAt < REFUSED_FOR_MS;
+    return isRefused ? 'Postgres refuses their content' : undefined;
+  }
+
+  return {
+    append,
+    refusal: () => refusal,
+    refusedBecause,
+    bypassedBecause: () => bypassReason,
+    close: stopTrying,
+  };
+}
+
+function notStored(cause: unknown): RidgelineError {
+  return new RidgelineError('prediction_not_stored', { retryAfterSeconds: RETRY_AFTER_SECONDS, cause });
+}
+
+function noAnswer(): never {
+  throw new Error('no answer');
+}

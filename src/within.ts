@@ -1,0 +1,19 @@
+/** A limit to waiting. What is waited for goes on; what becomes of it later is nobody's concern any more. */
+
+/** The promise's result, or after `milliseconds` what `late` gives or throws. */
+export async function within<Result>(
+  milliseconds: number,
+  promise: Promise<Result>,
+  late: () => Result,
+): Promise<Result> {
+  let timer: NodeJS.Timeout | undefined;
+  const over = new Promise<void>((resolve) => {
+    timer = setTimeout(resolve, milliseconds);
+    timer.unref();
+  });
+  try {
+    return await Promise.race([promise, over.then(late)]);
+  } finally {
+    clearTimeout(timer);
+  }
+}
