@@ -1,4 +1,5 @@
 /** What is asked, and what has to be answered: the 506 houses, and what the fit itself predicts for them. */
+import { agrees, sizeOf } from '../src/agreement.ts';
 import { fitPipeline, predictPipeline } from '../src/estimators/pipeline.ts';
 import { columnsOfKind, featureNames } from '../src/feature-schema.ts';
 import { loadHousingDataset } from '../src/housing/dataset.ts';
@@ -13,9 +14,6 @@ export interface Question {
 
 /** Whether a body answers the question about these houses. */
 export type Check = (body: string, houses: readonly number[]) => boolean;
-
-/** ONNX Runtime may add in another order than the fit. */
-const TOLERANCE = 1e-9;
 
 const dataset = loadHousingDataset();
 const names = featureNames(housing);
@@ -47,11 +45,11 @@ export function batchQuestions(rows: number): Question[] {
 export function predictionsOf(...alphas: number[]): Check {
   const roles = { numerical: columnsOfKind(housing, 'numerical'), categorical: columnsOfKind(housing, 'categorical') };
   const fits = alphas.map((alpha) => predictPipeline(fitPipeline(dataset, { alpha, ...roles }), dataset.X));
+  const size = sizeOf(dataset.y);
   return (body, houses) => {
     const answer = JSON.parse(body) as { prediction: number; predictions?: number[] };
     const given = answer.predictions ?? [answer.prediction];
-    const agrees = (fit: Float64Array) =>
-      houses.every((house, i) => Math.abs(given[i]! - fit[house]!) <= TOLERANCE * Math.max(1, Math.abs(fit[house]!)));
-    return given.length === houses.length && fits.some(agrees);
+    const isOf = (fit: Float64Array) => houses.every((house, i) => agrees(given[i]!, fit[house]!, size));
+    return given.length === houses.length && fits.some(isOf);
   };
 }

@@ -15,7 +15,7 @@ import { createProgress } from './progress.ts';
 
 const usage = `Usage: npm run train -- [options]
 
-  --alpha NUMBER  strength of the ridge penalty, from 0 up (default ${DEFAULT_ALPHA.toFixed(1)})
+  --alpha NUMBER  strength of the ridge penalty, above 0 (default ${DEFAULT_ALPHA.toFixed(1)})
   --seed NUMBER   decides the folds of the cross-validation (default ${DEFAULT_SEED})
   --data FILE     a CSV file with the declared features and the target as header (default Boston housing)
   --reason TEXT   kept in the history of promotions
@@ -85,7 +85,7 @@ function readArguments(): Arguments | 'help' {
   if (values.help) return 'help';
   const alpha = numberArgument('--alpha', values.alpha);
   const seed = numberArgument('--seed', values.seed);
-  if (alpha < 0) throw new Error(`--alpha ${values.alpha}: expected a number from 0 up`);
+  if (alpha <= 0) throw new Error(`--alpha ${values.alpha}: expected a number above 0`);
   if (!Number.isInteger(seed) || seed < 0 || seed > MAX_SEED) {
     throw new Error(`--seed ${values.seed}: expected a whole number from 0 to ${MAX_SEED}`);
   }

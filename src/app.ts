@@ -8,7 +8,7 @@ import type { Config } from './config.ts';
 import { createClient, createPool } from './database/pool.ts';
 import { createProbe } from './database/probe.ts';
 import { RidgelineError, reasonOf } from './errors.ts';
-import { sqlColumns } from './feature-schema.ts';
+import { featureNames, sqlColumns } from './feature-schema.ts';
 import { describeHealth, type HealthFacts } from './health.ts';
 import { housing } from './housing/features.ts';
 import { registerAnswers } from './http/fast-path/send-json.ts';
@@ -66,7 +66,7 @@ async function compose({ config, databaseUrl, spoolRoot, log }: AppOptions, clos
   const featureCount = housing.features.length;
 
   const served = createServedPipeline({
-    load: (pipeline) => loadPredictor(pipeline, featureCount),
+    load: (pipeline) => loadPredictor(pipeline, featureNames(housing)),
     database: pool,
     modelsDir: config.modelsDir,
     log,

@@ -34,6 +34,7 @@ const catalogue = {
   training_data: [undefined, 'The training data cannot be used', '%s'],
   singular_system: [undefined, 'The ridge system is singular', '%s'],
   parity: [undefined, 'The exported pipeline does not reproduce the fit', '%s'],
+  run_failed: [undefined, 'The pipeline cannot be run', '%s'],
   bad_artefact: [undefined, 'The artefact cannot be served', '%s'],
   database_setup: [undefined, 'The database cannot be used', '%s'],
   database_unreachable: [undefined, 'The database cannot be reached', '%s'],

@@ -1,17 +1,19 @@
-/** The one place that knows onnxruntime-node: opens ONNX bytes and runs blocks of rows through them. */
+/** The one place that knows onnxruntime-node: opens ONNX bytes that the fence lets in, runs blocks of rows. */
 // Before onnxruntime-node: it turns the runtime's telemetry off, which is read when the library loads.
 import '../runtime.ts';
-
 import { type InferenceSession, Tensor } from 'onnxruntime-node';
 // The module below the documented one, whose run() makes the same call a turn of the event loop later. All that arrives
 // in a turn then has to be kept until its end, so that with hundreds of connections nothing is in the caches any more.
 import { type Binding, binding, initOrt } from 'onnxruntime-node/dist/binding.js';
-import { RidgelineError, reasonOf } from '../errors.ts';
+import { RidgelineError } from '../errors.ts';
+import { checkModel } from '../onnx/fence.ts';
+import { refusalByRuntime, runtimeSentence } from './runtime-failure.ts';
 
 export interface OnnxSession {
   /**
    * Runs `rows` rows, given row-major in float64, and returns `predictions` with one float64 a row. It holds the event
-   * loop for about 10 us and 0.12 us more a row.
+   * loop for about 10 us and 0.12 us more a row. Throws `run_failed` when ONNX Runtime does: one row can bring that
+   * about for all, so whoever has joined the rows of several callers runs them apart then.
    */
   run(features: Float64Array, rows: number, predictions?: Float64Array): Float64Array;
   /** Frees the native session. No run may follow. */
@@ -37,16 +39,19 @@ const FLOAT64 = 11;
 const TYPE_NAMES: Record<number, string> = { 1: 'float32', 6: 'int32', 7: 'int64', 8: 'string', [FLOAT64]: 'float64' };
 
 /**
- * Opens a model whose only input is float64 [N, featureCount] and whose first output is float64 [N, 1] or [N].
- * Throws `bad_artefact` for bytes that ONNX Runtime refuses and for another signature.
+ * Opens a model of the named features in this order, whose only input is float64 [N, features] and whose first output is
+ * float64 [N, 1] or [N]. Throws `bad_artefact` for bytes that the fence or ONNX Runtime refuses and for another
+ * signature, and another error where memory is short.
  */
-export function openOnnxSession(bytes: Uint8Array, featureCount: number): OnnxSession {
+export function openOnnxSession(bytes: Uint8Array, featureNames: readonly string[]): OnnxSession {
+  checkModel(bytes, featureNames);
+  const featureCount = featureNames.length;
   initOrt();
   const session = new binding.InferenceSession();
   try {
     session.loadModel(bytes.buffer as ArrayBuffer, bytes.byteOffset, bytes.byteLength, sessionOptions);
   } catch (error) {
-    throw new RidgelineError('bad_artefact', { detail: `ONNX Runtime refuses it: ${reasonOf(error)}`, cause: error });
+    throw refusalByRuntime('refuses it', runtimeSentence(error));
   }
   const problem = signatureProblem(session, featureCount);
   if (problem) {
@@ -60,7 +65,11 @@ export function openOnnxSession(bytes: Uint8Array, featureCount: number): OnnxSe
     run(features, rows, predictions = new Float64Array(rows)) {
       const feeds = { [inputName]: new Tensor('float64', features, [rows, featureCount]) };
       const fetches = { [outputName]: new Tensor('float64', predictions, isColumn ? [rows, 1] : [rows]) };
-      session.run(feeds, fetches, {});
+      try {
+        session.run(feeds, fetches, {});
+      } catch (error) {
+        throw new RidgelineError('run_failed', { detail: runtimeSentence(error) });
+      }
       return predictions;
     },
     release: () => session.dispose(),

@@ -5,12 +5,14 @@
  *                     -> Gather, a column for each category [N, C] -> Equal -> Cast +
  *     Concat [N, P] -> MatMul coef [P, 1] -> Add intercept -> prediction [N, 1]
  *
- * Plain operators of the default domain, because ai.onnx.ml's Scaler and LinearRegressor compute in float32. A category
+ * Plain operators of the default domain (`operators.ts`), because ai.onnx.ml's Scaler and LinearRegressor compute in float32. A category
  * that equals none of the known ones gives zeros, which is what `handle_unknown='ignore'` means. Sub and Div, not a
  * multiplication by the reciprocal, because that is the arithmetic of the fit.
  */
+import { FEATURE_NAMES } from './feature-names.ts';
 import { createGraphBuilder, type GraphBuilder } from './graph-builder.ts';
-import { DataType, encodeModel } from './messages.ts';
+import { encodeModel } from './messages.ts';
+import { type Operator, operators } from './operators.ts';
 
 /** ONNX Runtime 1.18 and later read this pair; the newest runtime here reads up to IR 13 and opset 26. */
 const IR_VERSION = 10;
@@ -44,7 +46,7 @@ export interface ExportMetadata {
 /** The bytes of the ONNX model. The same pipeline and metadata give the same bytes. */
 export function exportPipeline(pipeline: ExportablePipeline, metadata: ExportMetadata): Uint8Array {
   const { transformer, ridge, nFeaturesIn } = pipeline;
-  const graph = createGraphBuilder();
+  const graph = createGraphBuilder<Operator>();
   const transformed = addColumnTransformer(graph, pipeline);
   const coef = graph.float64('coef', [transformer.width, 1], ridge.coef);
   const intercept = graph.float64('intercept', [1], [ridge.intercept]);
@@ -54,7 +56,7 @@ export function exportPipeline(pipeline: ExportablePipeline, metadata: ExportMet
     Array.from(transformer.encoder.categories[k]!),
   ]);
   const properties = {
-    feature_names: JSON.stringify(metadata.featureNames),
+    [FEATURE_NAMES]: JSON.stringify(metadata.featureNames),
     target_name: metadata.targetName,
     categories: JSON.stringify(Object.fromEntries(categories)),
     alpha: String(ridge.alpha),
@@ -73,12 +75,12 @@ export function exportPipeline(pipeline: ExportablePipeline, metadata: ExportMet
   });
 }
 
-function addColumnTransformer(graph: GraphBuilder, { transformer }: ExportablePipeline): string {
+function addColumnTransformer(graph: GraphBuilder<Operator>, { transformer }: ExportablePipeline): string {
   const { numerical, categorical, scaler, encoder } = transformer;
   const blocks: string[] = [];
   if (numerical.length > 0) {
     const columns = graph.int64('numerical_columns', numerical);
-    const gathered = graph.add('Gather', 'numerical', [INPUT_NAME, columns], { axis: 1 });
+    const gathered = graph.add('Gather', 'numerical', [INPUT_NAME, columns], operators.Gather);
     const mean = graph.float64('mean', [numerical.length], scaler.mean);
     const scale = graph.float64('scale', [numerical.length], scaler.scale);
     blocks.push(graph.add('Div', 'scaled', [graph.add('Sub', 'centred', [gathered, mean]), scale]));
@@ -87,14 +89,13 @@ function addColumnTransformer(graph: GraphBuilder, { transformer }: ExportablePi
     // All at once: for small batches the number of nodes is what a run costs.
     const columns = categorical.flatMap((column, k) => Array.from(encoder.categories[k]!, () => column));
     const values = Float64Array.from(encoder.categories.flatMap((categories) => Array.from(categories)));
-    const gathered = graph.add('Gather', 'categorical', [INPUT_NAME, graph.int64('categorical_columns', columns)], {
-      axis: 1,
-    });
+    const positions = graph.int64('categorical_columns', columns);
+    const gathered = graph.add('Gather', 'categorical', [INPUT_NAME, positions], operators.Gather);
     const equal = graph.add('Equal', 'is_category', [
       gathered,
       graph.float64('categories', [1, values.length], values),
     ]);
-    blocks.push(graph.add('Cast', 'indicators', [equal], { to: DataType.DOUBLE }));
+    blocks.push(graph.add('Cast', 'indicators', [equal], operators.Cast));
   }
-  return blocks.length === 1 ? blocks[0]! : graph.add('Concat', 'transformed', blocks, { axis: 1 });
+  return blocks.length === 1 ? blocks[0]! : graph.add('Concat', 'transformed', blocks, operators.Concat);
 }

@@ -5,13 +5,13 @@
 import { AttributeType, DataType } from './messages.ts';
 
 /** float64 tensors carry the pipeline's numbers, int64 ones positions. */
-export interface GraphBuilder {
+export interface GraphBuilder<Operator extends string = string> {
   /** A float64 constant with the given dimensions; returns its name. */
   float64(name: string, dims: number[], values: ArrayLike<number>): string;
   /** A one-dimensional int64 constant; returns its name. */
   int64(name: string, values: readonly number[]): string;
   /** A node of the default domain with one output and integer attributes; returns the output's name. */
-  add(opType: string, output: string, inputs: string[], attributes?: Record<string, number>): string;
+  add(opType: Operator, output: string, inputs: string[], attributes?: Record<string, number>): string;
   /** The GraphProto with the given inputs and outputs, all float64; a string dimension is free. */
   build(name: string, inputs: ValueInfo[], outputs: ValueInfo[]): Record<string, unknown>;
 }
@@ -21,7 +21,7 @@ export interface ValueInfo {
   dims: (number | string)[];
 }
 
-export function createGraphBuilder(): GraphBuilder {
+export function createGraphBuilder<Operator extends string = string>(): GraphBuilder<Operator> {
   const node: object[] = [];
   const initializer: object[] = [];
   return {

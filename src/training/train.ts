@@ -3,10 +3,12 @@
  * check the data -> cross-validate -> fit on all rows -> export ONNX -> compare ONNX with the fit, row by row.
  */
 import { createHash } from 'node:crypto';
+import { agrees, disagreement, sizeOf } from '../agreement.ts';
 import { RidgelineError } from '../errors.ts';
 import type { Dataset, DenseMatrix } from '../estimators/dense-matrix.ts';
 import { fitPipeline, predictPipeline } from '../estimators/pipeline.ts';
 import { columnsOfKind, type FeatureSchema, featureNames } from '../feature-schema.ts';
+import { checkGoldenRows } from '../inference/golden-rows.ts';
 import { openOnnxSession } from '../inference/onnx-session.ts';
 import { exportPipeline } from '../onnx/export-pipeline.ts';
 import { sha256Of } from '../registry/artefacts.ts';
@@ -18,7 +20,7 @@ import { regressionMetrics } from './regression-metrics.ts';
 
 export interface TrainingOptions {
   schema: FeatureSchema;
-  /** Strength of the L2 penalty, at least 0. */
+  /** Strength of the L2 penalty, above 0: see `checkParameters`. */
   alpha: number;
   /** Decides the folds of the cross-validation. */
   seed: number;
@@ -28,9 +30,6 @@ export interface TrainingOptions {
 
 const FOLDS = 10;
 export const MAX_SEED = 2 ** 32 - 1;
-
-/** ONNX Runtime may add in another order than the fit; more than this, relative to max(1, |y|), is another answer. */
-export const PARITY_TOLERANCE = 1e-9;
 
 const GOLDEN_ROWS = 16;
 const PARITY_BLOCK_ROWS = 4096;
@@ -63,7 +62,8 @@ export function trainPipeline(dataset: Dataset, options: TrainingOptions): NewPi
     dataFingerprint: dataSha256,
   });
   onProgress('compare the exported ONNX with the fit', 0.95);
-  const maxParityDifference = compareWithFit(artefact, dataset.X, fitted);
+  const golden = goldenRows(dataset.X, fitted);
+  const maxParityDifference = compareWithFit(artefact, schema, { X: dataset.X, fitted, golden });
   onProgress('done', 1);
   return {
     artefact,
@@ -81,14 +81,16 @@ export function trainPipeline(dataset: Dataset, options: TrainingOptions): NewPi
     },
     dataSha256,
     codeSha256: fingerprintCode(),
-    goldenRows: goldenRows(dataset.X, fitted),
+    goldenRows: golden,
     featureProfile: featureProfile(dataset.X, schema),
   };
 }
 
 function checkParameters({ alpha, seed }: TrainingOptions): void {
-  if (!Number.isFinite(alpha) || alpha < 0) {
-    throw new RidgelineError('training_data', { detail: `alpha is ${alpha}; it must be a finite number from 0 up.` });
+  // With the indicators of a category, which always sum to 1, and an intercept, 0 leaves the system without a unique
+  // solution on any data.
+  if (!Number.isFinite(alpha) || alpha <= 0) {
+    throw new RidgelineError('training_data', { detail: `alpha is ${alpha}; it must be a finite number above 0.` });
   }
   if (!Number.isInteger(seed) || seed < 0 || seed > MAX_SEED) {
     throw new RidgelineError('training_data', { detail: `The seed is ${seed}; it must be from 0 to ${MAX_SEED}.` });
@@ -118,9 +120,17 @@ function checkDataset({ X, y }: Dataset, schema: FeatureSchema): void {
   }
 }
 
-/** The largest |ONNX - fit| / max(1, |fit|) over all rows; throws `parity` when it is above PARITY_TOLERANCE. */
-function compareWithFit(artefact: Uint8Array, X: DenseMatrix, fitted: Float64Array): number {
-  const session = openOnnxSession(artefact, X.columns);
+/**
+ * The largest disagreement of ONNX with the fit over all rows. Throws `parity` when one is more than rounding, and what a
+ * server would when it would refuse the version: that nobody should learn from a server.
+ */
+function compareWithFit(
+  artefact: Uint8Array,
+  schema: FeatureSchema,
+  { X, fitted, golden }: { X: DenseMatrix; fitted: Float64Array; golden: GoldenRows },
+): number {
+  const session = openOnnxSession(artefact, featureNames(schema));
+  const size = sizeOf(fitted);
   let largest = 0;
   try {
     for (let start = 0; start < X.rows; start += PARITY_BLOCK_ROWS) {
@@ -129,16 +139,15 @@ function compareWithFit(artefact: Uint8Array, X: DenseMatrix, fitted: Float64Arr
       const answers = session.run(block, rows);
       for (let i = 0; i < rows; i++) {
         const expected = fitted[start + i]!;
-        const difference = Math.abs(answers[i]! - expected) / Math.max(1, Math.abs(expected));
-        // Written so that NaN fails.
-        if (!(difference <= PARITY_TOLERANCE)) {
+        if (!agrees(answers[i]!, expected, size)) {
           throw new RidgelineError('parity', {
             detail: `Row ${start + i + 1}: ONNX Runtime answers ${answers[i]}, the fit ${expected}. Nothing is published.`,
           });
         }
-        largest = Math.max(largest, difference);
+        largest = Math.max(largest, disagreement(answers[i]!, expected, size));
       }
     }
+    Array.from(checkGoldenRows(session, golden, X.columns));
   } finally {
     session.release();
   }

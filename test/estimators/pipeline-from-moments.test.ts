@@ -1,5 +1,6 @@
 import { readFileSync } from 'node:fs';
 import { describe, expect, test } from 'vitest';
+import { disagreement, sizeOf } from '../../src/agreement.ts';
 import type { Dataset } from '../../src/estimators/dense-matrix.ts';
 import { addMoments, type Moments, momentsOf } from '../../src/estimators/moments.ts';
 import { fitOneHotEncoder } from '../../src/estimators/one-hot-encoder.ts';
@@ -51,8 +52,9 @@ function fitInParts(dataset: Dataset, parameters: PipelineParameters, count: num
 
 function expectClose(actual: ArrayLike<number>, expected: ArrayLike<number>, tolerance: number): void {
   expect(actual).toHaveLength(expected.length);
+  const size = sizeOf(expected);
   for (let i = 0; i < expected.length; i++) {
-    const difference = Math.abs(actual[i]! - expected[i]!) / Math.max(1, Math.abs(expected[i]!));
+    const difference = disagreement(actual[i]!, expected[i]!, size);
     // Written so that NaN fails.
     expect(difference <= tolerance, `${i}: ${actual[i]}, expected ${expected[i]}`).toBe(true);
   }

@@ -1,5 +1,6 @@
 /** Pipeline versions for the tests: published through SQL as another machine would, with the answers they must give. */
 import { Client } from 'pg';
+import { agrees, sizeOf } from '../../src/agreement.ts';
 import { fitPipeline, predictPipeline } from '../../src/estimators/pipeline.ts';
 import { columnsOfKind } from '../../src/feature-schema.ts';
 import { loadHousingDataset } from '../../src/housing/dataset.ts';
@@ -13,7 +14,7 @@ export const roles = {
   numerical: columnsOfKind(housing, 'numerical'),
   categorical: columnsOfKind(housing, 'categorical'),
 };
-const TOLERANCE = 1e-9;
+const size = sizeOf(dataset.y);
 
 export const train = (alpha: number): NewPipeline => trainPipeline(dataset, { schema: housing, alpha, seed: 0 });
 
@@ -26,8 +27,8 @@ export function answersOf(alpha: number): Float64Array {
 export function wrongAnswers(answers: readonly Answer[], expected: ReadonlyMap<string, Float64Array>): number {
   return answers.filter(({ version, row, prediction }) => {
     const right = expected.get(version)?.[row] ?? Number.NaN;
-    // Written so that NaN, also of a version that nobody published, is wrong.
-    return !(Math.abs(prediction - right) / Math.max(1, Math.abs(right)) <= TOLERANCE);
+    // NaN, also of a version that nobody published, is wrong.
+    return !agrees(prediction, right, size);
   }).length;
 }
 

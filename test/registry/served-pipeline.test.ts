@@ -3,6 +3,7 @@ import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { afterAll, afterEach, beforeAll, beforeEach, describe, expect, test } from 'vitest';
 import { createPool, type Pool, transaction } from '../../src/database/pool.ts';
+import { featureNames } from '../../src/feature-schema.ts';
 import { loadHousingDataset } from '../../src/housing/dataset.ts';
 import { housing } from '../../src/housing/features.ts';
 import { loadPredictor, type Predictor } from '../../src/inference/predictor.ts';
@@ -56,7 +57,7 @@ function startServer({ directory = modelsDir, onLoad = async () => {} } = {}): S
   const served = createServedPipeline<Predictor>({
     async load(pipeline: PipelineArtefact) {
       loaded.push(pipeline.pipelineVersion);
-      const predictor = await loadPredictor(pipeline, 13);
+      const predictor = await loadPredictor(pipeline, featureNames(housing));
       await onLoad();
       return {
         ...predictor,
@@ -226,7 +227,7 @@ describe('a bad version never takes over:', () => {
           `update ml_pipeline set artefact = 'no model', sha256 = encode(sha256('no model'), 'hex') where pipeline_version = $1`,
           [version],
         ),
-      /ONNX Runtime refuses it/,
+      /not an ONNX file/,
       1,
     ],
     [

@@ -96,9 +96,10 @@ describe('the train command', () => {
 
   it.each([
     [2, ['--alpha', 'much'], '--alpha much: expected a number'],
-    [2, ['--alpha=-1'], 'expected a number from 0 up'],
+    [2, ['--alpha=-1'], 'expected a number above 0'],
     [2, ['--unknown'], 'Usage:'],
-    [1, ['--alpha', '0'], 'singular'],
+    [2, ['--alpha', '0'], 'expected a number above 0'],
+    [1, ['--alpha', '1e-300'], 'singular'],
     [1, ['--data', '/nonexistent.csv'], 'cannot be read'],
   ])('exits with %i for %j and publishes nothing', async (code, options, message) => {
     const [{ count: before }] = (await database.query('select count(*) from ml_pipeline')) as [{ count: string }];

@@ -1,0 +1,74 @@
+/**
+ * Golden rows: rows with the answers that the fit gave, kept beside a version and asked of every session before it may
+ * answer callers. Together, in reverse and one by one, because a run joins the rows of several callers: an answer that
+ * depends on the other rows, or on their order, would be right here and wrong there.
+ */
+import { agrees, sizeOf } from '../agreement.ts';
+import { RidgelineError } from '../errors.ts';
+import type { OnnxSession } from './onnx-session.ts';
+import { refusalByRuntime } from './runtime-failure.ts';
+
+/** Rows of values in the order of the features, with an answer each. */
+export interface GoldenRows {
+  features: number[][];
+  predictions: number[];
+}
+
+/** One by one they take 10 us each; a training keeps 16. */
+const MAX_GOLDEN_ROWS = 1000;
+const ROWS_A_TURN = 100;
+
+/**
+ * Throws `bad_artefact` unless the session gives the answers of the fit. It stops where the event loop may turn, every
+ * millisecond or so; whoever cannot wait runs through it.
+ */
+export function* checkGoldenRows(session: OnnxSession, golden: unknown, featureCount: number): Generator<void, void> {
+  const { features, predictions } = readGoldenRows(golden, featureCount);
+  const size = sizeOf(predictions);
+
+  function compare(order: number[], how: string): void {
+    const rows = Float64Array.from(order.flatMap((row) => features[row]!));
+    // Not a number as long as nobody writes it: a shorter answer must not pass.
+    const answers = run(session, rows, new Float64Array(order.length).fill(Number.NaN));
+    order.forEach((row, i) => {
+      if (agrees(answers[i]!, predictions[row]!, size)) return;
+      throw refuse(`Golden row ${row + 1} gives ${answers[i]} where the fit gave ${predictions[row]}${how}.`);
+    });
+  }
+
+  const inOrder = Array.from(features.keys());
+  compare(inOrder, '');
+  yield;
+  compare(inOrder.toReversed(), ', asked in another order');
+  for (const row of inOrder) {
+    if (row % ROWS_A_TURN === 0) yield;
+    compare([row], ', asked alone: its answer depends on the rows beside it');
+  }
+}
+
+function run(session: OnnxSession, rows: Float64Array, answers: Float64Array): Float64Array {
+  try {
+    return session.run(rows, answers.length, answers);
+  } catch (error) {
+    if (!(error instanceof RidgelineError)) throw error;
+    throw refusalByRuntime('cannot run the golden rows', error.message);
+  }
+}
+
+/** They come from a database column or a file that hold any JSON. */
+function readGoldenRows(golden: unknown, featureCount: number): GoldenRows {
+  const { features, predictions } = (golden ?? {}) as Partial<GoldenRows>;
+  const areRows = Array.isArray(features) && Array.isArray(predictions) && features.length === predictions.length;
+  const areWhole = areRows && features.every((row) => Array.isArray(row) && row.length === featureCount);
+  if (!areWhole || features.length === 0) {
+    throw refuse(`The golden rows must be one or more rows of ${featureCount} values, with an answer each.`);
+  }
+  if (features.length > MAX_GOLDEN_ROWS) {
+    throw refuse(`There are ${features.length} golden rows; at most ${MAX_GOLDEN_ROWS} are checked.`);
+  }
+  const wrong = features.findIndex((row, i) => ![...row, predictions[i]].every(Number.isFinite));
+  if (wrong !== -1) throw refuse(`Golden row ${wrong + 1} holds something else than finite numbers.`);
+  return { features, predictions };
+}
+
+const refuse = (detail: string) => new RidgelineError('bad_artefact', { detail });

@@ -1,0 +1,38 @@
+/** A version names its features and their order, in its ONNX metadata: a number alone does not say what it counts. */
+
+/** The key of the metadata; its value is a JSON array of the names in the order of the input's columns. */
+export const FEATURE_NAMES = 'feature_names';
+
+/** Says in which the names in a file's metadata differ from the declared ones, or undefined when they are the same. */
+export function nameProblem(stored: string | undefined, declared: readonly string[]): string | undefined {
+  const found = readNames(stored);
+  if (!found) return `It does not name its features (metadata ${FEATURE_NAMES}).`;
+  const lacking = declared.filter((name) => !found.includes(name));
+  const unknown = found.filter((name) => !declared.includes(name));
+  if (lacking.length > 0 || unknown.length > 0) {
+    const parts = [
+      unknown.length > 0 && `expects ${listed(unknown)}, which the declaration lacks`,
+      lacking.length > 0 && `does not expect ${listed(lacking)}, which is declared`,
+    ];
+    return `It ${parts.filter(Boolean).join(', and ')}.`;
+  }
+  const at = found.findIndex((name, i) => name !== declared[i]);
+  if (at === -1 && found.length === declared.length) return undefined;
+  if (found[at] === undefined || declared[at] === undefined) return `It names ${found.length} features, some twice.`;
+  return `It expects ${listed([found[at]])} where ${declared[at]} is declared, as feature ${at + 1}.`;
+}
+
+function readNames(stored: string | undefined): string[] | undefined {
+  try {
+    const names: unknown = JSON.parse(stored ?? '');
+    return Array.isArray(names) && names.every((name) => typeof name === 'string') ? names : undefined;
+  } catch {
+    return undefined;
+  }
+}
+
+/** The first few names, each by its beginning: what stands in a file may be of any length. */
+function listed(names: readonly string[]): string {
+  const shown = names.slice(0, 5).map((name) => name.slice(0, 60));
+  return names.length > shown.length ? `${shown.join(', ')} and ${names.length - shown.length} more` : shown.join(', ');
+}
