@@ -11,9 +11,14 @@ const catalogue = {
     'The routes are POST /predict, POST /predict/batch, GET /health, /livez and /readyz.',
   ],
   method_not_allowed: [405, 'Method not allowed', 'Use one of the methods in the Allow header: %s.'],
-  request_timeout: [408, 'The request took too long to arrive', 'Send the whole request within the time limit.'],
+  request_timeout: [408, 'The request took too long to arrive', 'Send the whole request within %s seconds.'],
   body_too_large: [413, 'The body is too large', 'Send at most %s bytes; split large batches.'],
-  unsupported_media_type: [415, 'Unsupported media type', 'Send Content-Type: application/json, without compression.'],
+  unsupported_media_type: [
+    415,
+    'Unsupported media type',
+    'Send Content-Type: application/json, in UTF-8 and without compression.',
+  ],
+  expectation_failed: [417, 'The expectation cannot be met', 'Send no Expect header, or Expect: 100-continue.'],
   invalid_features: [422, 'The features are not valid', 'Correct every field listed in errors and send again.'],
   outside_model_domain: [
     422,
@@ -59,6 +64,7 @@ interface ErrorOptions {
   errors?: readonly FieldError[];
   errorsTruncated?: boolean;
   retryAfterSeconds?: number;
+  rows?: number;
   cause?: unknown;
 }
 
@@ -70,6 +76,8 @@ export class RidgelineError extends Error {
   readonly errors: readonly FieldError[] | undefined;
   readonly errorsTruncated: boolean;
   readonly retryAfterSeconds: number | undefined;
+  /** Of the request, where they were counted; for the log. */
+  readonly rows: number | undefined;
 
   constructor(code: ErrorCode, options: ErrorOptions = {}) {
     const [status, title, template] = catalogue[code];
@@ -82,6 +90,7 @@ export class RidgelineError extends Error {
     this.errors = options.errors;
     this.errorsTruncated = options.errorsTruncated ?? false;
     this.retryAfterSeconds = options.retryAfterSeconds ?? (status === 503 ? 1 : undefined);
+    this.rows = options.rows;
   }
 }
 

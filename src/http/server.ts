@@ -1,10 +1,12 @@
 /** The HTTP server: what is true of every connection and of every route, before there is any. */
 import Fastify, { type FastifyBaseLogger, type FastifyInstance } from 'fastify';
+import { createClientErrorHandler } from './connections/client-errors.ts';
+import { registerConnections } from './connections/connections.ts';
 import { registerJsonBody } from './fast-path/body-bytes.ts';
 import { WholeBodyRequest } from './fast-path/whole-body-request.ts';
-import { answerClientError, registerProblemDetails, sendProblem, toRidgelineError } from './plugins/problem-details.ts';
+import { registerProblemDetails, sendProblem, toRidgelineError } from './plugins/problem-details.ts';
 import { createRequestIds } from './plugins/request-id.ts';
-import { registerRequestLog } from './plugins/request-log.ts';
+import { createRequestLog } from './plugins/request-log.ts';
 
 export interface HttpOptions {
   /** Of one request. */
@@ -12,34 +14,58 @@ export interface HttpOptions {
   log: FastifyBaseLogger;
 }
 
-/** From the first byte of a request to its last; the largest body passes in it at 100 kB/s. */
-const REQUEST_TIMEOUT_MS = 10_000;
+/** From the first byte of a head to its last. */
+const HEADERS_TIMEOUT_MS = 10_000;
+/** What a caller is expected to send at the least: 100 kB/s. */
+const SLOWEST_BYTES_A_SECOND = 100_000;
+/** For connections that wait: longer than the 60 s of common load balancers, so that it is they who close them. */
+const IDLE_MS = 72_000;
 
 /** Fastify with everything that is true of every route. */
 export function createHttp({ bodyLimitBytes, log }: HttpOptions): FastifyInstance {
+  const requestIdOf = createRequestIds();
+  const requestLog = createRequestLog(log);
+  const requestTimeoutMs = requestTimeout(bodyLimitBytes);
+  const onClientError = createClientErrorHandler({
+    requestIdOf,
+    requestLog,
+    headersTimeoutMs: HEADERS_TIMEOUT_MS,
+    requestTimeoutMs,
+  });
   const http = Fastify({
     // One line a request is written by request-log.ts; Fastify's own logger would make a child for each request.
     logger: false,
-    genReqId: createRequestIds(),
+    genReqId: requestIdOf,
     // A half-sent request must not hold its connection. Node looks for them every 30 s unless told at its server's making.
-    requestTimeout: REQUEST_TIMEOUT_MS,
+    requestTimeout: requestTimeoutMs,
     http: {
-      requestTimeout: REQUEST_TIMEOUT_MS,
-      headersTimeout: REQUEST_TIMEOUT_MS,
+      requestTimeout: requestTimeoutMs,
+      headersTimeout: HEADERS_TIMEOUT_MS,
       connectionsCheckingInterval: 1_000,
+      // A request without one is answered in problem-details.ts.
+      requireHostHeader: false,
       IncomingMessage: WholeBodyRequest,
     },
-    // Longer than the 60 s of common load balancers, so that it is they who close an idle connection.
-    keepAliveTimeout: 72_000,
+    keepAliveTimeout: IDLE_MS,
     // What still arrives while the listener closes is answered as before.
     return503OnClosing: false,
-    frameworkErrors: (error, _request, reply) => sendProblem(reply, toRidgelineError(error)),
-    clientErrorHandler: answerClientError,
+    frameworkErrors: (error, request, reply) => {
+      sendProblem(reply, toRidgelineError(error));
+      // These come before all hooks.
+      requestLog.failed(request, reply);
+    },
+    clientErrorHandler: onClientError,
   });
-  registerProblemDetails(http, log);
-  registerRequestLog(http, log);
+  registerConnections(http.server, { idleMs: IDLE_MS, onClientError, requestIdOf, requestLog });
+  registerProblemDetails(http);
+  requestLog.register(http);
   registerJsonBody(http, { limitBytes: bodyLimitBytes });
   // The schemas are zod's, for the documentation; what is answered is plain, and for long arrays nothing is faster.
   http.setSerializerCompiler(() => JSON.stringify);
   return http;
+}
+
+/** How long a whole request may take: the time for the largest body at the least speed, in whole seconds, and no less than its head may. */
+function requestTimeout(bodyLimitBytes: number): number {
+  return Math.max(HEADERS_TIMEOUT_MS, Math.ceil(bodyLimitBytes / SLOWEST_BYTES_A_SECOND) * 1000);
 }

@@ -1,7 +1,10 @@
 import Fastify from 'fastify';
 import { type Level, pino } from 'pino';
 import { afterEach, expect, it, vi } from 'vitest';
-import { registerRequestLog } from '../../src/http/plugins/request-log.ts';
+import { RidgelineError } from '../../src/errors.ts';
+import { registerProblemDetails } from '../../src/http/plugins/problem-details.ts';
+import { createRequestLog } from '../../src/http/plugins/request-log.ts';
+import { createHttp } from '../../src/http/server.ts';
 
 afterEach(() => {
   vi.useRealTimers();
@@ -18,7 +21,8 @@ interface Line {
 function startLogged(level: Level) {
   const lines: Line[] = [];
   const app = Fastify({ logger: false });
-  registerRequestLog(app, pino({ level }, { write: (line) => lines.push(JSON.parse(line)) }));
+  registerProblemDetails(app);
+  createRequestLog(pino({ level }, { write: (line) => lines.push(JSON.parse(line)) })).register(app);
   app.get('/good', async () => 'good');
   const ask = async (path: string, times: number) => {
     for (let i = 0; i < times; i++) await app.inject(path);
@@ -57,4 +61,44 @@ it('writes every request at debug', async () => {
   await ask('/good', 150);
   await ask('/bad', 150);
   expect(lines).toHaveLength(300);
+});
+
+it('says of a failure what an operator asks: code, first field, rows, duration; and is louder the graver it is', async () => {
+  const { app, lines, ask } = startLogged('info');
+  const errors = [{ pointer: '/RM', code: 'missing', message: 'Send it.' }];
+  const cause = new Error('a mistake of ours');
+  const thrown: Record<string, Error> = {
+    caller: new RidgelineError('invalid_features', { errors, rows: 3 }),
+    overload: new RidgelineError('overloaded'),
+    stored: new RidgelineError('prediction_not_stored'),
+    mistake: cause,
+  };
+  for (const name of Object.keys(thrown)) app.get(`/${name}`, () => Promise.reject(thrown[name]!));
+  for (const name of Object.keys(thrown)) await ask(`/${name}`, 1);
+  expect(lines).toEqual([
+    expect.objectContaining({ level: 30, statusCode: 422, code: 'invalid_features', pointer: '/RM', rows: 3 }),
+    expect.objectContaining({ level: 40, statusCode: 503, code: 'overloaded' }),
+    expect.objectContaining({ level: 50, statusCode: 503, code: 'prediction_not_stored' }),
+    expect.objectContaining({ level: 50, code: 'internal', err: expect.objectContaining({ message: cause.message }) }),
+  ]);
+});
+
+it('measures how long a request has taken, a success too', async () => {
+  const lines: Record<string, unknown>[] = [];
+  const http = createHttp({
+    bodyLimitBytes: 1000,
+    log: pino({ level: 'debug' }, { write: (line) => lines.push(JSON.parse(line)) }),
+  });
+  http.get('/slow', () => new Promise((resolve) => setTimeout(resolve, 50, {})));
+  const url = await http.listen({ port: 0, host: '127.0.0.1' });
+  await fetch(`${url}/slow`);
+  await fetch(`${url}/%zz`);
+  await http.close();
+  const durations = lines.map(({ durationMs }) => durationMs as number);
+  expect(lines).toMatchObject([
+    { path: '/slow', statusCode: 200 },
+    { path: '/%zz', statusCode: 400, code: 'invalid_request' },
+  ]);
+  expect(durations[0]).toBeGreaterThan(40);
+  expect(durations[1]).toBeGreaterThanOrEqual(0);
 });

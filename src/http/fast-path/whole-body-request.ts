@@ -12,6 +12,10 @@ import { giveBack, takeMemory } from './body-buffers.ts';
 export type TakeBody = (error: RidgelineError | null, body?: Buffer) => void;
 
 export class WholeBodyRequest extends IncomingMessage {
+  /** On the clock of performance.now(): its first bytes were read in this turn of the event loop, or its head's end was. */
+  readonly arrivedAt = performance.now();
+  /** Called once the body is wanted, before it is waited for. */
+  beforeBody: (() => void) | undefined;
   #isTaken = false;
   /** Until the body is there or cannot come any more. */
   #take: TakeBody | undefined;
@@ -20,6 +24,8 @@ export class WholeBodyRequest extends IncomingMessage {
   /** Where the pieces of a large body are put together; other pieces are in #pieces. */
   #memory: Buffer | undefined;
   #pieces: Buffer[] = [];
+  /** How many bytes may still come of a body that is dropped. */
+  #mayDrop = Number.POSITIVE_INFINITY;
 
   /**
    * Hands over a body of at most `limit` bytes as soon as its last byte is there. To be called in the turn of the event
@@ -35,11 +41,26 @@ export class WholeBodyRequest extends IncomingMessage {
     this.#limit = limit;
     // Node drains the body of a request that nobody has begun to read; this is what it knows a reader by.
     this._read(0);
+    this.beforeBody?.();
+  }
+
+  /** Gives whoever takes the body the reason why it is waited for no longer; false where nobody waits. */
+  refuse(error: RidgelineError): boolean {
+    if (!this.#take) return false;
+    this.#settle(error);
+    return true;
+  }
+
+  /** Drops what is still to come of a body that nobody takes. The connection is destroyed at more than `most` bytes. */
+  dropRest(most: number): void {
+    this.#isTaken = true;
+    this.#mayDrop = most;
+    this._read(0);
   }
 
   override push(piece: Buffer | null): boolean {
     if (!this.#isTaken) return super.push(piece);
-    if (!this.#take) return true;
+    if (!this.#take) return this.#drop(piece);
     if (piece === null) this.#settle(null, this.#body());
     else if (this.#length + piece.length > this.#limit) this.#settle(tooLarge(this.#limit));
     else this.#keep(piece);
@@ -51,6 +72,12 @@ export class WholeBodyRequest extends IncomingMessage {
     if (this.#memory) piece.copy(this.#memory, this.#length);
     else this.#pieces.push(piece);
     this.#length += piece.length;
+  }
+
+  #drop(piece: Buffer | null): boolean {
+    this.#mayDrop -= piece?.length ?? 0;
+    if (this.#mayDrop < 0) this.socket.destroy();
+    return true;
   }
 
   #body(): Buffer {

@@ -1,7 +1,5 @@
 /** Turns everything that goes wrong into one kind of answer: RFC 9457 problem details, without stacks or internals. */
-import { randomUUID } from 'node:crypto';
-import type { Socket } from 'node:net';
-import type { FastifyBaseLogger, FastifyError, FastifyInstance, FastifyReply, FastifyRequest } from 'fastify';
+import type { FastifyError, FastifyInstance, FastifyReply, FastifyRequest } from 'fastify';
 import { type ErrorCode, RidgelineError } from '../../errors.ts';
 import { PROBLEM_MEDIA_TYPE, toProblem } from '../schemas/problem.ts';
 import { REQUEST_ID_HEADER } from './request-id.ts';
@@ -9,16 +7,10 @@ import { REQUEST_ID_HEADER } from './request-id.ts';
 /** What Fastify's own errors mean in our catalogue. */
 const fastifyErrors: Record<string, ErrorCode> = {
   FST_ERR_CTP_INVALID_MEDIA_TYPE: 'unsupported_media_type',
-  FST_ERR_BAD_URL: 'invalid_request',
+  FST_ERR_MAX_PARAM_LENGTH: 'not_found',
 };
 
-/** What Node's HTTP parser refuses before Fastify sees a request. */
-const parserErrors: Record<string, ErrorCode> = {
-  HPE_HEADER_OVERFLOW: 'headers_too_large',
-  ERR_HTTP_REQUEST_TIMEOUT: 'request_timeout',
-};
-
-export function registerProblemDetails(app: FastifyInstance, log: FastifyBaseLogger): void {
+export function registerProblemDetails(app: FastifyInstance): void {
   const allowedMethods = new Map<string, Set<string>>();
   app.addHook('onRoute', ({ url, method }) => {
     const methods = allowedMethods.get(url) ?? new Set();
@@ -26,10 +18,8 @@ export function registerProblemDetails(app: FastifyInstance, log: FastifyBaseLog
     allowedMethods.set(url, methods);
   });
 
-  app.setErrorHandler<FastifyError>((error, request, reply) => {
-    const known = toRidgelineError(error);
-    if (known.code === 'internal') log.error({ err: error, requestId: request.id }, 'unexpected error');
-    sendProblem(reply, known);
+  app.setErrorHandler<FastifyError>((error, _request, reply) => {
+    sendProblem(reply, toRidgelineError(error));
   });
 
   const answerUnrouted = (request: FastifyRequest, reply: FastifyReply) => {
@@ -40,8 +30,21 @@ export function registerProblemDetails(app: FastifyInstance, log: FastifyBaseLog
     return sendProblem(reply, new RidgelineError('method_not_allowed', { detail: allow }));
   };
   // Before the body is read: nothing about it matters when nobody is there to take it.
-  app.addHook('onRequest', (request, reply, done) => (request.is404 ? answerUnrouted(request, reply) : done()));
+  app.addHook('onRequest', (request, reply, done) => {
+    const fault = faultOfHead(request);
+    if (fault) return sendProblem(reply, fault);
+    return request.is404 ? answerUnrouted(request, reply) : done();
+  });
   app.setNotFoundHandler(answerUnrouted);
+}
+
+/** What Node's server would answer itself, without a body, if it were let. */
+function faultOfHead({ raw: { headers, httpVersion } }: FastifyRequest): RidgelineError | undefined {
+  if (headers.host === undefined && httpVersion === '1.1') {
+    return new RidgelineError('invalid_request', { detail: 'It lacks the Host header.' });
+  }
+  if (headers.expect === undefined || /^100-continue$/i.test(headers.expect)) return undefined;
+  return new RidgelineError('expectation_failed');
 }
 
 export function sendProblem(reply: FastifyReply, error: RidgelineError): void {
@@ -49,6 +52,7 @@ export function sendProblem(reply: FastifyReply, error: RidgelineError): void {
   // An error of a command that has strayed here is an internal one, and its text is not for callers.
   const shown = error.status === undefined ? new RidgelineError('internal', { cause: error }) : error;
   const status = shown.status ?? 500;
+  reply.problem = shown;
   if (shown.retryAfterSeconds !== undefined) reply.header('retry-after', shown.retryAfterSeconds);
   reply
     .code(status)
@@ -60,24 +64,9 @@ export function sendProblem(reply: FastifyReply, error: RidgelineError): void {
     .send(toProblem(shown, status, request.id));
 }
 
-/** Answers on a bare socket to what is not HTTP enough for a request object; then the connection is closed. */
-export function answerClientError(error: Error & { code?: string }, socket: Socket): void {
-  if (!socket.writable || error.code === 'ECONNRESET') {
-    socket.destroy();
-    return;
-  }
-  const problem = new RidgelineError(parserErrors[error.code ?? ''] ?? 'invalid_request');
-  const status = problem.status ?? 400;
-  const requestId = randomUUID();
-  const body = JSON.stringify(toProblem(problem, status, requestId));
-  socket.end(
-    `HTTP/1.1 ${status} ${problem.title}\r\nconnection: close\r\ncontent-type: ${PROBLEM_MEDIA_TYPE}\r\n` +
-      `${REQUEST_ID_HEADER}: ${requestId}\r\n` +
-      `content-length: ${Buffer.byteLength(body)}\r\n\r\n${body}`,
-  );
-}
-
 export function toRidgelineError(error: FastifyError | RidgelineError): RidgelineError {
   if (error instanceof RidgelineError) return error;
-  return new RidgelineError(fastifyErrors[error.code] ?? 'internal', { cause: error });
+  const { statusCode = 500 } = error;
+  const other = statusCode >= 400 && statusCode < 500 ? 'invalid_request' : 'internal';
+  return new RidgelineError(fastifyErrors[error.code] ?? other, { cause: error });
 }

@@ -8,7 +8,7 @@ export const REQUEST_ID_HEADER = 'x-request-id';
 const ACCEPTED = /^[\w.:-]{1,128}$/;
 
 /** A generator whose ids are unique in this process and, by a random prefix, very likely among all. */
-export function createRequestIds(): (request: IncomingMessage) => string {
+export function createRequestIds(): (request: Pick<IncomingMessage, 'headers'>) => string {
   const prefix = randomBytes(6).toString('hex');
   let count = 0;
   return ({ headers }) => {

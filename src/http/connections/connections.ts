@@ -1,0 +1,65 @@
+/**
+ * What a connection may do besides sending whole requests: idle before its first one, fall silent in the middle of one,
+ * ask for a tunnel, expect something before its body. Node's own answers to these are silence or an empty body.
+ */
+import type { IncomingMessage, Server, ServerResponse } from 'node:http';
+import type { Socket } from 'node:net';
+import { RidgelineError } from '../../errors.ts';
+import type { WholeBodyRequest } from '../fast-path/whole-body-request.ts';
+import type { RequestLog } from '../plugins/request-log.ts';
+import { type ClientError, pendingResponse, refuseOnSocket } from './client-errors.ts';
+import { endConnection } from './end-connection.ts';
+import { isAnsweredEarly } from './unread-bodies.ts';
+
+export interface ConnectionOptions {
+  /** How long a connection is kept that has sent nothing yet; one that was used is kept for the server's keepAliveTimeout. */
+  idleMs: number;
+  onClientError: (error: ClientError, socket: Socket) => void;
+  requestIdOf: (request: Pick<IncomingMessage, 'headers'>) => string;
+  requestLog: RequestLog;
+}
+
+export function registerConnections(server: Server, options: ConnectionOptions): void {
+  const { idleMs, onClientError, requestIdOf, requestLog } = options;
+
+  // Else Node ends a connection as soon as its peer has closed its half, under the answer that is being worked on.
+  Object.assign(server, { httpAllowHalfOpen: true });
+
+  server.on('connection', (socket: Socket) => {
+    // Node takes it off when the connection has been answered, and sets its own.
+    socket.setTimeout(idleMs);
+    // What Node calls behind an answer with `Connection: close`. Its own waits for as long as the peer likes.
+    socket.destroySoon = endAnswered;
+  });
+
+  server.on('timeout', (socket: Socket) => {
+    const response = pendingResponse(socket);
+    const isArriving = response && !response.req.complete && !response.headersSent;
+    const isWorkedOn = response?.req.complete && !response.headersSent;
+    if (isArriving) onClientError(Object.assign(new Error('silent'), { code: 'ERR_HTTP_REQUEST_TIMEOUT' }), socket);
+    else if (!isWorkedOn) socket.destroy();
+  });
+
+  // The tunnel of a proxy, which nobody else answers.
+  server.on('connect', (request: IncomingMessage, socket: Socket) => {
+    socket.on('error', () => socket.destroy());
+    // Whatever has come behind the head is dropped.
+    socket.resume();
+    const problem = new RidgelineError('invalid_request', { detail: 'This is no proxy: CONNECT leads nowhere.' });
+    const requestId = requestIdOf(request);
+    requestLog.refused(problem, { requestId, remoteAddress: socket.remoteAddress, reason: 'CONNECT' });
+    refuseOnSocket(socket, problem, requestId);
+  });
+
+  // "Go on" is said when the body is wanted: to a request that is refused it would be an invitation to send in vain.
+  server.on('checkContinue', (request: WholeBodyRequest, response: ServerResponse) => {
+    request.beforeBody = () => response.writeContinue();
+    server.emit('request', request, response);
+  });
+  // An expectation that nobody knows is refused as other faults of a head are, in plugins/problem-details.ts.
+  server.on('checkExpectation', (request, response) => server.emit('request', request, response));
+}
+
+function endAnswered(this: Socket): void {
+  endConnection(this, { isMoreToCome: isAnsweredEarly(this) });
+}
