@@ -1,39 +1,35 @@
 /** npm run schedule: retrains by RETRAIN_CRON, in a process of its own, beside any number of servers. */
-import closeWithGrace from 'close-with-grace';
+import { createClosers } from '../src/closers.ts';
 import { loadConfig } from '../src/config.ts';
 import { reasonOf } from '../src/errors.ts';
-import { createLog } from '../src/log.ts';
+import { complain, openLog } from '../src/log.ts';
 import { openDatabase } from '../src/process/open-database.ts';
+import { endInOrder } from '../src/process/shutdown.ts';
 import { startScheduler } from '../src/retraining/scheduler.ts';
 import { takeNoArguments } from './no-arguments.ts';
 
 takeNoArguments('Usage: RETRAIN_CRON="0 3 * * *" npm run schedule');
 
-const ending = new AbortController();
+const closers = createClosers();
+let ending: ReturnType<typeof endInOrder> | undefined;
 try {
   const config = loadConfig();
-  if (!config.retrainCron) {
-    console.error('RETRAIN_CRON is not set. Set five cron fields in UTC, such as RETRAIN_CRON="0 3 * * *".');
+  const { retrainCron: cron, shutdownGraceSeconds: graceSeconds } = config;
+  if (!cron) {
+    complain('RETRAIN_CRON is not set. Set five cron fields in UTC, such as RETRAIN_CRON="0 3 * * *".');
     process.exit(2);
   }
-  const log = createLog(config.logLevel);
-  const opening = openDatabase({ ...config, signal: ending.signal });
-  let scheduler: { close(): Promise<void> } | undefined;
-  // Before the database is there: a signal that comes while PostgreSQL is launched must not leave it running.
-  closeWithGrace({ delay: config.shutdownGraceSeconds * 1000, logger: false }, async ({ err }) => {
-    if (err) log.fatal({ err }, 'unexpected error; ending');
-    else log.info({}, 'ending');
-    ending.abort();
-    await scheduler?.close();
-    await opening.then(
-      (database) => database.close(),
-      () => undefined,
-    );
-    log.info({}, 'ended');
-  });
-  const { url } = await opening;
-  if (!ending.signal.aborted) scheduler = startScheduler({ cron: config.retrainCron, databaseUrl: url, log });
+  const { log } = openLog(config.logLevel);
+  ending = endInOrder({ closers, graceSeconds, drainSeconds: 0, log });
+  const { url: databaseUrl } = await closers.open(openDatabase({ ...config, signal: ending.signal }), (database) =>
+    database.close(),
+  );
+  ending.signal.throwIfAborted();
+  closers.push(startScheduler({ cron, databaseUrl, log }).close);
 } catch (error) {
-  if (!ending.signal.aborted) console.error(`The scheduler cannot start. ${reasonOf(error)}`);
-  process.exitCode = 1;
+  // A start that was told to end has not failed, and what ends it exits.
+  if (!ending?.signal.aborted) {
+    complain(`The scheduler cannot start. ${reasonOf(error)}`);
+    process.exit(1);
+  }
 }

@@ -1,11 +1,33 @@
-/** The log of every process: JSON lines on standard output, written at once, so that a crash takes none with it. */
+/** The log of every process: JSON lines on standard output, which never hold it up (line-sink.ts says how). */
 import { type Logger, pino, stdTimeFunctions } from 'pino';
+import { createLineSink } from './line-sink.ts';
 
 export type Log = Logger;
 
-export function createLog(level: string): Log {
-  return pino(
-    { level, timestamp: stdTimeFunctions.isoTime, formatters: { level: (label) => ({ level: label }) } },
-    pino.destination({ fd: 1, sync: true }),
-  );
+export interface OpenLog {
+  log: Log;
+  /** Text for people, between the lines. */
+  print(text: string): void;
+  /** How many lines could not be written. */
+  dropped(): number;
+}
+
+export function openLog(level: string): OpenLog {
+  const options = {
+    level,
+    timestamp: stdTimeFunctions.isoTime,
+    formatters: { level: (label: string) => ({ level: label }) },
+  };
+  let told = '';
+  const aside = pino(options, { write: (line) => (told = line) });
+  const sink = createLineSink(1, (count) => {
+    aside.warn({ dropped: count }, `${count} log lines could not be written`);
+    return told;
+  });
+  return { log: pino(options, sink), print: (text) => sink.write(`${text}\n`), dropped: sink.dropped };
+}
+
+/** For who has started a command and has to know why it ends. */
+export function complain(text: string): void {
+  createLineSink(2).write(`${text}\n`);
 }

@@ -8,7 +8,7 @@ import { type App, createApp } from './app.ts';
 import { type Closers, createClosers } from './closers.ts';
 import { type Config, loadConfig } from './config.ts';
 import { tellable } from './errors.ts';
-import { createLog, type Log } from './log.ts';
+import { complain, type Log, openLog } from './log.ts';
 import { listen, urlOf } from './process/listen.ts';
 import { openDatabase } from './process/open-database.ts';
 import { prepareNowOrLater } from './process/prepare.ts';
@@ -25,10 +25,12 @@ interface Surroundings {
   closers: Closers;
   ending: Ending;
   log: Log;
+  print(text: string): void;
 }
 
-async function runPrimary({ config, closers, ending, log }: Surroundings): Promise<void> {
-  const opening = openDatabase({ ...config, onProgress: (message) => log.info({}, message) });
+async function runPrimary({ config, closers, ending, log, print }: Surroundings): Promise<void> {
+  const onProgress = (message: string) => log.info({}, message);
+  const opening = openDatabase({ ...config, signal: ending.signal, onProgress });
   const { url: databaseUrl } = await closers.open(opening, (database) => database.close());
   ending.signal.throwIfAborted();
   closers.push(await prepareNowOrLater(databaseUrl, { modelsDir: config.modelsDir, log }));
@@ -42,13 +44,13 @@ async function runPrimary({ config, closers, ending, log }: Surroundings): Promi
     ending.departBy(workers);
     ({ port } = await workers.address);
   } else {
-    const app = await openApp(databaseUrl, { config, closers, ending, log });
+    const app = await openApp(databaseUrl, { config, closers, ending, log, print });
     ({ port } = await listen(app.http, config));
     pipelineVersion = app.servedVersion();
   }
   const url = urlOf(config.host, port);
   log.info({ url, pipelineVersion }, 'listening');
-  if (!config.production) console.log(welcome(url, config, pipelineVersion));
+  if (!config.production) print(welcome(url, config, pipelineVersion));
 
   if (config.retrainCron) {
     const { startScheduler } = await import('./retraining/scheduler.ts');
@@ -76,7 +78,7 @@ async function openApp(databaseUrl: string, { config, closers, ending, log }: Su
 async function failToStart(error: unknown, log: Log | undefined): Promise<never> {
   log?.debug({ err: error }, 'start failed');
   if (cluster.isWorker) await reportToPrimary(error);
-  else console.error(`Ridgeline cannot start. ${tellable(error)}`);
+  else complain(`Ridgeline cannot start. ${tellable(error)}`);
   process.exit(1);
 }
 
@@ -84,7 +86,8 @@ tuneForServing();
 let log: Log | undefined;
 try {
   const config = loadConfig();
-  log = createLog(config.logLevel);
+  const { print, ...opened } = openLog(config.logLevel);
+  log = opened.log;
   const closers = createClosers();
   const ending = endInOrder({
     closers,
@@ -92,7 +95,7 @@ try {
     drainSeconds: config.drainSeconds,
     log,
   });
-  const surroundings = { config, closers, ending, log };
+  const surroundings = { config, closers, ending, log, print };
   await (cluster.isWorker ? runWorker(config.databaseUrl!, surroundings) : runPrimary(surroundings)).catch(
     async (error: unknown) => {
       // A start that was told to end has not failed, and what ends it exits.

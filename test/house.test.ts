@@ -14,7 +14,7 @@ const root = join(import.meta.dirname, '..');
  * A file that lies in src/ itself is a room of its own.
  */
 const levels = [
-  ['agreement', 'closers', 'config', 'errors', 'feature-schema', 'health', 'runtime', 'within'],
+  ['agreement', 'closers', 'config', 'errors', 'feature-schema', 'health', 'line-sink', 'runtime', 'within'],
   ['log', 'outage'],
   ['estimators', 'onnx', 'database', 'embedded-postgres'],
   ['inference', 'registry', 'prediction-log'],

@@ -65,7 +65,7 @@ export function endInOrder({ closers, graceSeconds, drainSeconds, log }: EndingO
       const deadline = performance.now() + (asked.withinMs ?? graceMs - reserveMs);
       const left = () => Math.max(0, deadline - performance.now());
       if (err) log.fatal({ err }, 'unexpected error; ending');
-      else log.info({ signal }, 'ending: answering what is there, then stopping');
+      else log.info({ signal }, 'ending');
       begun.abort();
       const drainMs = signal === 'SIGTERM' ? Math.min(drainSeconds * 1000, left() - reserveMs) : 0;
       const report = (error: unknown) => log.error({ err: error }, 'something could not be closed in order');
