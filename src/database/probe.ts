@@ -7,15 +7,21 @@ import type { Pool } from './pool.ts';
 const GOOD_FOR_MS = 1_000;
 const TIMEOUT_MS = 1_000;
 
+/** A connection on which it is not answered in time is given up: it may be dead, and the database well. */
+const question = {
+  text: "select current_setting('transaction_read_only') as read_only",
+  query_timeout: TIMEOUT_MS,
+};
+
 /** Resolves with why it cannot, or null when it can. */
 export type Probe = () => Promise<string | null>;
 
 export function createProbe(pool: Pool): Probe {
   let answer: ReturnType<Probe> | undefined;
-  // A question that hangs is waited for, not repeated: repeated, it would take up every connection of the pool.
+  // One that waits for a connection is waited for, not repeated: repeated, it would take up all of the pool.
   async function ask(): ReturnType<Probe> {
     const asked = pool
-      .query("select current_setting('transaction_read_only') as read_only")
+      .query(question)
       .then(({ rows }) => (rows[0].read_only === 'off' ? null : 'it is read-only'), reasonOf);
     void asked
       .then(() => delay(GOOD_FOR_MS, undefined, { ref: false }))

@@ -55,7 +55,7 @@ const SPOOL_PAUSE_MS = 2_000;
 /** So many batches one after another whose content Postgres refuses are no odd values of a caller's: no batch is taken. */
 const REFUSED_IN_A_ROW = 3;
 /** Without news for so long nobody knows whether the next one would be refused. */
-const REFUSED_FOR_MS = 10_000;
+const REFUSED_FOR_MS = 5_000;
 const NO_RECORDS = Buffer.alloc(0);
 
 export function createIntake({ spool, onSpooled, store, columns, log }: IntakeOptions): Intake {

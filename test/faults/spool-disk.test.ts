@@ -1,31 +1,27 @@
 /** A disk that is full or fails under the spool: never a 200 for what is not stored, and no restart to recover. */
-
-import { execFileSync } from 'node:child_process';
-import { closeSync, openSync, writeSync } from 'node:fs';
 import { mkdir, rm, writeFile } from 'node:fs/promises';
 import { join } from 'node:path';
 import { setTimeout as delay } from 'node:timers/promises';
 import { describe, expect, it } from 'vitest';
-import { eventually, makeDirectories, type ServerDirectories } from '../support/server.ts';
+import { eventually, makeDirectories } from '../support/server.ts';
 import { inForm, isShort } from './form.ts';
 import { houses, type Load, runLoad } from './load.ts';
 import { plant } from './planted/planted.ts';
 import { reportFault } from './report.ts';
 import { prepareService, type Service } from './service.ts';
+import { fillUp, mountSmallDisk } from './small-disk.ts';
 import { expectNothingLost, storedWithin } from './verification.ts';
 
 const STAGE_MS = inForm(700, 5_000);
 const CONNECTIONS = 8;
 
 describe('the spool cannot be written', { concurrent: isShort }, () => {
-  const mount = tryToMount();
-
-  it.skipIf(!mount)('full disk: a file system of 1 MiB', async ({ onTestFinished }) => {
+  it.skipIf(!mountSmallDisk)('full disk: a file system of 1 MiB', async ({ onTestFinished }) => {
     const directories = await makeDirectories();
     const filler = join(directories.dataDir, 'filler');
     const service = await prepareService({ directories, onTestFinished });
     // Hooks run in reverse: unmounted before the directory is removed, when the process has been ended.
-    const unmount = await mount!(directories);
+    const unmount = await mountSmallDisk!(directories);
     onTestFinished(unmount);
     await endure(service, {
       name: 'full disk (tmpfs of 1 MiB)',
@@ -174,33 +170,4 @@ async function post(url: string): Promise<{ status: number; retryAfter: string |
   const response = await fetch(`${url}/predict`, { method: 'POST', headers, body: JSON.stringify(houses[0]) });
   await response.text();
   return { status: response.status, retryAfter: response.headers.get('retry-after') };
-}
-
-/** Mounting needs root; elsewhere the failing disk stands for the full one. */
-function tryToMount(): ((directories: ServerDirectories) => Promise<() => void>) | undefined {
-  if (process.platform !== 'linux' || process.getuid?.() !== 0) return undefined;
-  return async ({ dataDir }) => {
-    await mkdir(dataDir, { recursive: true });
-    execFileSync('mount', ['-t', 'tmpfs', '-o', 'size=1m', 'tmpfs', dataDir]);
-    return () => {
-      execFileSync('umount', ['-l', dataDir]);
-    };
-  };
-}
-
-function fillUp(path: string): undefined {
-  const descriptor = openSync(path, 'w');
-  try {
-    for (const piece of [65_536, 4_096]) writeUntilFull(descriptor, Buffer.alloc(piece));
-  } finally {
-    closeSync(descriptor);
-  }
-}
-
-function writeUntilFull(descriptor: number, bytes: Buffer): void {
-  try {
-    while (writeSync(descriptor, bytes) > 0);
-  } catch (error) {
-    if ((error as NodeJS.ErrnoException).code !== 'ENOSPC') throw error;
-  }
 }

@@ -1,0 +1,120 @@
+import { describe, expect, it } from 'vitest';
+import { describeHealth, type HealthFacts, type PredictionLogFacts } from '../src/health.ts';
+
+const wellLog: PredictionLogFacts = {
+  mode: 'spool',
+  refusing: null,
+  failuresInARow: 0,
+  rows: 0,
+  oldestAgeSeconds: null,
+  bytes: 0,
+  limitBytes: 1_000_000,
+  deadLetters: 0,
+  lastError: null,
+};
+const well: HealthFacts = { databaseFault: null, servedVersion: 'v1', refusedVersion: null, predictionLog: wellLog };
+
+const withLog = (log: Partial<PredictionLogFacts>): HealthFacts => ({ ...well, predictionLog: { ...wellLog, ...log } });
+const judge = (...facts: [HealthFacts, ...HealthFacts[]]) => describeHealth({ facts, silences: [] });
+
+describe('one process', () => {
+  it('is ok without a reason, also with records set aside, a backlog that moves, and one failure', () => {
+    const moving = withLog({ rows: 10, oldestAgeSeconds: 60, deadLetters: 3, failuresInARow: 1, lastError: 'cut' });
+    for (const facts of [well, moving]) {
+      expect(judge(facts)).toMatchObject({
+        status: 'ok',
+        predictionLog: 'ok',
+        database: 'ok',
+        model: 'ok',
+        reasons: [],
+      });
+    }
+  });
+
+  it.each<[string, HealthFacts, object, RegExp]>([
+    [
+      'unavailable without a pipeline',
+      { ...well, servedVersion: null },
+      { status: 'unavailable', model: 'unavailable' },
+      /npm run train/,
+    ],
+    [
+      'unavailable while predictions are refused',
+      withLog({ refusing: 'the disk is full' }),
+      { status: 'unavailable', predictionLog: 'refusing' },
+      /the disk is full\. Free space/,
+    ],
+    [
+      'degraded while the database is away',
+      { ...well, databaseFault: 'it is read-only' },
+      { status: 'degraded', database: 'unavailable', predictionLog: 'ok' },
+      /it is read-only\. Bring it back/,
+    ],
+    [
+      'degraded when records wait for more than a minute',
+      withLog({ rows: 5, oldestAgeSeconds: 60.1 }),
+      { status: 'degraded', predictionLog: 'behind' },
+      /^5 answered predictions wait.* 60 s\. Postgres takes fewer/,
+    ],
+    [
+      'degraded when the relay has failed twice in a row, however young the backlog is',
+      withLog({ rows: 5, oldestAgeSeconds: 1, failuresInARow: 2, lastError: 'no such table' }),
+      { status: 'degraded', predictionLog: 'behind' },
+      /no such table\. Mend/,
+    ],
+    [
+      'degraded when what an earlier start has left does not move, though nothing is stored now',
+      withLog({ mode: 'off', rows: 5, oldestAgeSeconds: 90 }),
+      { status: 'degraded', predictionLog: 'off' },
+      /^5 answered predictions/,
+    ],
+    [
+      'degraded with a refused version',
+      { ...well, refusedVersion: { version: 'v2', reason: 'It is torn.' } },
+      { status: 'degraded', servedVersion: 'v1' },
+      /v2 .*It is torn\. Publish/,
+    ],
+  ])('is %s, and says why and what to do', (_name, facts, expected, reason) => {
+    const health = judge(facts);
+    expect(health).toMatchObject(expected);
+    expect(health.reasons).toEqual([expect.stringMatching(reason)]);
+    for (const text of health.reasons) expect(text).toMatch(/^[A-Z0-9].*[.]$/);
+  });
+});
+
+describe('several processes', () => {
+  it('have their backlogs added up, their directory counted once, and the oldest record of all', () => {
+    const log = { rows: 10, oldestAgeSeconds: 5, bytes: 900, deadLetters: 1 };
+    const { backlog } = judge(withLog(log), withLog({ ...log, oldestAgeSeconds: 7, lastError: 'cut' }), well);
+    expect(backlog).toEqual({
+      rows: 20,
+      oldestAgeSeconds: 7,
+      bytes: 900,
+      limitBytes: 1_000_000,
+      deadLetters: 2,
+      lastError: 'cut',
+    });
+  });
+
+  it('are judged by the worst of them, and serve the version of the one that was asked', () => {
+    const swapped = { ...well, servedVersion: 'v2' };
+    expect(judge(well, swapped)).toMatchObject({ status: 'ok', servedVersion: 'v1' });
+    expect(judge(well, { ...well, servedVersion: null })).toMatchObject({
+      status: 'unavailable',
+      model: 'unavailable',
+    });
+    expect(judge(well, withLog({ refusing: 'full' }))).toMatchObject({
+      status: 'unavailable',
+      predictionLog: 'refusing',
+    });
+    expect(judge(well, withLog({ oldestAgeSeconds: 61 }))).toMatchObject({
+      status: 'degraded',
+      predictionLog: 'behind',
+    });
+  });
+
+  it('are degraded when one of them is silent', () => {
+    const silences = ['The worker with process id 7 does not answer.'];
+    expect(describeHealth({ facts: [well], silences })).toMatchObject({ status: 'degraded', reasons: silences });
+  });
+});

@@ -1,0 +1,93 @@
+import { afterEach, beforeEach, expect, test, vi } from 'vitest';
+import { createDirectWriter } from '../../src/prediction-log/direct-writer.ts';
+import type { PredictionStore } from '../../src/prediction-log/prediction-store.ts';
+
+/** Longer than an insert may take. */
+const TOO_LONG_MS = 6_000;
+
+/** A store whose inserts end when they are told to: the real one cannot be held at a point. */
+function heldStore() {
+  const inserts: { records: string; done: () => void; fail: (error: unknown) => void }[] = [];
+  const store: PredictionStore = {
+    insert: (_columns, records) =>
+      new Promise((done, fail) => {
+        inserts.push({ records: records.toString(), done, fail });
+      }),
+    insertMissing: () => Promise.reject(new Error('not needed here')),
+    failureOf: (error) => ((error as Error).message === 'refused' ? 'refused' : 'unavailable'),
+  };
+  return { inserts, writer: createDirectWriter(store, []) };
+}
+
+/** What has become of each: undefined while it waits. */
+function outcomes(promises: Promise<void>[]): (string | undefined)[] {
+  const results: (string | undefined)[] = promises.map(() => undefined);
+  promises.forEach((promise, i) => {
+    promise.then(
+      () => (results[i] = 'stored'),
+      (error: Error) => (results[i] = error.message),
+    );
+  });
+  return results;
+}
+
+const settled = () => vi.advanceTimersByTimeAsync(0);
+
+beforeEach(() => {
+  vi.useFakeTimers();
+});
+afterEach(() => {
+  vi.useRealTimers();
+});
+
+test('one insert is under way at a time, and what comes meanwhile goes together in the next', async () => {
+  const { inserts, writer } = heldStore();
+  const results = outcomes(['a', 'b', 'c'].map((text) => writer.store(Buffer.from(text))));
+  expect(inserts.map(({ records }) => records)).toEqual(['a']);
+  inserts[0]!.done();
+  await settled();
+  expect(inserts.map(({ records }) => records)).toEqual(['a', 'bc']);
+  expect(results).toEqual(['stored', undefined, undefined]);
+  inserts[1]!.done();
+  await settled();
+  expect(results).toEqual(['stored', 'stored', 'stored']);
+});
+
+test('a batch whose content is refused does not fail those that went with it', async () => {
+  const { inserts, writer } = heldStore();
+  const results = outcomes(['a', 'b', 'bad', 'c'].map((text) => writer.store(Buffer.from(text))));
+  for (let i = 0; i < inserts.length; i++) {
+    if (inserts[i]!.records.includes('bad')) inserts[i]!.fail(new Error('refused'));
+    else inserts[i]!.done();
+    await settled();
+  }
+  expect(results).toEqual(['stored', 'stored', 'refused', 'stored']);
+});
+
+test('an insert that hangs is given up with all that wait for it, and the next one is tried anew', async () => {
+  const { inserts, writer } = heldStore();
+  const results = outcomes(['a', 'b'].map((text) => writer.store(Buffer.from(text))));
+  await vi.advanceTimersByTimeAsync(TOO_LONG_MS);
+  expect(results).toEqual(Array(2).fill(expect.stringContaining('Postgres has not answered within 5 s')));
+  const later = outcomes([writer.store(Buffer.from('c'))]);
+  inserts[1]!.done();
+  await settled();
+  expect(later).toEqual(['stored']);
+  // What the first one does at last concerns nobody.
+  inserts[0]!.fail(new Error('cut'));
+  await settled();
+  expect(inserts).toHaveLength(2);
+});
+
+test('what waits is bounded: whoever comes too late is told that the service is at its capacity', async () => {
+  const { inserts, writer } = heldStore();
+  const large = Buffer.alloc(9 * 1024 * 1024);
+  const results = outcomes([large, large, large].map((records) => writer.store(records)));
+  await settled();
+  expect(results).toEqual([undefined, undefined, expect.stringContaining('Retry-After')]);
+  for (let i = 0; i < inserts.length; i++) {
+    inserts[i]!.done();
+    await settled();
+  }
+  expect(results.slice(0, 2)).toEqual(['stored', 'stored']);
+});
