@@ -1,7 +1,7 @@
 -- Up Migration
 
 create table ml_pipeline (
-  pipeline_version text primary key check (pipeline_version ~ '^\d{4}_\d\d_\d\d__\d\d_\d\d_\d\d$'),
+  pipeline_version text primary key check (pipeline_version ~ '^[0-9]{4}_[0-9]{2}_[0-9]{2}__[0-9]{2}_[0-9]{2}_[0-9]{2}$'),
   created_at       timestamptz not null default now(),
   artefact         bytea not null,
   sha256           text not null check (sha256 ~ '^[0-9a-f]{64}$'),

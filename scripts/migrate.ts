@@ -9,7 +9,7 @@ takeNoArguments('Usage: npm run migrate');
 
 try {
   await withDatabase(loadConfig(), async ({ url }) => {
-    const applied = await migrate(url);
+    const applied = await migrate(url, { patienceMs: 60_000 });
     console.log(applied.length > 0 ? `Applied ${applied.join(', ')}` : 'The schema is up to date.');
   });
 } catch (error) {

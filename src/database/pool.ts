@@ -22,6 +22,13 @@ function connectionSettings(url: string): PoolConfig {
   };
 }
 
+/**
+ * What each connection is told first. All that is ours lives in the first schema of the search path: while a migration
+ * has yet to make it there, the tables of another installation, in a schema behind it, must not be taken for ours.
+ */
+const SETTLE = `select set_config('search_path', quote_ident(current_schema()), false),
+  set_config('standard_conforming_strings', 'on', false)`;
+
 export interface PoolOptions {
   url: string;
   /** Hears of idle connections that break; the pool replaces them by itself. */
@@ -30,7 +37,12 @@ export interface PoolOptions {
 }
 
 export function createPool({ url, onError, max = 4 }: PoolOptions): Pool {
-  const pool = new Pool({ ...connectionSettings(url), max, maxLifetimeSeconds: 1800, idleTimeoutMillis: 60_000 });
+  const pool = new Pool({
+    ...connectionSettings(url),
+    ...{ max, maxLifetimeSeconds: 1800, idleTimeoutMillis: 60_000 },
+    // Awaited by the pool before anybody is given the connection, whatever its type says.
+    onConnect: (client) => client.query(SETTLE) as unknown as undefined,
+  });
   pool.on('error', onError);
   // A connection that breaks while it is checked out fails its query; without a listener it would end the process too.
   pool.on('connect', (client) => client.on('error', () => undefined));
@@ -70,13 +82,14 @@ export async function checkServerVersion(client: Pick<Client, 'query'>): Promise
 
 /**
  * Whether an error says that the database cannot be reached now, rather than that the request was wrong: a network
- * error, or an SQLSTATE of class 08 (connection), 53 (resources), 57 (shutdown), or 25006 (read only).
+ * error, or an SQLSTATE of class 08 (connection), 53 (resources), 57 (shutdown), 25006 (read only), or 55P03 (a lock that
+ * was not to be had in time).
  */
 function isUnavailable(error: unknown): boolean {
   const { code, message } = error as { code?: string; message?: string };
   if (error instanceof AggregateError) return true;
   if (code === undefined) return /timeout|terminated|Connection|not queryable/i.test(message ?? '');
-  return /^E[A-Z_]+$|^(08|53|57)|^25006$/.test(code);
+  return /^E[A-Z_]+$|^(08|53|57)|^(25006|55P03)$/.test(code);
 }
 
 /** Where the database is, without its password, for logs and messages. */

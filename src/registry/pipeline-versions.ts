@@ -1,4 +1,5 @@
 /** The tables of pipeline versions and of promotions: what was published, what is served, what was refused. */
+import { LOCK_KEY } from '../database/advisory-lock.ts';
 
 /** The slice of a Postgres client that this file uses. */
 export interface Queryable {
@@ -39,7 +40,7 @@ export interface NewPipeline {
 
 /** Inserts a version named after the database's clock. Must run inside a transaction; the name is unique in it. */
 export async function insertPipeline(client: Queryable, pipeline: NewPipeline): Promise<string> {
-  await client.query('select pg_advisory_xact_lock(hashtext($1))', [PUBLISH_LOCK]);
+  await client.query(`select pg_advisory_xact_lock(${LOCK_KEY})`, [PUBLISH_LOCK]);
   // Versions are read back as times, which in a zone with summer time would not always round-trip.
   await client.query("set local time zone 'UTC'");
   // The newest version is never later than now by more than the publications of one second, so this ends.

@@ -1,19 +1,91 @@
-/** Keeps partitions of `predictions` ready for the months to come. A month that is missing costs no row: it has a default. */
-import type { Pool } from '../../database/pool.ts';
+/**
+ * Keeps partitions of `predictions` ready for the months to come, and brings the rows of months that had none home from
+ * the default partition. A month that is missing costs no row, but without one of its own it cannot be dropped.
+ *
+ * A look makes each month in a transaction of its own, so that one which cannot be made holds up no other; nor does it
+ * hold up callers, as no lock is waited for longer than two seconds. While something is left to do it looks again soon.
+ */
+import type { Pool, PoolClient } from '../../database/pool.ts';
 
 const MONTHS_AHEAD = 3;
 const EVERY_MS = 6 * 60 * 60_000;
+const FIRST_PAUSE_MS = 10_000;
+const LONGEST_PAUSE_MS = 60_000;
+/** For the rows of one month, a second or two for each million; only those who use the default partition wait for it. */
+const MOVE_TIMEOUT_MS = 5 * 60_000;
 
-/** Looks a few times a day; the migrations have looked at the start. What fails, such as while the database is away, is tried the next time. */
-export function startPartitionUpkeep(
-  pool: Pool,
-  log: { warn(fields: object, message: string): void },
-): { close: () => void } {
-  const ensure = () =>
-    pool
-      .query('select ensure_predictions_partitions($1)', [MONTHS_AHEAD])
-      .catch((err: unknown) => log.warn({ err }, 'partitions of predictions could not be looked after'));
-  const timer = setInterval(() => void ensure(), EVERY_MS);
-  timer.unref();
-  return { close: () => clearInterval(timer) };
+interface UpkeepLog {
+  info(fields: object, message: string): void;
+  warn(fields: object, message: string): void;
+}
+
+/** Looks at once, a few times a day, and soon after a look that failed, such as while the database is away. */
+export function startPartitionUpkeep(pool: Pool, log: UpkeepLog): { close: () => void } {
+  let timer: NodeJS.Timeout | undefined;
+  let pause = FIRST_PAUSE_MS;
+  let complaint: string | undefined;
+  let atWork: PoolClient | undefined;
+  let closed = false;
+
+  function complain(error: unknown): void {
+    const { message } = error as Error;
+    // Said once, not at each look.
+    if (message !== complaint && !closed)
+      log.warn({ err: error }, 'partitions of predictions are not as they should be');
+    complaint = message;
+  }
+
+  /** Returns whether all months are as they should be; rejects when it cannot be known. */
+  async function look(client: PoolClient): Promise<boolean> {
+    let isWell = true;
+    const months = await client.query('select month::text from predictions_months_due($1) as month', [MONTHS_AHEAD]);
+    await client.query(`set statement_timeout = ${MOVE_TIMEOUT_MS}`);
+    for (const { month } of months.rows) {
+      const text = 'select ensure_predictions_month($1) as moved';
+      // The type does not know of a limit for one query.
+      const query = { text, values: [month], query_timeout: MOVE_TIMEOUT_MS + 1_000 };
+      try {
+        const { moved } = (await client.query(query)).rows[0];
+        isWell &&= moved !== null;
+        if (moved > 0)
+          log.info({ month, rows: Number(moved) }, 'rows have moved from the default partition to their month');
+      } catch (error) {
+        if (closed) return false;
+        complain(error);
+        isWell = false;
+      }
+    }
+    await client.query('reset statement_timeout');
+    return isWell;
+  }
+
+  async function keep(): Promise<void> {
+    let isWell = false;
+    try {
+      const client = await pool.connect();
+      if (closed) return client.release();
+      atWork = client;
+      isWell = await look(client);
+      if (isWell) complaint = undefined;
+    } catch (error) {
+      complain(error);
+    }
+    // A connection on which something failed is not for others.
+    if (!closed) atWork?.release(!isWell);
+    atWork = undefined;
+    if (closed) return;
+    timer = setTimeout(() => void keep(), isWell ? EVERY_MS : pause);
+    timer.unref();
+    pause = isWell ? FIRST_PAUSE_MS : Math.min(pause * 2, LONGEST_PAUSE_MS);
+  }
+
+  void keep();
+  return {
+    close() {
+      closed = true;
+      clearTimeout(timer);
+      // What is under way is finished by the server, or rolled back; nobody has to wait for it here.
+      atWork?.release(true);
+    },
+  };
 }

@@ -11,6 +11,7 @@ const COPY_TIMEOUT_MS = 30_000;
 /** SQLSTATE classes that blame the content: 22 data exception, 23 integrity constraint violation. */
 const REFUSED = /^2[23]/;
 const UNIQUE_VIOLATION = '23505';
+const CHECK_VIOLATION = '23514';
 
 export function createPredictionsTable(pool: Pool): PredictionStore {
   const knownToFit = new WeakMap<PoolClient, Set<string>>();
@@ -70,6 +71,28 @@ const definitionOf = (columns: readonly Column[]) => columns.map(({ name, type }
 
 /** Any error discards the connection: what it was doing is then rolled back, and it cannot spoil the next batch. */
 async function withConnection(
+  pool: Pool,
+  withinMs: number | undefined,
+  work: (client: PoolClient) => Promise<void>,
+): Promise<void> {
+  try {
+    await attempt(pool, withinMs, work);
+  } catch (error) {
+    if (!hasMoved(error)) throw error;
+    await attempt(pool, withinMs, work);
+  }
+}
+
+/**
+ * Whether the partition that rows were sent to does not take them, which no constraint has a name for: it was the default,
+ * and the partition of their month was made in the same instant. The next statement sees that one.
+ */
+function hasMoved(error: unknown): boolean {
+  const { code, constraint } = error as { code?: string; constraint?: string };
+  return code === CHECK_VIOLATION && constraint === undefined;
+}
+
+async function attempt(
   pool: Pool,
   withinMs = COPY_TIMEOUT_MS,
   work: (client: PoolClient) => Promise<void>,
