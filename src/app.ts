@@ -90,7 +90,7 @@ async function compose({ config, databaseUrl, spoolRoot, log }: AppOptions, clos
   const upkeep = startPartitionUpkeep(pool, log);
   closers.push(upkeep.close);
 
-  const predictionLog = await createPredictionLog({
+  const predictionLog = createPredictionLog({
     mode: config.predictionLog,
     root: spoolRoot,
     fsync: config.predictionLogFsync,

@@ -14,7 +14,8 @@ import type { PredictionStore } from './prediction-store.ts';
 import { createDeadLetters } from './relay/dead-letters.ts';
 import { startRelay } from './relay/relay.ts';
 import { createOrphans } from './spool/orphans.ts';
-import { openSpool } from './spool/spool.ts';
+import { createSpool } from './spool/spool.ts';
+import { createSpoolUsage } from './spool/spool-usage.ts';
 
 export interface PredictionLog {
   /**
@@ -42,9 +43,10 @@ export interface PredictionLogOptions {
   log: Record<'info' | 'warn' | 'error', (fields: object, message: string) => void>;
 }
 
-export async function createPredictionLog(options: PredictionLogOptions): Promise<PredictionLog> {
+export function createPredictionLog(options: PredictionLogOptions): PredictionLog {
   const { mode, root, fsync, maxBytes, store, columns, log } = options;
-  const spool = mode === 'spool' ? await openSpool({ root, columns, maxBytes, fsync }) : undefined;
+  const spool = mode === 'spool' ? createSpool({ root, columns, maxBytes, fsync, log }) : undefined;
+  const usage = createSpoolUsage(root);
   const orphans = createOrphans({ root, columns, log });
   const deadLetters = createDeadLetters(root);
   const relay = startRelay({
@@ -66,9 +68,7 @@ export async function createPredictionLog(options: PredictionLogOptions): Promis
         refusing: intake.refusedBecause() ?? null,
         failuresInARow: failures,
         ...backlog,
-        bytes: [orphans, ...(spool ? [spool] : [])]
-          .flatMap((source) => source.segments())
-          .reduce((sum, { writtenBytes }) => sum + writtenBytes, 0),
+        bytes: usage.recent(),
         limitBytes: maxBytes,
         lastError: intake.bypassedBecause() ?? lastError,
       };

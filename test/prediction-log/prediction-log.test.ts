@@ -26,7 +26,7 @@ beforeAll(async () => {
   database = await createTestDatabase();
   pool = createPool({ url: database.url, onError: () => undefined });
   root = await makeDirectory('prediction-log');
-  log = await createPredictionLog({ ...common(), mode: 'sync', log: noted });
+  log = createPredictionLog({ ...common(), mode: 'sync', log: noted });
 });
 afterAll(async () => {
   await log.close(5_000);
@@ -64,7 +64,7 @@ test.each([
   ['spool with fsync', { mode: 'spool', fsync: true }],
   ['spool without room, so straight to Postgres', { mode: 'spool', maxBytes: 0 }],
 ] as const)('%s: what is stored is the batch as it was when append returned', async (_name, options) => {
-  const overwritten = await createPredictionLog({ ...common(), log: noted, ...options });
+  const overwritten = createPredictionLog({ ...common(), log: noted, ...options });
   const batch = makeBatch(3);
   batch.features = batch.features.map((_, i) => i);
   const ids = [0, 1, 2].map((row) => Buffer.from(batch.ids.slice(16 * row, 16 * row + 16)).toString('hex'));
@@ -86,7 +86,7 @@ test('each time that neither spool nor Postgres takes predictions is told anew',
   const noteMessage = (_fields: object, message: string) => messages.push(message);
   const real = createPredictionsTable(pool);
   let isAway = true;
-  const spooled = await createPredictionLog({
+  const spooled = createPredictionLog({
     ...common(),
     mode: 'spool',
     maxBytes: 8192,

@@ -25,7 +25,7 @@ const CRC_AT = 4;
 const LENGTH_AT = 8;
 const PREFIX_BYTES = 12;
 /** Some 120 records of a dozen features. A single longer record has a frame of its own. */
-const FRAME_BYTES = 16 * 1024;
+export const FRAME_BYTES = 16 * 1024;
 /** A longer payload was never written, so its length is damaged: the widest table of Postgres has 1,600 columns. */
 const LONGEST_PAYLOAD = 1024 * 1024;
 /** Upper bound of the size of one frame. */
@@ -50,6 +50,27 @@ export function frameBatch(batch: PredictionBatch, scratch: Buffer, frameBytes =
     at = putPrefix(BATCH, frames, at, packedSize(batch, after - row));
   }
   return frames;
+}
+
+/**
+ * How far the frames of `frameBatch` that begin at `start` fit into `room` bytes, and how many rows those have. Unless
+ * `atLeastOne`, that may be none.
+ */
+export function fitFrames(
+  bytes: Buffer,
+  start: number,
+  room: number,
+  atLeastOne: boolean,
+): { end: number; rows: number } {
+  let end = start;
+  let rows = 0;
+  while (end < bytes.length) {
+    const next = end + PREFIX_BYTES + bytes.readUInt32BE(end + LENGTH_AT);
+    if (next > start + room && !(atLeastOne && end === start)) break;
+    rows += rowsOf(bytes, end + PREFIX_BYTES, next);
+    end = next;
+  }
+  return { end, rows };
 }
 
 /** The first frame of a segment: the columns that its records go into. */

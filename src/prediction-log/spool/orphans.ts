@@ -14,7 +14,7 @@ import { reasonOf } from '../../errors.ts';
 import type { Column } from '../../feature-schema.ts';
 import { countSegment, type SegmentCount } from './count-segment.ts';
 import { createSegment, type Segment, sinceStart } from './segment.ts';
-import { isSpoolName, listSpool, lockDirectory, removeSpool } from './spool-directory.ts';
+import { isGone, isSpoolName, type Lock, listSpool, lockDirectory, removeSpool } from './spool-directory.ts';
 
 export interface Orphans {
   /**
@@ -60,7 +60,7 @@ interface Adopted {
   isProven: boolean;
   /** Whether the pass has come here and not gone on: then there may be more of it. */
   isCounting: boolean;
-  release: () => void;
+  lock: Lock;
 }
 
 /** Does what can be done, and notes why it cannot. */
@@ -139,22 +139,22 @@ export function createOrphans({ root, columns, log }: OrphansOptions): Orphans {
     if (adopted.size >= MOST_DIRECTORIES || segments.length >= MOST_SEGMENTS) return undefined;
     const before = await listSpool(directory);
     if (before.segments.length === 0 && before.foreign.length > 0) return undefined;
-    const release = lockDirectory(directory);
-    if (!release) return undefined;
-    const held = { paths: new Set<string>(), isProven: false, isCounting: false, release };
+    const lock = lockDirectory(directory);
+    if (!lock) return undefined;
+    const held = { paths: new Set<string>(), isProven: false, isCounting: false, lock };
     adopted.set(directory, held);
     return held;
   }
 
   /** Lets go of a directory, which goes too when nothing is left in it. */
   async function finish(directory: string): Promise<void> {
-    const { release } = adopted.get(directory)!;
+    const { lock } = adopted.get(directory)!;
     adopted.delete(directory);
     try {
       const files = await removeSpool(directory);
       if (files.length > 0) log.info({ directory, files: files.slice(0, MOST_NAMED) }, FOREIGN);
     } finally {
-      release();
+      lock.release();
     }
   }
 
@@ -182,13 +182,9 @@ export function createOrphans({ root, columns, log }: OrphansOptions): Orphans {
     async close() {
       isClosing = true;
       await pass;
-      for (const { release } of adopted.values()) release();
+      for (const { lock } of adopted.values()) lock.release();
       adopted.clear();
       segments = [];
     },
   };
-}
-
-function isGone(error: unknown): boolean {
-  return (error as NodeJS.ErrnoException).code === 'ENOENT';
 }

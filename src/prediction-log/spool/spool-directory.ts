@@ -2,9 +2,10 @@
  * The directory of one spool: `<uuid>/<12 digits>.segment` and `lock`, an empty file that its process holds locked. Nothing
  * else that lies there, and no directory of another name, is ever opened, changed or removed.
  */
-import { closeSync, fstatSync, openSync } from 'node:fs';
+import { randomUUID } from 'node:crypto';
+import { closeSync, fstatSync, fsyncSync, mkdirSync, openSync, rmdirSync } from 'node:fs';
 import { lstat, readdir, rmdir, unlink } from 'node:fs/promises';
-import { join } from 'node:path';
+import { dirname, join } from 'node:path';
 import { tryLock } from 'fs-native-extensions';
 
 const LOCK = 'lock';
@@ -50,24 +51,88 @@ async function isEmptyFile(path: string): Promise<boolean> {
   return stat.isFile() && stat.size === 0;
 }
 
+export interface Lock {
+  /** Whether its file was removed: then it keeps nobody out. */
+  isGone(): boolean;
+  release(): void;
+}
+
 /** Locks a spool directory for this process, or returns undefined when its process lives or the directory has gone. */
-export function lockDirectory(directory: string): (() => void) | undefined {
+export function lockDirectory(directory: string): Lock | undefined {
   let descriptor: number;
   try {
     descriptor = openSync(join(directory, LOCK), 'a', 0o600);
   } catch (error) {
-    if ((error as NodeJS.ErrnoException).code === 'ENOENT') return undefined;
+    if (isGone(error)) return undefined;
     throw error;
   }
+  const lock = { isGone: () => fstatSync(descriptor).nlink === 0, release: () => closeSync(descriptor) };
   try {
     // A lock on a file that its last owner has just removed guards nothing.
-    if (tryLock(descriptor) && fstatSync(descriptor).nlink > 0) return () => closeSync(descriptor);
+    if (tryLock(descriptor) && !lock.isGone()) return lock;
   } catch (error) {
-    closeSync(descriptor);
+    lock.release();
     throw error;
   }
-  closeSync(descriptor);
+  lock.release();
   return undefined;
+}
+
+export interface Claim {
+  directory: string;
+  lock: Lock;
+}
+
+/** Another process may adopt a directory in the instant before it is locked, but not time and again. */
+const CLAIM_ATTEMPTS = 100;
+
+/** Makes a directory for this process; with `fsync` one that a power loss does not take away. Throws what the disk says. */
+export function claimDirectory(root: string, fsync: boolean): Claim {
+  for (let attempt = 0; attempt < CLAIM_ATTEMPTS; attempt++) {
+    const directory = join(root, randomUUID());
+    makeDirectory(directory, fsync);
+    const lock = lockNew(directory);
+    if (!lock) continue;
+    // Whoever has made the root may not have come to this yet.
+    if (fsync) for (const parent of [root, dirname(root)]) syncDirectory(parent);
+    return { directory, lock };
+  }
+  throw new Error(`Other processes take every new directory in ${root}`);
+}
+
+function lockNew(directory: string): Lock | undefined {
+  try {
+    return lockDirectory(directory);
+  } catch (error) {
+    rmdirSync(directory);
+    throw error;
+  }
+}
+
+/** One level after the other, as Node's way of making all of them takes a full disk for a missing parent. */
+function makeDirectory(path: string, fsync: boolean): void {
+  try {
+    mkdirSync(path);
+  } catch (error) {
+    if ((error as NodeJS.ErrnoException).code === 'EEXIST') return;
+    if (!isGone(error) || dirname(path) === path) throw error;
+    makeDirectory(dirname(path), fsync);
+    mkdirSync(path);
+  }
+  if (fsync) syncDirectory(dirname(path));
+}
+
+export function syncDirectory(directory: string): void {
+  const descriptor = openSync(directory, 'r');
+  try {
+    fsyncSync(descriptor);
+  } finally {
+    closeSync(descriptor);
+  }
+}
+
+export function isGone(error: unknown): boolean {
+  return (error as NodeJS.ErrnoException).code === 'ENOENT';
 }
 
 /** Removes a directory without segments, while it is locked. Returns the names of what is not ours, which stays with it. */

@@ -5,29 +5,27 @@
  *     directory: locked by its process -> orphaned (its process is gone, the kernel has freed the lock) -> adopted
  *
  * `append` has handed the bytes to the kernel when it returns, so that they outlive the process, by any signal; with
- * `fsync` it resolves when they are on the disk and outlive a power loss. After a failed fsync the kernel may have
- * dropped the pages and called them clean, so that file is never synced again: it is sealed and a new one begun.
+ * `fsync` it resolves when they are on the disk and outlive a power loss. The directory is made when it is needed, and
+ * again when it has gone: a disk that is full or broken at the start may be well later.
  */
-import { randomUUID } from 'node:crypto';
-import { closeSync, fdatasync, fsyncSync, ftruncateSync, openSync, unlinkSync, writeSync } from 'node:fs';
-import { mkdir, rm } from 'node:fs/promises';
-import { join } from 'node:path';
-import { promisify } from 'node:util';
+import { unlinkSync } from 'node:fs';
 import { RidgelineError, reasonOf } from '../../errors.ts';
 import type { Column } from '../../feature-schema.ts';
 import type { PredictionBatch } from '../prediction-batch.ts';
-import { frameBatch, frameHeader } from './frames.ts';
+import { FRAME_BYTES, fitFrames, frameBatch, frameHeader } from './frames.ts';
 import { createSegment, type Segment } from './segment.ts';
-import { lockDirectory } from './spool-directory.ts';
+import { createSegmentFile, type SegmentFile } from './segment-file.ts';
+import { type Claim, claimDirectory, isGone, removeSpool, segmentPath } from './spool-directory.ts';
+import { createSpoolUsage } from './spool-usage.ts';
 
 export interface Spool {
   /** Throws `spool` and leaves no part of the batch when it cannot append it. */
   append(batch: PredictionBatch): void | Promise<void>;
-  /** Throws or rejects with `spool` when an append like the last one that failed would fail again; leaves nothing behind. */
+  /** Throws or rejects with `spool` when an append like the last one would fail; leaves nothing behind. */
   probe(): void | Promise<void>;
   /** The segments that hold records, oldest first. */
   segments(): readonly Segment[];
-  /** Removes a sealed segment whose records have all been relayed. */
+  /** Removes a segment whose records have all been relayed, or whose file is gone. */
   remove(segment: Segment): void;
   /** Ends writing; removes what is empty and frees the directory. */
   close(): Promise<void>;
@@ -37,58 +35,198 @@ export interface SpoolOptions {
   /** The directory of all spools; this process gets one of its own inside. */
   root: string;
   columns: readonly Column[];
+  /** Of all spools in the root. */
   maxBytes: number;
   fsync: boolean;
+  log: Record<'error', (fields: object, message: string) => void>;
 }
 
 /** Large enough that files are rare, small enough that a replay after a crash is short: about 40,000 rows. */
 const SEGMENT_BYTES = 8 * 1024 * 1024;
-
+/** Of a small limit: a segment gives its room back only as a whole. */
+const SEGMENTS_OF_LIMIT = 8;
 /** Room for the frames of any usual append: new memory for each costs more than to fill it. */
 const SCRATCH_BYTES = 512 * 1024;
+/** How long predictions may go to a file that somebody has removed. */
+const CHECK_MS = 1_000;
 
-const datasync = promisify(fdatasync);
+interface Open {
+  segment: Segment;
+  file: SegmentFile;
+  /** Bytes that the file may have. */
+  limit: number;
+}
 
-/** Makes and locks a new spool directory. Throws when the disk does not let it. */
-export async function openSpool({ root, columns, maxBytes, fsync }: SpoolOptions): Promise<Spool> {
-  const { directory, release } = await claimNewDirectory(root);
+/** What of a batch one file has taken. */
+interface Part {
+  to: Open;
+  before: number;
+  rows: number;
+}
+
+export function createSpool({ root, columns, maxBytes, fsync, log }: SpoolOptions): Spool {
   const header = frameHeader(columns);
+  const segmentBytes = Math.min(SEGMENT_BYTES, Math.floor(maxBytes / SEGMENTS_OF_LIMIT));
+  const frameBytes = Math.min(FRAME_BYTES, segmentBytes - header.length);
   const scratch = Buffer.allocUnsafe(SCRATCH_BYTES);
+  const usage = createSpoolUsage(root);
   const segments: Segment[] = [];
-  let open: { segment: Segment; descriptor: number } | undefined;
+  let claim: Claim | undefined;
+  let open: Open | undefined;
   let sequence = 0;
-  let totalBytes = 0;
+  let ownBytes = 0;
   let lastBytes = 0;
+  let checkDue = 0;
 
-  function startSegment(): { segment: Segment; descriptor: number } {
-    const path = join(directory, `${String(++sequence).padStart(12, '0')}.segment`);
-    const descriptor = openSync(path, 'ax', 0o600);
+  function append(batch: PredictionBatch): void | Promise<void> {
+    const bytes = frameBatch(batch, scratch, frameBytes);
+    lastBytes = bytes.length;
+    if (open && performance.now() >= checkDue) checkFiles(open);
+    if (!open || open.file.length + bytes.length > open.limit) return appendAcross(bytes);
     try {
-      writeAll(descriptor, header, 0);
-      if (fsync) syncDirectory(directory);
+      open.file.append(bytes);
     } catch (error) {
-      closeSync(descriptor);
-      unlinkSync(path);
-      throw error;
+      throw failed(error);
     }
+    open.segment.appended({ bytes: bytes.length, rows: batch.predictions.length });
+    ownBytes += bytes.length;
+    if (fsync) return synced(open);
+  }
+
+  /** Fills this segment and as many more as it takes: a batch may be larger than one. */
+  function appendAcross(bytes: Buffer): void | Promise<void> {
+    const parts: Part[] = [];
+    const full: Open[] = [];
+    try {
+      makeSureOfRoom(header.length + bytes.length);
+      for (let at = 0; at < bytes.length; ) {
+        open ??= begin();
+        const { length } = open.file;
+        const { end, rows } = fitFrames(bytes, at, open.limit - length, length === header.length);
+        if (end > at) {
+          open.file.append(bytes.subarray(at, end));
+          parts.push({ to: open, before: length, rows });
+          at = end;
+        } else {
+          full.push(open);
+          open = undefined;
+        }
+      }
+    } catch (error) {
+      for (const { to, before } of parts.reverse()) cutBack(to, before);
+      for (const one of full) end(one);
+      throw failed(error);
+    }
+    for (const { to, before, rows } of parts) to.segment.appended({ bytes: to.file.length - before, rows });
+    ownBytes += bytes.length;
+    const syncs = fsync ? parts.map(({ to }) => synced(to)) : [];
+    for (const one of full) end(one);
+    if (fsync) return Promise.all(syncs).then(() => undefined);
+  }
+
+  /** Where that fails, rows are relayed that were called not stored: the relay adds only those that Postgres lacks. */
+  function cutBack({ file }: Open, length: number): void {
+    try {
+      file.cutBack(length);
+    } catch {
+      // As above.
+    }
+  }
+
+  /** Returns the bytes that are left. Other processes may take some too, each at most a segment. */
+  function makeSureOfRoom(bytes: number): number {
+    const left = maxBytes - ownBytes;
+    const room = bytes > left ? left : left - usage.measure(claim?.directory);
+    if (bytes <= room) return room;
+    throw new RidgelineError('spool', {
+      detail: `It has reached SPOOL_MAX_BYTES (${maxBytes}): bring Postgres back, or allow more.`,
+    });
+  }
+
+  function begin(): Open {
+    const room = makeSureOfRoom(header.length);
+    const { path, file } = createFile();
     const segment = createSegment({ path, columns, writtenBytes: header.length });
     segments.push(segment);
-    totalBytes += header.length;
-    return { segment, descriptor };
+    ownBytes += header.length;
+    checkDue = performance.now() + CHECK_MS;
+    return { segment, file, limit: Math.min(segmentBytes, room) };
+  }
+
+  function createFile(): { path: string; file: SegmentFile } {
+    const isNew = !claim;
+    claim ??= claimDirectory(root, fsync);
+    const path = segmentPath(claim.directory, ++sequence);
+    try {
+      return { path, file: createSegmentFile(path, header, claim.directory, fsync) };
+    } catch (error) {
+      if (isNew || !isGone(error)) throw error;
+      // Somebody has removed the directory.
+      abandonClaim();
+      return createFile();
+    }
+  }
+
+  function abandonClaim(): void {
+    claim?.lock.release();
+    claim = undefined;
+  }
+
+  /** What is written to a file without a name is gone when the process ends. */
+  function checkFiles({ segment, file }: Open): void {
+    checkDue = performance.now() + CHECK_MS;
+    if (file.isGone()) {
+      log.error(
+        { path: segment.path, rows: segment.pendingRows },
+        'a file of the spool was removed, and predictions with it',
+      );
+      remove(segment);
+    } else if (claim?.lock.isGone()) {
+      // Another process may adopt what is there.
+      seal();
+      abandonClaim();
+    }
+  }
+
+  async function synced({ segment, file }: Open): Promise<void> {
+    try {
+      await file.synced();
+    } catch (error) {
+      if (open?.segment === segment) seal();
+      throw writeFailed(error);
+    }
+  }
+
+  function probe(): void | Promise<void> {
+    // Zeros at the end of a file are what a power loss leaves: no reader takes them for records.
+    const zeros = scratch.subarray(0, lastBytes).fill(0);
+    try {
+      makeSureOfRoom(header.length + lastBytes);
+      open ??= begin();
+      const { length } = open.file;
+      open.file.append(zeros);
+      open.file.cutBack(length);
+    } catch (error) {
+      throw failed(error);
+    }
+    if (fsync) return synced(open);
+  }
+
+  /** Only a sealed segment can be removed when its records have been relayed, and make room. */
+  function failed(error: unknown): RidgelineError {
+    seal();
+    return error instanceof RidgelineError ? error : writeFailed(error);
   }
 
   function seal(): void {
-    if (!open) return;
-    open.segment.seal();
-    closeSync(open.descriptor);
+    if (open) end(open);
     open = undefined;
   }
 
-  /** Ends a segment in which a write has failed. One without records goes at once: tries may follow for hours. */
-  function abandon(): void {
-    if (!open) return;
-    const { segment } = open;
-    seal();
+  /** A segment without records goes at once: there may be attempts for hours. */
+  function end({ segment, file }: Open): void {
+    segment.seal();
+    file.close();
     if (segment.writtenBytes > header.length) return;
     try {
       remove(segment);
@@ -97,58 +235,19 @@ export async function openSpool({ root, columns, maxBytes, fsync }: SpoolOptions
     }
   }
 
-  function write(bytes: Buffer): { segment: Segment; descriptor: number } {
-    if (totalBytes + bytes.length > maxBytes) {
-      // Only a sealed segment can be removed when its records have been relayed, and make room.
-      seal();
-      throw new RidgelineError('spool', {
-        detail: `It has reached SPOOL_MAX_BYTES (${maxBytes}): bring Postgres back, or allow more.`,
-      });
-    }
-    try {
-      if (open && open.segment.writtenBytes + bytes.length > SEGMENT_BYTES) seal();
-      open ??= startSegment();
-      writeAll(open.descriptor, bytes, open.segment.writtenBytes);
-      return open;
-    } catch (error) {
-      abandon();
-      throw writeFailed(error);
-    }
-  }
-
-  function sync({ segment, descriptor }: { segment: Segment; descriptor: number }): Promise<void> {
-    return datasync(descriptor).catch((error: unknown) => {
-      if (open?.segment === segment) abandon();
-      throw writeFailed(error);
-    });
-  }
-
-  function append(batch: PredictionBatch): void | Promise<void> {
-    const bytes = frameBatch(batch, scratch);
-    lastBytes = bytes.length;
-    const written = write(bytes);
-    written.segment.appended({ bytes: bytes.length, rows: batch.predictions.length });
-    totalBytes += bytes.length;
-    if (fsync) return sync(written);
-  }
-
-  function probe(): void | Promise<void> {
-    // Zeros at the end of a file are what a power loss leaves: no reader takes them for records.
-    const zeros = scratch.subarray(0, lastBytes).fill(0);
-    const written = write(zeros);
-    try {
-      ftruncateSync(written.descriptor, written.segment.writtenBytes);
-    } catch (error) {
-      abandon();
-      throw writeFailed(error);
-    }
-    if (fsync) return sync(written);
-  }
-
   function remove(segment: Segment): void {
-    unlinkSync(segment.path);
-    segments.splice(segments.indexOf(segment), 1);
-    totalBytes -= segment.writtenBytes;
+    try {
+      unlinkSync(segment.path);
+    } catch (error) {
+      if (!isGone(error)) throw error;
+    }
+    const at = segments.indexOf(segment);
+    if (at === -1) return;
+    segments.splice(at, 1);
+    ownBytes -= segment.writtenBytes;
+    if (open?.segment !== segment) return;
+    open.file.close();
+    open = undefined;
   }
 
   return {
@@ -159,38 +258,11 @@ export async function openSpool({ root, columns, maxBytes, fsync }: SpoolOptions
     async close() {
       seal();
       for (const segment of [...segments]) if (segment.pendingRows === 0) remove(segment);
-      if (segments.length === 0) await rm(directory, { recursive: true, force: true });
-      release();
+      // What cannot be removed now is found by the next process.
+      if (claim && segments.length === 0) await removeSpool(claim.directory).catch(() => undefined);
+      abandonClaim();
     },
   };
-}
-
-async function claimNewDirectory(root: string): Promise<{ directory: string; release: () => void }> {
-  while (true) {
-    const directory = join(root, randomUUID());
-    await mkdir(directory, { recursive: true }).catch((error: unknown) => {
-      throw writeFailed(error);
-    });
-    const release = lockDirectory(directory);
-    // Another process may adopt the directory in the instant before it is locked; then there is nothing in it to lose.
-    if (release) return { directory, release };
-  }
-}
-
-/** Writes everything or nothing: what a full disk cut short is taken back. */
-function writeAll(descriptor: number, bytes: Buffer, length: number): void {
-  try {
-    for (let done = 0; done < bytes.length; ) done += writeSync(descriptor, bytes, done);
-  } catch (error) {
-    ftruncateSync(descriptor, length);
-    throw error;
-  }
-}
-
-function syncDirectory(directory: string): void {
-  const descriptor = openSync(directory, 'r');
-  fsyncSync(descriptor);
-  closeSync(descriptor);
 }
 
 function writeFailed(error: unknown): RidgelineError {

@@ -1,16 +1,19 @@
 import { existsSync, readdirSync, readFileSync, statSync, writeFileSync } from 'node:fs';
 import { mkdir, rm } from 'node:fs/promises';
-import { dirname } from 'node:path';
+import { dirname, join } from 'node:path';
 import fc from 'fast-check';
 import { afterEach, beforeEach, describe, expect, test } from 'vitest';
 import { frameBatch, scanFrames } from '../../../src/prediction-log/spool/frames.ts';
 import { createOrphans } from '../../../src/prediction-log/spool/orphans.ts';
-import { openSpool, type Spool } from '../../../src/prediction-log/spool/spool.ts';
+import type { Segment } from '../../../src/prediction-log/spool/segment.ts';
+import { createSpool, type Spool } from '../../../src/prediction-log/spool/spool.ts';
+import { createSpoolUsage } from '../../../src/prediction-log/spool/spool-usage.ts';
 import { makeDirectory } from '../../support/directory.ts';
 import { contentsOf, contentsOfBatch, makeBatch, makeColumns } from '../batches.ts';
 
 const columns = makeColumns();
 const MEBIBYTE = 1024 * 1024;
+const log = { info: () => undefined, warn: () => undefined, error: () => undefined };
 let root: string;
 let spools: Spool[] = [];
 
@@ -23,20 +26,19 @@ afterEach(async () => {
   await rm(root, { recursive: true });
 });
 
-async function open({ maxBytes = 100 * MEBIBYTE, fsync = false } = {}): Promise<Spool> {
-  const spool = await openSpool({ root, columns, maxBytes, fsync });
+function open({ maxBytes = 100 * MEBIBYTE, fsync = false } = {}): Spool {
+  const spool = createSpool({ root, columns, maxBytes, fsync, log });
   spools.push(spool);
   return spool;
 }
 
-const orphansOf = (of: string) =>
-  createOrphans({ root: of, columns, log: { info: () => undefined, warn: () => undefined } });
+const orphansOf = (of: string) => createOrphans({ root: of, columns, log });
 
 const directories = () => readdirSync(root);
 
 describe.each([[false], [true]])('with fsync %s', (fsync) => {
   test('what is appended is in the file when append is done', async () => {
-    const spool = await open({ fsync });
+    const spool = open({ fsync });
     const batch = makeBatch(300);
     await spool.append(batch);
     const [segment] = spool.segments();
@@ -50,7 +52,7 @@ describe.each([[false], [true]])('with fsync %s', (fsync) => {
 });
 
 test('segments are sealed when they are full, and removed one by one', async () => {
-  const spool = await open();
+  const spool = open();
   for (let i = 0; i < 20; i++) await spool.append(makeBatch(5000));
   const segments = [...spool.segments()];
   expect(segments.length).toBeGreaterThan(1);
@@ -62,24 +64,132 @@ test('segments are sealed when they are full, and removed one by one', async () 
   expect(spool.segments()).toEqual(segments.slice(1));
 });
 
-test('at its limit it refuses, keeps what it has, and goes on when there is room again', async () => {
-  const spool = await open({ maxBytes: MEBIBYTE });
-  await spool.append(makeBatch(5000));
-  const [first] = spool.segments();
-  const { writtenBytes } = first!;
-  expect(() => spool.append(makeBatch(5000))).toThrow(/SPOOL_MAX_BYTES \(1048576\)/);
-  expect(first).toMatchObject({ writtenBytes, sealed: true, pendingRows: 5000 });
-  expect(statSync(first!.path).size).toBe(writtenBytes);
-  spool.remove(first!);
-  await spool.append(makeBatch(5000));
-  expect(spool.segments()).toMatchObject([{ pendingRows: 5000 }]);
+const bytesOnDisk = () =>
+  readdirSync(root, { recursive: true, encoding: 'utf8' })
+    .filter((name) => name.endsWith('.segment'))
+    .reduce((sum, name) => sum + statSync(join(root, name)).size, 0);
+const rowsOf = (spool: Spool) => spool.segments().reduce((sum, { pendingRows }) => sum + pendingRows, 0);
+
+describe('at its limit', () => {
+  test('it refuses, keeps what it has, and goes on when there is room again', async () => {
+    const spool = open({ maxBytes: MEBIBYTE });
+    await spool.append(makeBatch(5000));
+    const before = spool.segments().map(({ path, writtenBytes }) => ({ path, writtenBytes }));
+    expect(() => spool.append(makeBatch(5000))).toThrow(/SPOOL_MAX_BYTES \(1048576\)/);
+    expect(spool.segments()).toMatchObject(before.map((segment) => ({ ...segment, sealed: true })));
+    for (const { path, writtenBytes } of before) expect(statSync(path).size).toBe(writtenBytes);
+    for (const segment of [...spool.segments()]) spool.remove(segment);
+    await spool.append(makeBatch(5000));
+    expect(rowsOf(spool)).toBe(5000);
+  });
+
+  test.each([65_536, 262_144, MEBIBYTE])('of %i bytes a segment has at most an eighth of them', async (maxBytes) => {
+    const spool = open({ maxBytes });
+    for (let rows = 1; ; rows = (rows * 7) % 300) {
+      try {
+        await spool.append(makeBatch(rows));
+      } catch {
+        break;
+      }
+    }
+    expect(spool.segments().length).toBeGreaterThan(6);
+    for (const { path } of spool.segments()) expect(statSync(path).size).toBeLessThanOrEqual(maxBytes / 8);
+    expect(bytesOnDisk()).toBeLessThanOrEqual(maxBytes);
+  });
+
+  test('a batch that is larger than a segment is in several of them, or in none', async () => {
+    const spool = open({ maxBytes: 100 * MEBIBYTE, fsync: true });
+    const batch = makeBatch(100_000);
+    await spool.append(batch);
+    expect(spool.segments().length).toBeGreaterThan(1);
+    for (const { path } of spool.segments()) expect(statSync(path).size).toBeLessThanOrEqual(8 * MEBIBYTE);
+    const scans = spool.segments().map(({ path }) => scanFrames(readFileSync(path), { maxRows: 1e6, isWhole: true }));
+    expect(contentsOf(scans.flatMap(({ batches }) => batches))).toEqual(contentsOfBatch(batch));
+    const small = open({ maxBytes: 65_536 });
+    const bytes = bytesOnDisk();
+    expect(() => small.append(batch)).toThrow(/SPOOL_MAX_BYTES/);
+    expect(bytesOnDisk()).toBe(bytes);
+  });
+
+  test('what other processes and dead ones hold counts too, until it is gone', async () => {
+    const maxBytes = 100_000;
+    const other = open({ maxBytes });
+    await other.append(makeBatch(400));
+    const dead = createSpool({ root, columns, maxBytes, fsync: false, log });
+    await dead.append(makeBatch(100));
+    await dead.close();
+    const spool = open({ maxBytes });
+    expect(() => spool.append(makeBatch(300))).toThrow(/SPOOL_MAX_BYTES/);
+    await spool.append(makeBatch(50));
+    expect(createSpoolUsage(root).recent()).toBe(bytesOnDisk());
+    for (const segment of [...other.segments()]) other.remove(segment);
+    await spool.append(makeBatch(300));
+    expect(bytesOnDisk()).toBeLessThanOrEqual(maxBytes);
+  });
+
+  test('four lives, one after another, stay within it', async () => {
+    const maxBytes = 200_000;
+    for (let life = 0; life < 4; life++) {
+      const spool = createSpool({ root, columns, maxBytes, fsync: false, log });
+      expect(() => {
+        for (let i = 0; i < 100; i++) void spool.append(makeBatch(100));
+      }).toThrow(/SPOOL_MAX_BYTES/);
+      await spool.close();
+      expect(bytesOnDisk()).toBeLessThanOrEqual(maxBytes);
+    }
+  });
+});
+
+describe('a disk that is not well', () => {
+  test('at the start is found out by the first append, and tried again by each', async () => {
+    await rm(root, { recursive: true });
+    writeFileSync(root, 'a file where the directory should be');
+    const spool = open();
+    expect(() => spool.append(makeBatch(1))).toThrow(/ENOTDIR|EEXIST/);
+    expect(() => spool.probe()).toThrow(/ENOTDIR|EEXIST/);
+    await rm(root);
+    await spool.probe();
+    await spool.append(makeBatch(2));
+    expect(rowsOf(spool)).toBe(2);
+  });
+
+  test('a directory that somebody has removed is made anew', async () => {
+    const spool = open({ maxBytes: MEBIBYTE });
+    await spool.append(makeBatch(2));
+    await rm(root, { recursive: true });
+    // More than the open segment has room for.
+    await spool.append(makeBatch(2000));
+    await spool.append(makeBatch(3));
+    expect(directories()).toHaveLength(1);
+    const left = spool.segments().filter(({ path }) => existsSync(path));
+    expect(left.reduce((sum, { pendingRows }) => sum + pendingRows, 0)).toBeGreaterThan(1100);
+    for (const segment of [...spool.segments()]) spool.remove(segment);
+    expect(spool.segments()).toEqual([]);
+  });
+
+  test('a try leaves no record and no file that grows', async () => {
+    const spool = open({ fsync: true });
+    await spool.append(makeBatch(40));
+    const [{ path, writtenBytes }] = spool.segments() as [Segment];
+    for (let i = 0; i < 3; i++) await spool.probe();
+    expect(statSync(path).size).toBe(writtenBytes);
+    await spool.append(makeBatch(1));
+    expect(scanFrames(readFileSync(path), { maxRows: 100, isWhole: true })).toMatchObject({ rows: 41, damaged: [] });
+  });
+});
+
+test('appends at the same time share syncs, and each resolves after one that began when it was written', async () => {
+  const spool = open({ fsync: true });
+  await Promise.all(Array.from({ length: 200 }, () => spool.append(makeBatch(1000))));
+  expect(spool.segments().length).toBeGreaterThan(2);
+  expect(rowsOf(spool)).toBe(200_000);
 });
 
 test('an emptied spool leaves no directory behind; what waits is left for the next process', async () => {
-  const empty = await open();
+  const empty = open();
   await empty.close();
   expect(directories()).toEqual([]);
-  const waiting = await open();
+  const waiting = open();
   await waiting.append(makeBatch(2));
   await waiting.close();
   expect(directories()).toHaveLength(1);
@@ -89,7 +199,7 @@ test('an emptied spool leaves no directory behind; what waits is left for the ne
 describe('a spool whose process is gone', () => {
   /** Leaves a spool behind with `rows` rows, a frame each, and returns its only segment's file. */
   async function leave(rows: number): Promise<string> {
-    const spool = await openSpool({ root, columns, maxBytes: MEBIBYTE, fsync: false });
+    const spool = createSpool({ root, columns, maxBytes: MEBIBYTE, fsync: false, log });
     for (let i = 0; i < rows; i++) await spool.append(makeBatch(1));
     const { path } = spool.segments()[0]!;
     await spool.close();
@@ -97,7 +207,7 @@ describe('a spool whose process is gone', () => {
   }
 
   test('is adopted once, and that of a living one never', async () => {
-    const living = await open();
+    const living = open();
     await living.append(makeBatch(1));
     await leave(40);
     const orphans = orphansOf(root);

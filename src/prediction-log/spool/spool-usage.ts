@@ -1,0 +1,93 @@
+/**
+ * How many bytes all segments under the directory of spools have, those of other processes and of dead ones too: what
+ * SPOOL_MAX_BYTES limits.
+ *
+ * It is asked before a segment is begun, while a request waits, so what cannot have changed is not looked at again: a
+ * directory whose time of change is the same has the same files, and of them only the last one grows. That is two calls for
+ * each directory, of which there is one for each process that lives or has left something behind.
+ */
+import { readdirSync, statSync } from 'node:fs';
+import { join } from 'node:path';
+import { isSegmentName, isSpoolName } from './spool-directory.ts';
+
+export interface SpoolUsage {
+  /** Bytes now, without those of one directory. */
+  measure(except?: string): number;
+  /** Bytes of all, at most a second ago. */
+  recent(): number;
+}
+
+interface Known {
+  /** When the directory last changed; undefined when it may change once more without a sign. */
+  changedMs: number | undefined;
+  /** Of all segments but the last. */
+  sealedBytes: number;
+  last: string | undefined;
+}
+
+/** The finest difference between two times of a file system is some milliseconds, on some a second. */
+const SETTLED_MS = 2_000;
+const RECENT_MS = 1_000;
+
+export function createSpoolUsage(root: string): SpoolUsage {
+  let known = new Map<string, Known>();
+  let recentBytes = 0;
+  let recentUntil = 0;
+
+  function measure(except?: string): number {
+    const met = new Map<string, Known>();
+    let bytes = 0;
+    for (const name of namesIn(root)) {
+      const directory = join(root, name);
+      if (directory === except || !isSpoolName(name)) continue;
+      const spool = look(directory, known.get(name));
+      met.set(name, spool);
+      bytes += spool.sealedBytes + (spool.last ? sizeOf(spool.last) : 0);
+    }
+    known = met;
+    return bytes;
+  }
+
+  return {
+    measure,
+    recent() {
+      if (performance.now() < recentUntil) return recentBytes;
+      recentBytes = measure();
+      recentUntil = performance.now() + RECENT_MS;
+      return recentBytes;
+    },
+  };
+}
+
+function look(directory: string, before: Known | undefined): Known {
+  const stat = statSync(directory, { throwIfNoEntry: false });
+  if (stat && before?.changedMs === stat.mtimeMs) return before;
+  const paths = namesIn(directory)
+    .filter(isSegmentName)
+    .sort()
+    .map((name) => join(directory, name));
+  const last = paths.pop();
+  const isSettled = stat !== undefined && Math.abs(Date.now() - stat.mtimeMs) > SETTLED_MS;
+  return {
+    changedMs: isSettled ? stat.mtimeMs : undefined,
+    sealedBytes: paths.reduce((sum, path) => sum + sizeOf(path), 0),
+    last,
+  };
+}
+
+/** What cannot be read has no bytes that this process could count. */
+function namesIn(directory: string): string[] {
+  try {
+    return readdirSync(directory);
+  } catch {
+    return [];
+  }
+}
+
+function sizeOf(path: string): number {
+  try {
+    return statSync(path).size;
+  } catch {
+    return 0;
+  }
+}
