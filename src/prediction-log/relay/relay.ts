@@ -80,6 +80,7 @@ export function startRelay({ sources, adopt, store, deadLetters, log }: RelayOpt
   let failures = 0;
   let lastError: string | null = null;
   let closing = false;
+  let isNotified = false;
   let wakeIdle: (() => void) | undefined;
   let interruptSleep: (() => void) | undefined;
 
@@ -89,6 +90,7 @@ export function startRelay({ sources, adopt, store, deadLetters, log }: RelayOpt
     let pause = FIRST_PAUSE_MS;
     while (true) {
       try {
+        isNotified = false;
         const moved = await relayNext();
         outage.end();
         failures = 0;
@@ -96,7 +98,8 @@ export function startRelay({ sources, adopt, store, deadLetters, log }: RelayOpt
         pause = FIRST_PAUSE_MS;
         if (moved === 0) {
           if (closing) return;
-          await idle();
+          // What came while it was looked for records may have been missed.
+          await (isNotified ? sleep(GATHER_MS) : idle());
         } else if (moved < MAX_ROWS && !closing && !pendingSegments().some(({ sealed }) => sealed)) {
           await sleep(GATHER_MS);
         }
@@ -182,6 +185,7 @@ export function startRelay({ sources, adopt, store, deadLetters, log }: RelayOpt
   }
 
   function notify(): void {
+    isNotified = true;
     if (!wakeIdle) return;
     setTimeout(wakeIdle, GATHER_MS);
     wakeIdle = undefined;
