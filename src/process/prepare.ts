@@ -13,7 +13,7 @@ export interface PrepareOptions {
   onProgress: (message: string) => void;
 }
 
-const AGAIN_MS = 5_000;
+const AGAIN_MS = 2_000;
 
 /**
  * Prepares the database now or, when it is away, as soon as it is there: what is in models/ serves meanwhile. Returns

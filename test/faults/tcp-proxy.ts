@@ -22,6 +22,8 @@ export interface TcpProxy {
   /** The URL of the database by way of the proxy. */
   through(url: string): string;
   set(mode: ProxyMode, options?: { delayMs?: number }): Promise<void>;
+  /** So many more connections pass; the next one finds nobody, and breaks the others: as `refuse`. */
+  admit(connections: number): void;
   /** New connections go to the server at this URL. */
   retarget(url: string): void;
   /** From now on nothing passes on the connections that have sent this text; returns how many they are. */
@@ -50,6 +52,7 @@ export async function createTcpProxy(targetUrl: string): Promise<TcpProxy> {
   let mode: ProxyMode = 'pass';
   let delayMs = 0;
   let confirmations = 0;
+  let admitted = Number.POSITIVE_INFINITY;
   const links = new Set<Link>();
   let listener = await listen(0);
   const { port } = listener.address() as AddressInfo;
@@ -62,6 +65,12 @@ export async function createTcpProxy(targetUrl: string): Promise<TcpProxy> {
   }
 
   function accept(client: Socket): void {
+    if (admitted-- <= 0) {
+      client.destroy();
+      admitted = Number.POSITIVE_INFINITY;
+      refuse();
+      return;
+    }
     const server = connect({ host: target.hostname, port: Number(target.port || 5432), noDelay: true });
     const link: Link = { client, server, sent: '', dead: mode === 'black hole', held: [] };
     links.add(link);
@@ -84,6 +93,12 @@ export async function createTcpProxy(targetUrl: string): Promise<TcpProxy> {
       }
       pass(link, () => client.write(bytes));
     });
+  }
+
+  function refuse(): void {
+    mode = 'refuse';
+    listener.close();
+    for (const link of links) drop(link);
   }
 
   function pass(link: Link, send: () => void): void {
@@ -111,15 +126,18 @@ export async function createTcpProxy(targetUrl: string): Promise<TcpProxy> {
     async set(next, options = {}) {
       const previous = mode;
       mode = next;
+      admitted = Number.POSITIVE_INFINITY;
       delayMs = options.delayMs ?? 0;
       if (next === 'refuse') {
-        listener.close();
-        for (const link of links) drop(link);
+        refuse();
         return;
       }
       if (next === 'black hole') for (const link of links) link.dead = true;
       if (previous === 'refuse') listener = await listen(port);
       for (const link of links) for (const send of link.held.splice(0)) send();
+    },
+    admit(connections) {
+      admitted = connections;
     },
     retarget(url) {
       target = new URL(url);
