@@ -4,7 +4,7 @@ import { connect, type Socket } from 'node:net';
 import { setTimeout as delay } from 'node:timers/promises';
 import { describe, expect, it } from 'vitest';
 import { inForm } from './form.ts';
-import { houses, type Load, startLoad } from './load.ts';
+import { houses, type Load, runLoad, startLoad } from './load.ts';
 import { reportFault } from './report.ts';
 import { prepareService, type Service } from './service.ts';
 import { compareWithStored, expectNothingLost, storedWithin } from './verification.ts';
@@ -99,6 +99,111 @@ describe('while it drains', () => {
   });
 });
 
+describe('SIGTERM with few callers', () => {
+  it.for([1, 2])('goes on taking new connections for DRAIN_SECONDS, with %i workers', async (workers) => {
+    const drainSeconds = 3;
+    const service = await prepareService({
+      settings: { ...settings, DRAIN_SECONDS: String(drainSeconds), WORKERS: String(workers) },
+    });
+    const server = await service.start();
+    const signalledAt = performance.now();
+    const ended = server.stop('SIGTERM');
+    let answered = 0;
+    let lastAt = 0;
+    let readiness = 0;
+    while (true) {
+      await delay(200);
+      // Each with a connection of its own.
+      const status = await answerOf(server.url);
+      if (status === undefined) break;
+      expect(status).toBe(200);
+      answered++;
+      lastAt = (performance.now() - signalledAt) / 1000;
+      readiness = await service.statusOf('/readyz').catch(() => readiness);
+    }
+    const code = await ended;
+    reportFault({
+      fault: `SIGTERM, few callers, ${workers} workers`,
+      load: '5 new connections/s',
+      requests: answered,
+      failures: 0,
+      note: `new connections taken for ${lastAt.toFixed(1)} s of ${drainSeconds} s; /readyz ${readiness}; exit ${code}`,
+    });
+    expect(code).toBe(0);
+    expect(readiness).toBe(503);
+    expect(lastAt).toBeGreaterThan(drainSeconds - 1);
+  });
+});
+
+describe('SIGTERM while peers are in the way', () => {
+  it.for([
+    { name: 'a body half sent', write: () => predictRequest().slice(0, -40) },
+    { name: 'a head half sent', write: () => predictRequest().slice(0, 40) },
+    { name: 'nothing sent', write: () => '' },
+    { name: 'answers that nobody reads', write: () => batchRequest(8_000).repeat(20), peers: 2 },
+  ])('ends with 0 in spite of $name', async ({ name, write, peers = 8 }) => {
+    const graceSeconds = 6;
+    const service = await prepareService({
+      settings: { SHUTDOWN_GRACE_SECONDS: String(graceSeconds), MAX_BATCH_ROWS: '8000' },
+    });
+    const server = await service.start();
+    const sockets = await Promise.all(Array.from({ length: peers }, () => open(server.url)));
+    for (const socket of sockets) {
+      socket.on('error', () => undefined);
+      socket.pause();
+      socket.write(write());
+    }
+    const load = await runLoad({ url: server.url, connections: 4 }, 500);
+    const signalledAt = performance.now();
+    const code = await server.stop('SIGTERM');
+    const seconds = (performance.now() - signalledAt) / 1000;
+    for (const socket of sockets) socket.destroy();
+    const stored = await compareWithStored(service.database, load.answers);
+    reportFault({
+      fault: `SIGTERM, ${name}`,
+      load: `${peers} such peers, 4 callers before`,
+      requests: load.requests(),
+      failures: load.failures.length,
+      rowsExpected: stored.expected,
+      rowsFound: stored.found,
+      note: `exit ${code} after ${seconds.toFixed(1)} s`,
+    });
+    expect(code).toBe(0);
+    expect(seconds).toBeLessThan(graceSeconds - 1);
+    expect(stored.missing).toBe(0);
+  });
+
+  it.for([1, 3, 10].flatMap((graceSeconds) => inForm([1], [1, 2]).map((workers) => ({ graceSeconds, workers }))))(
+    'ends with 0 within a grace of $graceSeconds s while Postgres is silent, with $workers workers',
+    async ({ graceSeconds, workers }) => {
+      const grace = { SHUTDOWN_GRACE_SECONDS: String(graceSeconds), WORKERS: String(workers) };
+      const service = await prepareService({ settings: grace });
+      const server = await service.start();
+      await service.proxy.set('black hole');
+      const load = await runLoad({ url: server.url, connections: 4 }, 700);
+      const signalledAt = performance.now();
+      const code = await server.stop('SIGTERM');
+      const seconds = (performance.now() - signalledAt) / 1000;
+      await service.proxy.set('pass');
+      await service.start();
+      const stored = await storedWithin(service.database, load.answers, 30_000);
+      reportFault({
+        fault: `SIGTERM, Postgres silent, grace ${graceSeconds} s, ${workers} workers`,
+        load: '4 connections before',
+        requests: load.requests(),
+        failures: load.failures.length,
+        rowsExpected: stored.expected,
+        rowsFound: stored.found,
+        duplicates: stored.duplicates,
+        note: `exit ${code} after ${seconds.toFixed(1)} s`,
+      });
+      expect(code).toBe(0);
+      expect(seconds).toBeLessThan(graceSeconds);
+      expectNothingLost(stored);
+    },
+  );
+});
+
 /** After a restart everything that was answered is there; nobody on an open connection was failed. */
 async function conclude(
   service: Service,
@@ -125,6 +230,23 @@ async function conclude(
   });
   expect(failures.slice(0, 3)).toEqual([]);
   expectNothingLost(stored);
+}
+
+/** The status of a prediction over a connection of its own; undefined when there is none any more. */
+async function answerOf(url: string): Promise<number | undefined> {
+  const headers = { 'content-type': 'application/json', connection: 'close' };
+  return fetch(`${url}/predict`, { method: 'POST', headers, body: JSON.stringify(houses[0]) }).then(
+    async (response) => {
+      await response.text();
+      return response.status;
+    },
+    () => undefined,
+  );
+}
+
+function batchRequest(rows: number): string {
+  const body = JSON.stringify({ instances: Array.from({ length: rows }, () => houses[0]) });
+  return `POST /predict/batch HTTP/1.1\r\nhost: x\r\ncontent-type: application/json\r\ncontent-length: ${body.length}\r\n\r\n${body}`;
 }
 
 function predictRequest(): string {
