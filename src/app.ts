@@ -143,7 +143,7 @@ async function compose({ config, databaseUrl, spoolRoot, log }: AppOptions, clos
     notReady() {
       if (drain.isDraining()) return new RidgelineError('shutting_down');
       if (!served.current()) return new RidgelineError('no_pipeline');
-      return predictionLog.facts().refusing === null ? undefined : new RidgelineError('prediction_not_stored');
+      return predictionLog.refusedBecause() === undefined ? undefined : new RidgelineError('prediction_not_stored');
     },
     health: async () => describeHealth(await gatherHealth()),
   });

@@ -25,6 +25,8 @@ export interface PredictionLogFacts {
   limitBytes: number;
   /** Records set aside since the start of the process. */
   deadLetters: number;
+  /** What of the spools of dead processes cannot be taken over, and why; null when all of it can. */
+  obstacle: string | null;
   /** Why records cannot be moved, or the spool be written, now; null while both work. */
   lastError: string | null;
 }
@@ -70,6 +72,7 @@ export function describeHealth({ facts, silences }: Gathered<HealthFacts>): Heal
   const databaseFault = firstOf(facts, (of) => of.databaseFault);
   const refusing = firstOf(facts, (of) => of.predictionLog.refusing);
   const refusedVersion = firstOf(facts, (of) => of.refusedVersion);
+  const obstacle = firstOf(facts, (of) => of.predictionLog.obstacle);
   const isBehind = facts.some(({ predictionLog }) => fallsBehind(predictionLog));
 
   const fatal = [...(hasModel ? [] : [NO_PIPELINE]), ...(refusing === null ? [] : [refusalReason(mode, refusing)])];
@@ -77,7 +80,7 @@ export function describeHealth({ facts, silences }: Gathered<HealthFacts>): Heal
     ...(databaseFault === null
       ? []
       : [`The database cannot be used: ${sentence(databaseFault)} ${BRING_IT_BACK[mode]}`]),
-    ...(isBehind ? [behindReason(backlog)] : []),
+    ...(isBehind ? behindReasons(backlog, obstacle) : []),
     ...(refusedVersion === null ? [] : [refusedVersionReason(refusedVersion)]),
     ...silences,
   ];
@@ -93,8 +96,10 @@ export function describeHealth({ facts, silences }: Gathered<HealthFacts>): Heal
   };
 }
 
-function fallsBehind({ oldestAgeSeconds, failuresInARow }: PredictionLogFacts): boolean {
-  return (oldestAgeSeconds ?? 0) > BEHIND_AFTER_SECONDS || failuresInARow >= BEHIND_AFTER_FAILURES;
+/** What cannot be taken over has no age that could be known; it was answered before this process started. */
+function fallsBehind({ oldestAgeSeconds, failuresInARow, obstacle }: PredictionLogFacts): boolean {
+  const waitsLong = (oldestAgeSeconds ?? 0) > BEHIND_AFTER_SECONDS;
+  return waitsLong || failuresInARow >= BEHIND_AFTER_FAILURES || obstacle !== null;
 }
 
 function backlogOf(logs: PredictionLogFacts[]): Health['backlog'] {
@@ -127,6 +132,14 @@ const BRING_IT_BACK = {
 function refusalReason(mode: PredictionLogFacts['mode'], why: string): string {
   const whatToDo = mode === 'sync' ? 'Mend Postgres' : 'Free space on the disk of DATA_DIR, or mend Postgres';
   return `Predictions are refused, because they cannot be stored: ${sentence(why)} ${whatToDo}; no restart is needed.`;
+}
+
+function behindReasons(backlog: Health['backlog'], obstacle: string | null): string[] {
+  const cannot = `A part of the spool that an earlier process has left cannot be taken over: ${sentence(obstacle ?? '')}`;
+  return [
+    ...(obstacle === null ? [] : [`${cannot} Make it readable for the service, or move it away; it is tried again.`]),
+    ...(backlog.rows === 0 && obstacle !== null ? [] : [behindReason(backlog)]),
+  ];
 }
 
 function behindReason({ rows, oldestAgeSeconds, lastError }: Health['backlog']): string {

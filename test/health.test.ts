@@ -10,6 +10,7 @@ const wellLog: PredictionLogFacts = {
   bytes: 0,
   limitBytes: 1_000_000,
   deadLetters: 0,
+  obstacle: null,
   lastError: null,
 };
 const well: HealthFacts = { databaseFault: null, servedVersion: 'v1', refusedVersion: null, predictionLog: wellLog };
@@ -67,6 +68,12 @@ describe('one process', () => {
       withLog({ mode: 'off', rows: 5, oldestAgeSeconds: 90 }),
       { status: 'degraded', predictionLog: 'off' },
       /^5 answered predictions/,
+    ],
+    [
+      'degraded when what a dead process has left cannot be read',
+      withLog({ obstacle: '/spool/7: EACCES' }),
+      { status: 'degraded', predictionLog: 'behind' },
+      /cannot be taken over: .spool.7: EACCES\. Make it readable/,
     ],
     [
       'degraded with a refused version',

@@ -8,7 +8,7 @@
 import { RidgelineError } from '../errors.ts';
 import type { Column } from '../feature-schema.ts';
 import { within } from '../within.ts';
-import { insertIdempotently, type PredictionStore } from './prediction-store.ts';
+import { blamesContent, insertIdempotently, type PredictionStore } from './prediction-store.ts';
 
 export interface DirectWriter {
   /** Rejects with what Postgres said, or that it said nothing in time; with `overloaded` where too much waits. */
@@ -73,7 +73,7 @@ export function createDirectWriter(store: PredictionStore, columns: readonly Col
       await insertIdempotently(store, columns, records, INSERT_TIMEOUT_MS);
       for (const { settle } of group) settle();
     } catch (error) {
-      if (attempt.givenUp || store.failureOf(error) === 'unavailable') throw error;
+      if (attempt.givenUp || !blamesContent(store.failureOf(error))) throw error;
       if (group.length === 1) return group[0]!.settle(error);
       const middle = group.length >> 1;
       await insert(group.slice(0, middle), attempt);

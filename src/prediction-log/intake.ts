@@ -16,7 +16,7 @@ import { within } from '../within.ts';
 import { createDirectWriter } from './direct-writer.ts';
 import { encodeRecords } from './postgres/copy-format.ts';
 import { blocksOf, type PredictionBatch } from './prediction-batch.ts';
-import type { PredictionStore } from './prediction-store.ts';
+import { blamesContent, type PredictionStore } from './prediction-store.ts';
 import type { Spool } from './spool/spool.ts';
 
 export interface Intake {
@@ -114,8 +114,8 @@ export function createIntake({ spool, onSpooled, store, columns, log }: IntakeOp
       await writer.store(records);
     } catch (error) {
       if (error instanceof RidgelineError) throw error;
-      if (store.failureOf(error) === 'unavailable') refuseAll(error);
-      else noteRefused(error);
+      if (blamesContent(store.failureOf(error))) noteRefused(error);
+      else refuseAll(error);
       throw notStored(error);
     }
     refusedInARow = 0;

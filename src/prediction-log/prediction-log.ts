@@ -25,6 +25,8 @@ export interface PredictionLog {
   append(batch: PredictionBatch): void | Promise<void>;
   /** What every caller is told now, before any work is done for him; undefined while batches are taken. */
   refusal(): RidgelineError | undefined;
+  /** Why callers are refused; undefined while they are not. */
+  refusedBecause(): string | undefined;
   facts(): PredictionLogFacts;
   /** Moves what is left to Postgres, as long as that takes it and `withinMs` lasts. The rest stays in the spool. */
   close(withinMs: number): Promise<void>;
@@ -61,8 +63,11 @@ export function createPredictionLog(options: PredictionLogOptions): PredictionLo
   return {
     append: intake.append,
     refusal: intake.refusal,
+    refusedBecause: intake.refusedBecause,
     facts() {
       const { failures, lastError, ...backlog } = relay.backlog();
+      const [found] = orphans.obstacles();
+      const obstacle = found ? found.join(': ') : null;
       return {
         mode,
         refusing: intake.refusedBecause() ?? null,
@@ -70,7 +75,8 @@ export function createPredictionLog(options: PredictionLogOptions): PredictionLo
         ...backlog,
         bytes: usage.recent(),
         limitBytes: maxBytes,
-        lastError: intake.bypassedBecause() ?? lastError,
+        obstacle,
+        lastError: intake.bypassedBecause() ?? lastError ?? obstacle,
       };
     },
     async close(withinMs) {

@@ -13,6 +13,11 @@ export interface PredictionStore {
   failureOf(error: unknown): 'duplicate' | 'refused' | 'unavailable';
 }
 
+/** Whether other records may be taken while these are not. */
+export function blamesContent(failure: ReturnType<PredictionStore['failureOf']>): boolean {
+  return failure === 'refused' || failure === 'duplicate';
+}
+
 /**
  * Adds records of which some may be there already: those of an insert whose outcome is unknown, or of a write to the
  * spool that was called failed and is relayed all the same.
