@@ -47,6 +47,9 @@ const SETTINGS = [
   'log_min_messages=log',
 ];
 
+/** The pg_ctl that each cluster was last started with: it goes on for a moment after we have seen the server. */
+const launches = new WeakMap<Cluster, Promise<void>>();
+
 /**
  * Waits for the server, starting it if it is not there. pg_ctl makes it a daemon and tells us when that fails; that it
  * succeeded we see sooner in `postmaster.pid`, which pg_ctl looks at only ten times a second.
@@ -72,13 +75,14 @@ export async function running(
     if (failure !== undefined && (!/still in use|TCP\/IP|bind/.test(failure) || Date.now() > begun + RETRY_MS)) break;
     if (failure === undefined) onProgress('starting PostgreSQL');
     launching = true;
-    launch(cluster)
+    const launched = launch(cluster)
       .catch((error: Error) => {
         failure = error.message;
       })
       .finally(() => {
         launching = false;
       });
+    launches.set(cluster, launched);
   }
   const silence = 'It was not ready within two minutes. If no PostgreSQL is running there, delete its postmaster.pid.';
   throw new Error(
@@ -90,9 +94,11 @@ export async function running(
 
 /** Ends the server, if it runs, and the sessions it still has. */
 export async function stopServer(cluster: Cluster): Promise<void> {
-  if ((await postmaster(cluster)) === undefined) return;
-  const args = ['stop', '-D', cluster.path, '-m', 'fast', '-w', '-t', String(PATIENCE_MS / 1000)];
-  await runProgram(cluster.account, cluster.binaries.pgCtl, args);
+  if ((await postmaster(cluster)) !== undefined) {
+    const args = ['stop', '-D', cluster.path, '-m', 'fast', '-w', '-t', String(PATIENCE_MS / 1000)];
+    await runProgram(cluster.account, cluster.binaries.pgCtl, args);
+  }
+  await launches.get(cluster);
 }
 
 async function launch(cluster: Cluster): Promise<void> {
