@@ -47,6 +47,7 @@ export function createHttp({ bodyLimitBytes, log }: HttpOptions): FastifyInstanc
       IncomingMessage: WholeBodyRequest,
     },
     keepAliveTimeout: IDLE_MS,
+    bodyLimit: bodyLimitBytes,
     // What still arrives while the listener closes is answered as before.
     return503OnClosing: false,
     frameworkErrors: (error, request, reply) => {

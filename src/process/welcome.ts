@@ -9,7 +9,7 @@ export function welcome(url: string, config: Config, pipelineVersion: string | u
   return `
 Ridgeline ${config.version} answers at ${url}
   pipeline  ${pipelineVersion ?? `see ${url}/health`}
-  docs      ${config.docsPath ? url + config.docsPath : 'off'}
+  docs      ${config.docsPath ? `${url}${config.docsPath}/` : 'off'}
   database  ${config.databaseUrl ? describeUrl(config.databaseUrl) : `embedded PostgreSQL in ${config.dataDir}`}
 
   curl -s ${url}/predict -H 'content-type: application/json' -d '${body}'

@@ -2,6 +2,7 @@
 import { type Browser, chromium, type Page } from 'playwright-core';
 import { afterAll, beforeAll, beforeEach, expect, it } from 'vitest';
 import { startTestApp, type TestApp } from '../support/app.ts';
+import { startPrefixProxy } from '../support/prefix-proxy.ts';
 
 /** A name that is not this machine's own, as a colleague's browser knows the service by. Browsers trust only localhost. */
 const HOST = 'ridgeline.test';
@@ -82,4 +83,17 @@ it('shows what is wrong with a body', async () => {
   const { status, answer } = await tryOut('/predict', '{"CRIM": "much"}');
   expect(status).toMatch(/^422/);
   expect(answer).toContain('/CRIM');
+});
+
+it('works behind a proxy that takes a prefix off', async () => {
+  const proxy = await startPrefixProxy(app.url, '/team/ridgeline');
+  const before = origin;
+  origin = proxy.url.replace('127.0.0.1', HOST);
+  await page.goto(`${origin}/docs`);
+  await page.getByText('/predict/batch').waitFor();
+  expect((await tryOut('/predict')).status).toBe('200');
+  expect(complaints).toEqual([]);
+  origin = before;
+  await page.close();
+  await proxy.close();
 });

@@ -17,7 +17,17 @@ const CONTENT_SECURITY_POLICY = {
   'frame-ancestors': "'none'",
 };
 
-export async function registerDocs(app: FastifyInstance, { path, version }: { path: string; version: string }) {
+export interface DocsOptions {
+  path: string;
+  /** The service's own version. */
+  version: string;
+}
+
+/**
+ * Every link is relative, so that the page and its "Try it out" work as well behind a proxy that takes a prefix off: the
+ * page to itself by the `/` at its end, to which all are led, and the routes to the document.
+ */
+export async function registerDocs(app: FastifyInstance, { path, version }: DocsOptions): Promise<void> {
   await app.register(swagger, {
     openapi: {
       openapi: '3.1.0',
@@ -28,6 +38,26 @@ export async function registerDocs(app: FastifyInstance, { path, version }: { pa
       },
     },
     transform: jsonSchemaTransform,
+    transformObject: (document) => {
+      if (!('openapiObject' in document)) return document.swaggerObject;
+      // From /docs/json to /; the plugin itself could not do with a relative one.
+      const root = '../'.repeat(path.split('/').length - 1);
+      return { ...document.openapiObject, servers: [{ url: root, description: 'Where this document is from' }] };
+    },
   });
-  await app.register(swaggerUi, { routePrefix: path, staticCSP: CONTENT_SECURITY_POLICY });
+  const page = path.slice(path.lastIndexOf('/') + 1);
+  await app.register(swaggerUi, {
+    routePrefix: path,
+    staticCSP: CONTENT_SECURITY_POLICY,
+    uiHooks: {
+      onRequest(request, reply, done) {
+        const [asked, query] = request.url.split('?', 2);
+        if (asked === path) reply.redirect(`${page}/`);
+        else if (asked === `${path}/static/index.html`) reply.redirect('../');
+        // The page's links are relative where its URL ends with the `/`.
+        else if (asked === `${path}/` && query !== undefined) reply.redirect('./');
+        else done();
+      },
+    },
+  });
 }

@@ -18,15 +18,6 @@ export interface PredictRoutesOptions {
   sendJson: SendJson;
 }
 
-const problems = problemResponses(
-  'invalid_json',
-  'body_too_large',
-  'unsupported_media_type',
-  'invalid_features',
-  'internal',
-  'overloaded',
-);
-
 /** The JSON pointer of a row in the request's body. */
 type PointerOf = (row: number) => string;
 
@@ -55,6 +46,14 @@ function toProblem({ faults }: Refusal, pointerOf: PointerOf): RidgelineError {
 export function registerPredictRoutes(app: FastifyInstance, options: PredictRoutesOptions): void {
   const { features, maxBatchRows, exposeModelVersion, serving, sendJson } = options;
   const schemas = predictionSchemas(features, maxBatchRows);
+  const problems = problemResponses(
+    'invalid_json',
+    ['body_too_large', String(app.initialConfig.bodyLimit)],
+    'unsupported_media_type',
+    'invalid_features',
+    'internal',
+    'overloaded',
+  );
   const bytesOfRow = fewestBytesOfRow(features);
   const versionOf = ({ pipelineVersion }: Answer) => (exposeModelVersion ? pipelineVersion : undefined);
 

@@ -40,17 +40,26 @@ export function toProblem(error: RidgelineError, status: number, requestId: stri
 
 /** What varies from one problem to another, as the documentation shows it. */
 const exampleOptions: Partial<Record<ErrorCode, ConstructorParameters<typeof RidgelineError>[1]>> = {
-  body_too_large: { detail: '1048576' },
+  invalid_json: {
+    detail: 'At line 1, column 9: JSON has no NaN and no Infinity; send a finite number.',
+    errors: [
+      { pointer: '/CRIM', code: 'unreadable', message: 'JSON has no NaN and no Infinity; send a finite number.' },
+    ],
+  },
   invalid_features: {
     errors: [{ pointer: '/AGE', code: 'missing', message: 'This field is required: send a finite number.' }],
   },
 };
 
-/** The `response` entries of a route for the errors that it can answer with: the most usual of each status. */
-export function problemResponses(...codes: ErrorCode[]) {
+/**
+ * The `response` entries of a route for the errors that it can answer with: the most usual of each status. With a code may
+ * come the detail that its example has, where that depends on the settings.
+ */
+export function problemResponses(...errors: (ErrorCode | [code: ErrorCode, detail: string])[]) {
   return Object.fromEntries(
-    codes.map((code) => {
-      const error = new RidgelineError(code, exampleOptions[code]);
+    errors.map((one) => {
+      const [code, detail] = typeof one === 'string' ? [one] : one;
+      const error = new RidgelineError(code, detail === undefined ? exampleOptions[code] : { detail });
       const example = toProblem(error, error.status!, '6de668a610ce-a');
       const schema = problem.meta({ ...problem.meta(), examples: [example] });
       return [error.status, { description: error.title, content: { [PROBLEM_MEDIA_TYPE]: { schema } } }];
