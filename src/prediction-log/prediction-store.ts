@@ -1,6 +1,19 @@
 /** Where predictions end up, as the relay sees it; `postgres/` has the real one. */
 import type { Column } from '../feature-schema.ts';
 
+/** Why an insert failed, by what is to be done next. */
+export type Failure =
+  /** A key is there already. */
+  | 'duplicate'
+  /** For the content: to try again cannot help. */
+  | 'refused'
+  /** It took longer than it may: fewer records may do. */
+  | 'slow'
+  /** Until somebody mends the table, the rights, a disk. Other records may be stored meanwhile. */
+  | 'blocked'
+  /** The database is away for all, for a time. */
+  | 'unavailable';
+
 export interface PredictionStore {
   /**
    * Adds all records or none, and gives up after `withinMs`. They are tuples of the binary COPY format with these
@@ -9,18 +22,19 @@ export interface PredictionStore {
   insert(columns: readonly Column[], records: Buffer, withinMs?: number): Promise<void>;
   /** Adds the records whose primary key is not there yet, all of them or none. */
   insertMissing(columns: readonly Column[], records: Buffer, withinMs?: number): Promise<void>;
-  /** Why an insert failed: a key is there already, the content was refused, or something that may pass. */
-  failureOf(error: unknown): 'duplicate' | 'refused' | 'unavailable';
+  /** What it does not know is `unavailable`. */
+  failureOf(error: unknown): Failure;
 }
 
 /** Whether other records may be taken while these are not. */
-export function blamesContent(failure: ReturnType<PredictionStore['failureOf']>): boolean {
+export function blamesContent(failure: Failure): boolean {
   return failure === 'refused' || failure === 'duplicate';
 }
 
 /**
  * Adds records of which some may be there already: those of an insert whose outcome is unknown, or of a write to the
- * spool that was called failed and is relayed all the same.
+ * spool that was called failed and is relayed all the same. When it fails as a duplicate, another unique index than the
+ * primary key has refused the content.
  */
 export async function insertIdempotently(
   store: PredictionStore,

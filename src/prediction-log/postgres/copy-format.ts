@@ -10,16 +10,17 @@
  */
 import type { Column } from '../../feature-schema.ts';
 import { type BatchBlocks, FLOAT64_BYTES, ID_BYTES } from '../prediction-batch.ts';
+import { describeRow } from './describe.ts';
+import { INT16_BYTES, INT32_BYTES, INT64_BYTES, POSTGRES_EPOCH_MS } from './tuples.ts';
 
 export const COPY_HEADER = Buffer.from('PGCOPY\n\xff\r\n\0\0\0\0\0\0\0\0\0', 'latin1');
 export const COPY_TRAILER = Buffer.from([0xff, 0xff]);
 
-const INT16_BYTES = 2;
-const INT32_BYTES = 4;
-const INT64_BYTES = 8;
 const TWO_TO_32 = 2 ** 32;
-/** Postgres counts from the beginning of 2000, in microseconds. */
-const POSTGRES_EPOCH_MS = Date.UTC(2000, 0, 1);
+/** The last moment that JavaScript's Date knows; Postgres knows later ones. */
+const LATEST_MS = 8.64e15;
+/** Of the columns, each ended by a semicolon. What is read from a file may name others. */
+const RECORD_TYPES = /^uuid;(double precision;|bigint;)*double precision;text;timestamp with time zone;$/;
 
 /** The columns of `predictions` in the order of a record. */
 export function recordColumns(features: readonly Column[]): Column[] {
@@ -32,17 +33,45 @@ export function recordColumns(features: readonly Column[]): Column[] {
   ];
 }
 
+/** A row that no record can hold as it is, by its columns, and why. */
+export interface UnfitRow {
+  record: Record<string, unknown>;
+  reason: string;
+}
+
 /**
  * The tuples of batches, without anything between them. `columns` are those of `recordColumns`. They are written into
- * `scratch` where it has room: megabytes of new memory for each call took a tenth of a large batch's time.
+ * `scratch` where it has room: megabytes of new memory for each call took a tenth of a large batch's time. A row that a
+ * column cannot hold is left out and told to `unfit`; without it that throws, as what was validated always fits.
  */
-export function encodeRecords(batches: readonly BatchBlocks[], columns: readonly Column[], scratch?: Buffer): Buffer {
+export function encodeRecords(
+  batches: readonly BatchBlocks[],
+  columns: readonly Column[],
+  scratch?: Buffer,
+  unfit: (row: UnfitRow) => void = refuse,
+): Buffer {
   const size = batches.reduce((sum, batch) => sum + batch.rows * recordBytes(batch), 0);
   const records = scratch && size <= scratch.length ? scratch.subarray(0, size) : Buffer.allocUnsafe(size);
   const isBigint = columns.slice(1, -3).map(({ type }) => type === 'bigint');
+  const areOfRecords = RECORD_TYPES.test(columns.map(({ type }) => `${type};`).join(''));
   let at = 0;
-  for (const batch of batches) at = encodeBatch(batch, isBigint, records, at);
-  return records;
+  for (const batch of batches) {
+    const leaveOut = (row: number, reason: string) => unfit({ record: describeRow(batch, row, columns), reason });
+    const reason = areOfRecords ? reasonAgainst(batch, isBigint.length) : 'its columns are not those of a record';
+    if (reason) for (let row = 0; row < batch.rows; row++) leaveOut(row, reason);
+    else at = encodeBatch(batch, isBigint, records, at, leaveOut);
+  }
+  return records.subarray(0, at);
+}
+
+function refuse({ reason }: UnfitRow): never {
+  throw new RangeError(reason);
+}
+
+/** Why no row of the batch can be a record, if so. */
+function reasonAgainst({ width, createdAt }: BatchBlocks, expected: number): string | undefined {
+  if (width !== expected) return `it has ${width} features where its columns are ${expected}`;
+  return Math.abs(createdAt) <= LATEST_MS ? undefined : `${createdAt} is no time`;
 }
 
 function recordBytes({ width, pipelineVersion }: BatchBlocks): number {
@@ -50,17 +79,24 @@ function recordBytes({ width, pipelineVersion }: BatchBlocks): number {
   return INT16_BYTES + lengths + ID_BYTES + (width + 2) * INT64_BYTES + Buffer.byteLength(pipelineVersion);
 }
 
-/** Returns where the records end. Features of bigint columns are whole numbers up to 2^53. */
-function encodeBatch(batch: BatchBlocks, isBigint: readonly boolean[], records: Buffer, start: number): number {
+/** Returns where the records end. */
+function encodeBatch(
+  batch: BatchBlocks,
+  isBigint: readonly boolean[],
+  records: Buffer,
+  start: number,
+  unfit: (row: number, reason: string) => void,
+): number {
   const { ids, features, predictions, rows, width } = batch;
   const view = new DataView(records.buffer, records.byteOffset, records.length);
   const version = Buffer.from(batch.pipelineVersion, 'utf8');
-  const createdAt = (batch.createdAt - POSTGRES_EPOCH_MS) * 1000;
-  let idAt = batch.idsAt;
-  let featureAt = batch.featuresAt;
-  let predictionAt = batch.predictionsAt;
+  const createdAt = Math.round((batch.createdAt - POSTGRES_EPOCH_MS) * 1000);
   let at = start;
   for (let row = 0; row < rows; row++) {
+    const recordAt = at;
+    let idAt = batch.idsAt + row * ID_BYTES;
+    let featureAt = batch.featuresAt + row * width * FLOAT64_BYTES;
+    let misfit: number | undefined;
     view.setInt16(at, width + 4);
     view.setInt32(at + INT16_BYTES, ID_BYTES);
     at += INT16_BYTES + INT32_BYTES;
@@ -68,14 +104,19 @@ function encodeBatch(batch: BatchBlocks, isBigint: readonly boolean[], records: 
     for (let column = 0; column < width; column++) {
       const value = features.getFloat64(featureAt, true);
       view.setInt32(at, INT64_BYTES);
-      if (isBigint[column]) setInt64(view, at + INT32_BYTES, value);
-      else view.setFloat64(at + INT32_BYTES, value);
+      if (!isBigint[column]) view.setFloat64(at + INT32_BYTES, value);
+      else if (isWhole(value)) setInt64(view, at + INT32_BYTES, value);
+      else misfit = value;
       featureAt += FLOAT64_BYTES;
       at += INT32_BYTES + INT64_BYTES;
     }
+    if (misfit !== undefined) {
+      unfit(row, `${misfit} is no whole number up to 2^53, as its column holds`);
+      at = recordAt;
+      continue;
+    }
     view.setInt32(at, INT64_BYTES);
-    view.setFloat64(at + INT32_BYTES, predictions.getFloat64(predictionAt, true));
-    predictionAt += FLOAT64_BYTES;
+    view.setFloat64(at + INT32_BYTES, predictions.getFloat64(batch.predictionsAt + row * FLOAT64_BYTES, true));
     at += INT32_BYTES + INT64_BYTES;
     view.setInt32(at, version.length);
     at += INT32_BYTES;
@@ -87,45 +128,13 @@ function encodeBatch(batch: BatchBlocks, isBigint: readonly boolean[], records: 
   return at;
 }
 
+/** Beyond 2^53 a double may stand for its neighbours too. */
+function isWhole(value: number): boolean {
+  return Number.isInteger(value) && Math.abs(value) <= 2 ** 53;
+}
+
 /** `value` is a whole number; BigInt would make an object of each. */
 function setInt64(view: DataView, at: number, value: number): void {
   view.setInt32(at, Math.floor(value / TWO_TO_32));
   view.setUint32(at + INT32_BYTES, value >>> 0);
-}
-
-/** Takes records apart, as views. They have to be intact. */
-export function splitRecords(bytes: Buffer): Buffer[] {
-  const records: Buffer[] = [];
-  for (let start = 0; start < bytes.length; start += records.at(-1)!.length) {
-    let end = start + INT16_BYTES;
-    for (let field = bytes.readInt16BE(start); field > 0; field--) end += INT32_BYTES + bytes.readInt32BE(end);
-    records.push(bytes.subarray(start, end));
-  }
-  return records;
-}
-
-/** A record by the names of its columns, for people to read. */
-export function describeRecord(columns: readonly Column[], record: Buffer): Record<string, string | number> {
-  let at = INT16_BYTES;
-  const fields = columns.map(({ name, type }) => {
-    const start = at + INT32_BYTES;
-    at = start + record.readInt32BE(at);
-    return [name, describeField(type, record.subarray(start, at))] as const;
-  });
-  return Object.fromEntries(fields);
-}
-
-function describeField(type: Column['type'], field: Buffer): string | number {
-  switch (type) {
-    case 'uuid':
-      return field.toString('hex').replace(/^(.{8})(.{4})(.{4})(.{4})/, '$1-$2-$3-$4-');
-    case 'double precision':
-      return field.readDoubleBE();
-    case 'bigint':
-      return Number(field.readBigInt64BE());
-    case 'text':
-      return field.toString('utf8');
-    case 'timestamp with time zone':
-      return new Date(Number(field.readBigInt64BE()) / 1000 + POSTGRES_EPOCH_MS).toISOString();
-  }
 }

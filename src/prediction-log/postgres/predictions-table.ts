@@ -1,125 +1,129 @@
-/** Bulk writes to `predictions` with COPY, the fastest way into Postgres. */
+/**
+ * Bulk writes to `predictions`, in two ways. COPY is the fastest and converts nothing: a bigint read as a double would be
+ * another number, and no error. So the types are looked at in the transaction that copies, under a lock that lets nobody
+ * change them:
+ *
+ *     begin; lock; types?  -- as expected -->  copy; commit                           3 round trips
+ *                          `- otherwise ---->  insert from typed arrays, slices; commit
+ *
+ * Postgres converts what is inserted from arrays, and can pass over what is there already.
+ */
 import { from as copyFrom } from 'pg-copy-streams';
 import type { Pool, PoolClient } from '../../database/pool.ts';
 import type { Column } from '../../feature-schema.ts';
+import { within } from '../../within.ts';
 import type { PredictionStore } from '../prediction-store.ts';
 import { COPY_HEADER, COPY_TRAILER } from './copy-format.ts';
+import { explained, failureOf, hasMoved, isAnswer, TOO_LATE } from './failures.ts';
+import { arraysOf, firstRecords } from './tuples.ts';
 
-/** A batch that takes longer is given up and tried again; its rows cannot arrive twice. */
-const COPY_TIMEOUT_MS = 30_000;
+/** What takes longer is given up and tried again; its rows cannot arrive twice. */
+const LONGEST_MS = 30_000;
+/** A connection that answers a rollback later than this is let go of. */
+const ROLLBACK_MS = 1_000;
+/** Arrays of so many rows are made in half a millisecond, in which nobody is answered. */
+const SLICE_ROWS = 500;
 
-/** SQLSTATE classes that blame the content: 22 data exception, 23 integrity constraint violation. */
-const REFUSED = /^2[23]/;
-const UNIQUE_VIOLATION = '23505';
-const CHECK_VIOLATION = '23514';
+const BEGIN = 'begin isolation level read committed';
 
 export function createPredictionsTable(pool: Pool): PredictionStore {
-  const knownToFit = new WeakMap<PoolClient, Set<string>>();
-
-  /** Whether the table has these types. It is asked once a connection: a type changes in a migration, if ever. */
-  async function fitsTable(client: PoolClient, columns: readonly Column[]): Promise<boolean> {
-    const known = knownToFit.get(client) ?? new Set();
-    const key = definitionOf(columns);
-    if (known.has(key)) return true;
-    const { rows } = await client.query(
-      `select count(*)::int as fitting from pg_attribute
-       join unnest($1::text[], $2::text[]) as given (name, type) on attname = name and format_type(atttypid, null) = type
-       where attrelid = 'predictions'::regclass`,
-      [columns.map(({ name }) => name), columns.map(({ type }) => type)],
-    );
-    if (rows[0].fitting !== columns.length) return false;
-    knownToFit.set(client, known.add(key));
-    return true;
-  }
-
   return {
     insert: (columns, records, withinMs) =>
-      withConnection(pool, withinMs, async (client) => {
-        // In binary nothing is converted: a bigint read as a double would be another number, and no error.
-        if (await fitsTable(client, columns)) await copy(client, 'predictions', columns, records);
-        else await insertThroughTemporaryTable(client, columns, records, '');
+      onConnection(pool, columns, withinMs, async (client) => {
+        const [, , fit] = (await client.query(beginAndCompare(client, columns))) as unknown as {
+          rows: { fits: boolean }[];
+        }[];
+        await (fit!.rows[0]?.fits ? copy : insertArrays)(client, columns, records);
       }),
     insertMissing: (columns, records, withinMs) =>
-      withConnection(pool, withinMs, (client) =>
-        insertThroughTemporaryTable(client, columns, records, 'on conflict (id, created_at) do nothing'),
-      ),
-    failureOf(error) {
-      const code = (error as { code?: string }).code ?? '';
-      if (code === UNIQUE_VIOLATION) return 'duplicate';
-      return REFUSED.test(code) ? 'refused' : 'unavailable';
-    },
+      onConnection(pool, columns, withinMs, async (client) => {
+        await client.query(BEGIN);
+        await insertArrays(client, columns, records);
+      }),
+    failureOf,
   };
 }
 
-/** By way of a temporary table with the types of the records, because COPY itself can neither convert nor pass over. */
-async function insertThroughTemporaryTable(
-  client: PoolClient,
-  columns: readonly Column[],
-  records: Buffer,
-  onConflict: string,
-): Promise<void> {
-  const names = namesOf(columns);
-  await client.query('begin');
-  await client.query(`create temporary table incoming (${definitionOf(columns)}) on commit drop`);
-  await copy(client, 'incoming', columns, records);
-  await client.query(`insert into predictions (${names}) select ${names} from incoming ${onConflict}`);
+/**
+ * Begins a transaction and tells whether COPY may be used: it needs a table without row level security for this role and
+ * with these very types. `only`, as a partition's columns change with those of its table, and what else is done to a
+ * partition need not be waited for.
+ */
+function beginAndCompare(client: PoolClient, columns: readonly Column[]): string {
+  const given = columns.map(({ name, type }) => `(${client.escapeLiteral(name)}, ${client.escapeLiteral(type)})`);
+  return `${BEGIN};
+    lock table only predictions in row exclusive mode;
+    select relkind in ('r', 'p') and not row_security_active(predictions.oid) and count(*) = ${given.length} as fits
+    from pg_class as predictions
+    join pg_attribute on attrelid = predictions.oid
+    join (values ${given.join()}) as given (name, type) on attname = name and format_type(atttypid, null) = type
+    where predictions.oid = 'predictions'::regclass
+    group by predictions.oid, relkind`;
+}
+
+function copy(client: PoolClient, columns: readonly Column[], records: Buffer): Promise<void> {
+  return new Promise((resolve, reject) => {
+    const text = `copy predictions (${namesOf(client, columns)}) from stdin with (format binary); commit`;
+    const stream = client.query(copyFrom(text));
+    stream.on('error', (error) => {
+      // Or it would go on with what it has not sent yet, on a connection that is no longer its own.
+      stream.destroy();
+      reject(error);
+    });
+    stream.on('finish', resolve);
+    stream.write(COPY_HEADER);
+    stream.write(records);
+    stream.end(COPY_TRAILER);
+  });
+}
+
+/** Adds what is not there yet. */
+async function insertArrays(client: PoolClient, columns: readonly Column[], records: Buffer): Promise<void> {
+  const arrays = columns.map(({ type }, i) => `$${i + 1}::${type}[]`);
+  const text = `insert into predictions (${namesOf(client, columns)}) select * from unnest(${arrays.join()})
+    on conflict (id, created_at) do nothing`;
+  let rest = records;
+  do {
+    const slice = firstRecords(rest, SLICE_ROWS);
+    await client.query(text, arraysOf(columns, slice));
+    rest = rest.subarray(slice.length);
+  } while (rest.length > 0);
   await client.query('commit');
 }
 
-const namesOf = (columns: readonly Column[]) => columns.map(({ name }) => name).join(', ');
-const definitionOf = (columns: readonly Column[]) => columns.map(({ name, type }) => `${name} ${type}`).join(', ');
+function namesOf(client: PoolClient, columns: readonly Column[]): string {
+  return columns.map(({ name }) => client.escapeIdentifier(name)).join(', ');
+}
 
-/** Any error discards the connection: what it was doing is then rolled back, and it cannot spoil the next batch. */
-async function withConnection(
-  pool: Pool,
-  withinMs: number | undefined,
-  work: (client: PoolClient) => Promise<void>,
-): Promise<void> {
+type Work = (client: PoolClient) => Promise<void>;
+
+async function onConnection(pool: Pool, columns: readonly Column[], withinMs: number | undefined, work: Work) {
   try {
     await attempt(pool, withinMs, work);
   } catch (error) {
-    if (!hasMoved(error)) throw error;
+    if (!hasMoved(error)) throw explained(error, columns);
     await attempt(pool, withinMs, work);
   }
 }
 
 /**
- * Whether the partition that rows were sent to does not take them, which no constraint has a name for: it was the default,
- * and the partition of their month was made in the same instant. The next statement sees that one.
+ * Lends a connection for one transaction. After an error of the server's it is rolled back, which is answered when all
+ * that was sent before has been read; any other error discards the connection, so that it cannot spoil the next batch.
  */
-function hasMoved(error: unknown): boolean {
-  const { code, constraint } = error as { code?: string; constraint?: string };
-  return code === CHECK_VIOLATION && constraint === undefined;
-}
-
-async function attempt(
-  pool: Pool,
-  withinMs = COPY_TIMEOUT_MS,
-  work: (client: PoolClient) => Promise<void>,
-): Promise<void> {
+async function attempt(pool: Pool, withinMs = LONGEST_MS, work: Work): Promise<void> {
   const client = await pool.connect();
-  let timer: NodeJS.Timeout | undefined;
-  const late = new Promise<never>((_, reject) => {
-    timer = setTimeout(() => reject(new Error(`no answer within ${withinMs / 1000} s`)), withinMs);
-  });
   try {
-    await Promise.race([work(client), late]);
+    await inTime(work(client), withinMs);
     client.release();
   } catch (error) {
-    client.release(true);
+    const rolledBack = isAnswer(error) && (await inTime(client.query('rollback'), ROLLBACK_MS).catch(() => false));
+    client.release(!rolledBack);
     throw error;
-  } finally {
-    clearTimeout(timer);
   }
 }
 
-function copy(client: PoolClient, table: string, columns: readonly Column[], records: Buffer): Promise<void> {
-  return new Promise((resolve, reject) => {
-    const stream = client.query(copyFrom(`copy ${table} (${namesOf(columns)}) from stdin with (format binary)`));
-    stream.on('error', reject);
-    stream.on('finish', resolve);
-    stream.write(COPY_HEADER);
-    stream.write(records);
-    stream.end(COPY_TRAILER);
+function inTime<Result>(work: Promise<Result>, milliseconds: number): Promise<Result> {
+  return within(milliseconds, work, () => {
+    throw Object.assign(new Error(`no answer within ${milliseconds / 1000} s`), { code: TOO_LATE });
   });
 }

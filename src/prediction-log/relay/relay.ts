@@ -1,30 +1,26 @@
 /**
  * Moves spooled records to Postgres, each exactly once, oldest first, in batches of bounded memory.
  *
- *     idle -> (notify) -> gathering -> reading a piece ---> storing it -> the next piece ..... -> idle
- *                                          ^                  `-> Postgres away: pausing, longer each time -+
- *                                          +----------------------------------------------------------------+
+ *     idle -> (notify) -> gathering -> reading a stretch ---> storing it -> the next stretch ..... -> idle
+ *                                          ^    |              |
+ *                                          |    |              +-> the database is away or slow: pausing, longer each time
+ *                                          |    +--------------+-> this segment fails: it is left alone for a time, and the
+ *                                          |    |                  others go on (turns.ts)
+ *                                          |    `-> its file is gone or cut short: told and counted, and done with
+ *                                          +-------------------------------------------------------------------------
  *
- * A batch whose outcome is unknown, because the connection broke at the commit, is simply stored again: the second
- * attempt fails on the primary key, and then only the missing rows are added. A batch that Postgres refuses for its
- * content is halved until the refused records stand alone; they go to the dead-letter file and the others go on.
+ * What may heal is tried for ever; what cannot be stored becomes a dead letter (storing.ts).
  */
-import { reasonOf } from '../../errors.ts';
-import type { Column } from '../../feature-schema.ts';
+import { RidgelineError, reasonOf } from '../../errors.ts';
 import { createOutage } from '../../outage.ts';
-import { describeRecord, splitRecords } from '../postgres/copy-format.ts';
-import { insertIdempotently, type PredictionStore } from '../prediction-store.ts';
-import { hasPending, isFinished, type Segment } from '../spool/segment.ts';
-import type { DeadLetter, DeadLetters } from './dead-letters.ts';
-import { createSpoolReader, MAX_ROWS } from './spool-reader.ts';
-
-/** Where segments come from: this process's spool, or what dead ones have left. */
-export interface SegmentSource {
-  /** Oldest first. */
-  segments(): readonly Segment[];
-  /** Removes a finished segment. */
-  remove(segment: Segment): void | Promise<void>;
-}
+import type { PredictionStore } from '../prediction-store.ts';
+import { hasPending, type Segment } from '../spool/segment.ts';
+import { createAdoption } from './adoption.ts';
+import type { DeadLetters } from './dead-letters.ts';
+import { createSources, type SegmentSource } from './sources.ts';
+import { createSpoolReader, type NextRecords } from './spool-reader.ts';
+import { createStoring } from './storing.ts';
+import { createTurns } from './turns.ts';
 
 export interface RelayOptions {
   /** Relayed one after another. */
@@ -46,9 +42,9 @@ export interface Backlog {
   oldestAgeSeconds: number | null;
   /** Records set aside since the start. */
   deadLetters: number;
-  /** Why the last attempt to store some of them failed; null after one that succeeded. */
+  /** Why something that waits could not be stored the last time; null when nothing has failed since. */
   lastError: string | null;
-  /** Attempts that have failed in a row. */
+  /** Attempts that have failed in a row, of what has failed most often. */
   failures: number;
 }
 
@@ -65,110 +61,124 @@ const GATHER_MS = 100;
 const FIRST_PAUSE_MS = 200;
 /** Bounds how late it is noticed that Postgres is back. */
 const LONGEST_PAUSE_MS = 5_000;
-/** How often spools of dead processes, such as another worker's, are looked for. */
-const ADOPTION_MS = 10_000;
+/** Segments that fail one after another until the database is left alone for a time, as if it were away. */
+const FAILED_IN_A_ROW = 8;
+const LONGEST_IDLE_MS = 10_000;
 
 export function startRelay({ sources, adopt, store, deadLetters, log }: RelayOptions): Relay {
   const reader = createSpoolReader();
+  const storing = createStoring({ store, deadLetters, log });
+  const spools = createSources(sources, log);
+  const turns = createTurns(spools.segments);
+  const adoption = createAdoption({ adopt, log, stir });
   const outage = createOutage({
     log,
     level: 'warn',
     begins: 'predictions cannot be moved to Postgres; they wait in the spool',
     ends: 'predictions are moved to Postgres again',
   });
-  let adoptionDue = 0;
-  let failures = 0;
-  let lastError: string | null = null;
+  const obstacle = createOutage({
+    log,
+    level: 'warn',
+    begins: 'a part of the spool cannot be moved to Postgres; it waits, and is tried again',
+    ends: 'every part of the spool can be moved to Postgres again',
+  });
+  let away: { failures: number; reason: string } | undefined;
+  let pause = FIRST_PAUSE_MS;
+  let failedInARow = 0;
   let closing = false;
-  let isNotified = false;
+  /** Whether something has come while nobody slept who could be woken. */
+  let stirred = false;
   let wakeIdle: (() => void) | undefined;
   let interruptSleep: (() => void) | undefined;
 
   const running = run();
 
   async function run(): Promise<void> {
-    let pause = FIRST_PAUSE_MS;
     while (true) {
-      try {
-        isNotified = false;
-        const moved = await relayNext();
-        outage.end();
-        failures = 0;
-        lastError = null;
-        pause = FIRST_PAUSE_MS;
-        if (moved === 0) {
-          if (closing) return;
-          // What came while it was looked for records may have been missed.
-          await (isNotified ? sleep(GATHER_MS) : idle());
-        } else if (moved < MAX_ROWS && !closing && !pendingSegments().some(({ sealed }) => sealed)) {
-          await sleep(GATHER_MS);
-        }
-      } catch (error) {
-        outage.begin(error);
-        failures++;
-        lastError = reasonOf(error);
+      stirred = false;
+      adoption.lookIfDue();
+      const segment = turns.next();
+      const outcome = segment ? await relayFrom(segment) : 'nothing';
+      await spools.removeFinished();
+      if (outcome === 'nothing') {
+        if (closing && !adoption.isLooking()) return;
+        await idle();
+      } else if (outcome === 'database failed') {
         if (closing) return;
-        // A connection that was given up may still send what lies in the old one.
-        reader.renewMemory();
-        // Jitter keeps many servers from returning to the database in the same instant.
-        await sleep(pause * (0.75 + Math.random() / 2));
-        pause = Math.min(pause * 2, LONGEST_PAUSE_MS);
-      }
+        await pauseAll();
+      } else if (failedInARow >= FAILED_IN_A_ROW) await pauseAll();
+      else if (outcome === 'trickle' && !closing && !turns.next()?.sealed) await sleep(GATHER_MS);
     }
   }
 
-  /** Stores what is oldest and returns how many records that were; 0 when nothing waits. */
-  async function relayNext(): Promise<number> {
-    if (Date.now() >= adoptionDue) void adoptOrphans();
-    const segment = pendingSegments()[0];
-    const moved = segment ? await relayFrom(segment) : 0;
-    for (const source of sources)
-      for (const finished of source.segments().filter(isFinished)) await source.remove(finished);
-    return moved;
-  }
-
-  function pendingSegments(): Segment[] {
-    return sources.flatMap((source) => source.segments().filter(hasPending));
-  }
-
-  async function adoptOrphans(): Promise<void> {
-    adoptionDue = Date.now() + ADOPTION_MS;
-    const rows = await adopt(notify);
-    if (rows === 0) return;
-    log.info({ rows }, 'an earlier process has left its spool; what Postgres lacks of these predictions is relayed');
-  }
-
-  async function relayFrom(segment: Segment): Promise<number> {
-    const { records, columns, rows, damaged, consumed, newestAt } = await reader.next(segment);
-    await storeRecords(columns, records);
-    for (const bytes of damaged) await setAside({ bytes }, 'the checksum does not fit');
-    segment.relayed({ bytes: consumed, rows, newestAt, columns });
-    return rows + damaged.length;
-  }
-
-  async function storeRecords(recordColumns: readonly Column[], records: Buffer): Promise<void> {
-    if (records.length === 0) return;
+  async function relayFrom(segment: Segment): Promise<'stretch' | 'trickle' | 'failed' | 'database failed'> {
+    let next: NextRecords;
     try {
-      await insertIdempotently(store, recordColumns, records);
+      next = await reader.next(segment, storing.limit());
     } catch (error) {
-      if (store.failureOf(error) !== 'refused') throw error;
-      const single = splitRecords(records);
-      if (single.length === 1) return setAside({ record: describeRecord(recordColumns, records) }, reasonOf(error));
-      const middle = single.slice(0, single.length >> 1).reduce((sum, { length }) => sum + length, 0);
-      await storeRecords(recordColumns, records.subarray(0, middle));
-      await storeRecords(recordColumns, records.subarray(middle));
+      if ((error as NodeJS.ErrnoException).code !== 'ENOENT') return leaveAlone(segment, error);
+      lose(segment, reasonOf(error));
+      return 'stretch';
     }
+    const before = { limit: storing.limit(), rows: segment.pendingRows };
+    try {
+      await storing.store(segment, next);
+    } catch (error) {
+      // A connection that was given up may still send what lies in the old one.
+      reader.renewMemory();
+      if (error instanceof RidgelineError || store.failureOf(error) === 'blocked') return leaveAlone(segment, error);
+      const isFurther = segment.pendingRows < before.rows;
+      away = { failures: isFurther ? 1 : (away?.failures ?? 0) + 1, reason: reasonOf(error) };
+      // Fewer at once may do, and what is slow has been waited for already.
+      if (isFurther || storing.limit() < before.limit) pause = FIRST_PAUSE_MS;
+      outage.begin(error);
+      return 'database failed';
+    }
+    if (next.isCutShort) lose(segment, 'the file is shorter than what was written to it');
+    turns.succeeded(segment);
+    away = undefined;
+    failedInARow = 0;
+    pause = FIRST_PAUSE_MS;
+    outage.end();
+    if (!turns.worst()) obstacle.end();
+    return next.rows < storing.limit() ? 'trickle' : 'stretch';
   }
 
-  async function setAside(what: DeadLetter, reason: string): Promise<void> {
-    await deadLetters.add(what, reason);
-    log.error({ reason, file: deadLetters.path }, 'a prediction record cannot be stored and is set aside');
+  function leaveAlone(segment: Segment, error: unknown): 'failed' {
+    turns.failed(segment, error);
+    failedInARow++;
+    obstacle.begin(error);
+    return 'failed';
   }
 
-  function idle(): Promise<void> {
-    const asleep = sleep(Math.max(0, adoptionDue - Date.now()));
+  /** What is not there any more must not be looked for for ever. */
+  function lose(segment: Segment, reason: string): void {
+    const { path, pendingRows, columns } = segment;
+    log.error({ reason, file: path, rows: pendingRows }, 'a file of the spool has lost predictions that were answered');
+    segment.seal();
+    const bytes = segment.writtenBytes - segment.relayedBytes;
+    segment.relayed({ bytes, rows: pendingRows, newestAt: undefined, columns });
+  }
+
+  function stir(): void {
+    stirred = true;
+    wakeIdle?.();
+  }
+
+  async function pauseAll(): Promise<void> {
+    failedInARow = 0;
+    // Jitter keeps many servers from returning to the database in the same instant.
+    await sleep(pause * (0.75 + Math.random() / 2));
+    pause = Math.min(pause * 2, LONGEST_PAUSE_MS);
+  }
+
+  async function idle(): Promise<void> {
+    // What came while it was looked for records may have been missed.
+    if (stirred) return await sleep(GATHER_MS);
+    const asleep = sleep(Math.min(adoption.untilDue(), turns.untilDue(), LONGEST_IDLE_MS));
     wakeIdle = interruptSleep;
-    return asleep;
+    await asleep;
   }
 
   function sleep(milliseconds: number): Promise<void> {
@@ -184,28 +194,28 @@ export function startRelay({ sources, adopt, store, deadLetters, log }: RelayOpt
     });
   }
 
-  function notify(): void {
-    isNotified = true;
-    if (!wakeIdle) return;
-    setTimeout(wakeIdle, GATHER_MS);
-    wakeIdle = undefined;
-  }
-
   return {
-    notify,
+    notify() {
+      stirred = true;
+      if (!wakeIdle) return;
+      setTimeout(wakeIdle, GATHER_MS);
+      wakeIdle = undefined;
+    },
     backlog() {
-      const pending = pendingSegments().filter(({ pendingRows }) => pendingRows > 0);
+      const pending = spools.segments().filter((segment) => hasPending(segment) && segment.pendingRows > 0);
       const oldestAt = Math.min(...pending.map((segment) => segment.oldestAt));
+      const troubles = [pending.length > 0 ? away : undefined, turns.worst()].filter((one) => !!one);
       return {
         rows: pending.reduce((sum, { pendingRows }) => sum + pendingRows, 0),
         oldestAgeSeconds: pending.length > 0 ? Math.max(0, (performance.now() - oldestAt) / 1000) : null,
         deadLetters: deadLetters.count(),
-        lastError,
-        failures,
+        lastError: troubles[0]?.reason ?? null,
+        failures: Math.max(0, ...troubles.map(({ failures }) => failures)),
       };
     },
     async close(withinMs) {
       closing = true;
+      turns.retryAll();
       interruptSleep?.();
       let timer: NodeJS.Timeout | undefined;
       const late = new Promise<void>((resolve) => {

@@ -10,23 +10,34 @@ import type { Column } from '../../feature-schema.ts';
 import { encodeRecords } from '../postgres/copy-format.ts';
 import { scanFrames } from '../spool/frames.ts';
 import type { Segment } from '../spool/segment.ts';
+import type { DeadLetter } from './dead-letters.ts';
 
 export interface NextRecords {
   /** One after another, in memory that the next call overwrites. */
   records: Buffer;
   columns: readonly Column[];
+  /** How many the records are. */
   rows: number;
-  /** What lies between intact frames. */
-  damaged: Buffer[];
+  /** What cannot be a record: what lies between intact frames, and rows that no column can hold. */
+  unreadable: Unreadable[];
   /** Bytes of the segment that are done with once all of this is stored. */
   consumed: number;
   /** When the last of the rows was answered; undefined without rows. */
   newestAt: number | undefined;
+  /** Whether the file ends here, before all that was written to it. */
+  isCutShort: boolean;
+}
+
+export interface Unreadable {
+  what: DeadLetter;
+  /** Known ones, as damage does not tell. */
+  rows: 0 | 1;
+  reason: string;
 }
 
 export interface SpoolReader {
-  /** Up to MAX_ROWS rows, or a piece more. Leaves the segment as it is. */
-  next(segment: Segment): Promise<NextRecords>;
+  /** Up to `maxRows` rows, or a piece more. Leaves the segment as it is. Rejects with what the file system says. */
+  next(segment: Segment, maxRows: number): Promise<NextRecords>;
   /** Takes new memory, where somebody may still read what the last call gave. */
   renewMemory(): void;
 }
@@ -35,6 +46,8 @@ export const MAX_ROWS = 10_000;
 const PIECE_ROWS = 50;
 /** As long as five requests: under load a dozen callers wait for each piece. */
 const LONGEST_TURN_MS = 0.1;
+/** What is looked at in one turn at most, where damage or few rows leave more to look at than PIECE_ROWS. */
+const PIECE_BYTES = 256 * 1024;
 /** Room for MAX_ROWS rows and more than one frame. */
 const READ_BYTES = 4 * 1024 * 1024;
 /** Room for MAX_ROWS records of a dozen features. Of wider ones fewer are read, and a piece too wide gets memory of its own. */
@@ -56,48 +69,69 @@ export function createSpoolReader(): SpoolReader {
   }
 
   /** False when nothing more can be read, or has room. */
-  function addPiece(next: NextRecords, bytes: Buffer, isWhole: boolean): boolean {
-    const piece = scanFrames(bytes.subarray(next.consumed), { maxRows: PIECE_ROWS, isWhole });
+  function addPiece(next: NextRecords, bytes: Buffer, maxRows: number, isWhole: boolean): boolean {
+    const piece = scanPiece(bytes.subarray(next.consumed), Math.min(PIECE_ROWS, maxRows - next.rows), isWhole);
     const columns = piece.columns ?? next.columns;
+    // Records of other columns are another COPY's.
+    if (piece.columns && next.rows > 0) return false;
     const used = next.records.length;
-    const records = encodeRecords(piece.batches, columns, scratch.subarray(used));
+    const unfit: Unreadable[] = [];
+    const records = encodeRecords(piece.batches, columns, scratch.subarray(used), ({ record, reason }) =>
+      unfit.push({ what: { record }, rows: 1, reason }),
+    );
     const isInScratch = records.buffer === scratch.buffer;
     if (!isInScratch && used > 0) return false;
     next.records = isInScratch ? scratch.subarray(0, used + records.length) : records;
     next.columns = columns;
-    next.rows += piece.rows;
-    next.damaged.push(...piece.damaged);
+    next.rows += piece.rows - unfit.length;
+    for (const bytes of piece.damaged) next.unreadable.push(damage(bytes));
+    next.unreadable.push(...unfit);
     next.consumed += piece.consumed;
     next.newestAt = piece.batches.at(-1)?.createdAt ?? next.newestAt;
     return isInScratch && piece.consumed > 0;
   }
 
   return {
-    async next(segment) {
+    async next(segment, maxRows) {
       // Before the file is read: what is written meanwhile comes next time.
       const available = segment.writtenBytes - segment.relayedBytes;
-      const bytes = await readBytes(segment, Math.min(READ_BYTES, available));
-      const isWhole = bytes.length === available || bytes.length < READ_BYTES;
+      const wanted = Math.min(READ_BYTES, available);
+      const bytes = await readBytes(segment, wanted);
+      const endsEarly = bytes.length < wanted;
+      const isWhole = endsEarly || wanted === available;
       const next: NextRecords = {
         records: scratch.subarray(0, 0),
         columns: segment.columns,
         rows: 0,
-        damaged: [],
+        unreadable: [],
         consumed: 0,
         newestAt: undefined,
+        isCutShort: false,
       };
       let turnEndsAt = performance.now() + LONGEST_TURN_MS;
-      while (next.rows < MAX_ROWS && addPiece(next, bytes, isWhole)) {
+      while (next.rows < maxRows && addPiece(next, bytes, maxRows, isWhole)) {
         if (performance.now() < turnEndsAt) continue;
         await nextTurn();
         turnEndsAt = performance.now() + LONGEST_TURN_MS;
       }
-      // The file was cut short: what was there is lost, and must not be looked for for ever.
-      if (bytes.length === 0) next.consumed = available;
+      next.isCutShort = endsEarly && next.consumed === bytes.length;
       return next;
     },
     renewMemory() {
       scratch = Buffer.allocUnsafe(RECORDS_BYTES);
     },
   };
+}
+
+/** What comes first in the bytes, of which no more is looked at than it takes. */
+function scanPiece(bytes: Buffer, maxRows: number, isWhole: boolean) {
+  const first = bytes.subarray(0, PIECE_BYTES);
+  const isAll = first.length === bytes.length;
+  const piece = scanFrames(first, { maxRows, isWhole: isWhole && isAll });
+  // A frame that is longer than a piece is one row of thousands of columns, or another version's.
+  return piece.consumed > 0 || isAll ? piece : scanFrames(bytes, { maxRows, isWhole });
+}
+
+function damage(bytes: Buffer): Unreadable {
+  return { what: { bytes }, rows: 0, reason: 'the checksum does not fit' };
 }

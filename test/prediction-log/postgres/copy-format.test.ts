@@ -3,13 +3,10 @@ import { afterAll, beforeAll, beforeEach, describe, expect, test } from 'vitest'
 import { createPool, type Pool } from '../../../src/database/pool.ts';
 import { type FeatureSchema, sqlColumns } from '../../../src/feature-schema.ts';
 import { housing } from '../../../src/housing/features.ts';
-import {
-  describeRecord,
-  encodeRecords,
-  recordColumns,
-  splitRecords,
-} from '../../../src/prediction-log/postgres/copy-format.ts';
+import { encodeRecords, recordColumns, type UnfitRow } from '../../../src/prediction-log/postgres/copy-format.ts';
+import { describeRecord } from '../../../src/prediction-log/postgres/describe.ts';
 import { createPredictionsTable } from '../../../src/prediction-log/postgres/predictions-table.ts';
+import { splitRecords } from '../../../src/prediction-log/postgres/tuples.ts';
 import { blocksOf, type PredictionBatch } from '../../../src/prediction-log/prediction-batch.ts';
 import { createPredictionIds } from '../../../src/serving/prediction-ids.ts';
 import { createTestDatabase, type TestDatabase } from '../../support/database.ts';
@@ -70,39 +67,45 @@ const bitsOf = (value: number) => {
   return bytes.toString('hex');
 };
 
-test('every number, id, version and time comes back from Postgres with every bit', async () => {
-  const { features } = housing;
-  const shown = features.map(({ name, kind }) =>
-    kind === 'categorical' ? `${name}::text` : `encode(float8send(${name}), 'hex')`,
-  );
-  const dates = fc.date({ min: new Date('1990-01-01'), max: new Date('2090-01-01'), noInvalidDate: true });
-  await fc.assert(
-    fc.asyncProperty(fc.array(row, { minLength: 1, maxLength: 40 }), dates, async (rows, createdAt) => {
-      await database.query('truncate predictions');
-      const { batch, texts } = batchOf(rows, createdAt);
-      await insert(batch);
-      const stored = await database.query<{ id: string; values: string[]; prediction: string; created_at: Date }>(
-        `select id, array[${shown}] as values, encode(float8send(prediction), 'hex') as prediction, pipeline_version,
+test.each([
+  ['copied', 'insert'],
+  ['added where it is missing', 'insertMissing'],
+] as const)(
+  'what is %s comes back from Postgres with every bit of numbers, ids, versions and times',
+  async (_, way) => {
+    const { features } = housing;
+    const shown = features.map(({ name, kind }) =>
+      kind === 'categorical' ? `${name}::text` : `encode(float8send(${name}), 'hex')`,
+    );
+    const dates = fc.date({ min: new Date('1990-01-01'), max: new Date('2090-01-01'), noInvalidDate: true });
+    await fc.assert(
+      fc.asyncProperty(fc.array(row, { minLength: 1, maxLength: 40 }), dates, async (rows, createdAt) => {
+        await database.query('truncate predictions');
+        const { batch, texts } = batchOf(rows, createdAt);
+        await createPredictionsTable(pool)[way](columns, encode(batch));
+        const stored = await database.query<{ id: string; values: string[]; prediction: string; created_at: Date }>(
+          `select id, array[${shown}] as values, encode(float8send(prediction), 'hex') as prediction, pipeline_version,
            created_at from predictions`,
-      );
-      const byId = new Map(stored.map((found) => [found.id, found]));
-      expect(byId.size).toBe(rows.length);
-      texts.forEach((id, i) => {
-        const values = features.map(({ kind }, column) => {
-          const value = batch.features[i * width + column]!;
-          return kind === 'categorical' ? String(BigInt(value)) : bitsOf(value);
+        );
+        const byId = new Map(stored.map((found) => [found.id, found]));
+        expect(byId.size).toBe(rows.length);
+        texts.forEach((id, i) => {
+          const values = features.map(({ kind }, column) => {
+            const value = batch.features[i * width + column]!;
+            return kind === 'categorical' ? String(BigInt(value)) : bitsOf(value);
+          });
+          const prediction = bitsOf(batch.predictions[i]!);
+          expect(byId.get(id)).toEqual({
+            ...{ id, values, prediction },
+            pipeline_version: batch.pipelineVersion,
+            created_at: createdAt,
+          });
         });
-        const prediction = bitsOf(batch.predictions[i]!);
-        expect(byId.get(id)).toEqual({
-          ...{ id, values, prediction },
-          pipeline_version: batch.pipelineVersion,
-          created_at: createdAt,
-        });
-      });
-    }),
-    { numRuns: 40 },
-  );
-});
+      }),
+      { numRuns: 40 },
+    );
+  },
+);
 
 const plain = (i: number) => ({ numbers: Array(width).fill(i + 0.5), whole: [i, -i], prediction: 20 + i });
 
@@ -174,6 +177,73 @@ test('records are taken apart and described for people', () => {
     pipeline_version: '2026_11_22__16_08_52',
     created_at: createdAt.toISOString(),
   });
+});
+
+describe('a row that a column cannot hold', () => {
+  const good = batchOf([plain(1), plain(2), plain(3)]).batch;
+  const wholeAt = housing.features.findIndex(({ kind }) => kind === 'categorical');
+  const withValue = (value: number): PredictionBatch => {
+    const features = good.features.slice();
+    features[width + wholeAt] = value;
+    return { ...good, features };
+  };
+  const encodeUnfit = (batch: PredictionBatch, of = columns) => {
+    const unfit: UnfitRow[] = [];
+    const records = encodeRecords([blocksOf(batch)], of, undefined, (row) => unfit.push(row));
+    return { unfit, records };
+  };
+
+  test.each([Number.NaN, Number.POSITIVE_INFINITY, Number.NEGATIVE_INFINITY, 0.5, -1e-300, 2 ** 53 + 2, -1e300])(
+    'as it is %d where a whole number belongs, is left out alone and described',
+    (value) => {
+      const { unfit, records } = encodeUnfit(withValue(value));
+      const [first, , third] = splitRecords(encode(good));
+      expect(splitRecords(records)).toEqual([first, third]);
+      expect(unfit).toEqual([
+        {
+          record: expect.objectContaining({
+            id: expect.stringMatching(/^[0-9a-f-]{36}$/),
+            [housing.features[wholeAt]!.name.toLowerCase()]: Number.isFinite(value) ? value : String(value),
+            prediction: 22,
+          }),
+          reason: expect.stringContaining(String(value)),
+        },
+      ]);
+      expect(JSON.parse(JSON.stringify(unfit))).toEqual(unfit);
+      expect(() => encode(withValue(value))).toThrow(RangeError);
+    },
+  );
+
+  test('of which the greatest and the least that it can are stored', async () => {
+    for (const value of [2 ** 53, -(2 ** 53), -0]) {
+      await database.query('truncate predictions');
+      await insert(withValue(value));
+      const [row] = await database.query<{ value: string }>(
+        `select ${housing.features[wholeAt]!.name.toLowerCase()}::text as value from predictions where prediction = 22`,
+      );
+      expect(row!.value).toBe(String(BigInt(value)));
+    }
+  });
+
+  test('for its batch has another width, another time than there is, or columns of another kind', () => {
+    const timeless = { ...good, createdAt: new Date(Number.NaN) };
+    const strange = columns.map((column, i) => (i === 1 ? { ...column, type: 'date' as 'text' } : column));
+    for (const { unfit, records } of [
+      encodeUnfit(good, columns.slice(1)),
+      encodeUnfit(good, []),
+      encodeUnfit(good, strange),
+      encodeUnfit(timeless),
+    ]) {
+      expect(records).toHaveLength(0);
+      expect(unfit).toHaveLength(3);
+      expect(JSON.parse(JSON.stringify(unfit))).toEqual(unfit);
+    }
+  });
+});
+
+test('what JSON has no number for is described as the text that Postgres reads', () => {
+  const { batch } = batchOf([{ ...plain(1), numbers: Array(width).fill(-0), prediction: Number.NaN }]);
+  expect(describeRecord(columns, encode(batch))).toMatchObject({ crim: '-0', prediction: 'NaN' });
 });
 
 test('memory that is handed in is used when it is large enough', () => {

@@ -1,0 +1,73 @@
+/**
+ * Whose turn it is. Segments are relayed oldest first; one that fails for reasons of its own is left alone for a time, longer
+ * each time, so that it holds up no other. After a failure those come first that have not failed, after a success those
+ * that are due again: neither kind waits for the end of the other. When one that has failed succeeds, something has been
+ * mended, and all are due.
+ */
+import { reasonOf } from '../../errors.ts';
+import { hasPending, type Segment } from '../spool/segment.ts';
+
+export interface Turns {
+  /** Undefined when nothing waits but what is left alone. */
+  next(): Segment | undefined;
+  failed(segment: Segment, error: unknown): void;
+  succeeded(segment: Segment): void;
+  /** All are due now. */
+  retryAll(): void;
+  /** Milliseconds until something that is left alone is due. */
+  untilDue(): number;
+  /** What has failed most often in a row. */
+  worst(): { failures: number; reason: string } | undefined;
+}
+
+const FIRST_PAUSE_MS = 200;
+/** Bounds how late it is noticed that what held one segment up is mended. */
+const LONGEST_PAUSE_MS = 15_000;
+
+export function createTurns(segments: () => readonly Segment[]): Turns {
+  const leftAlone = new Map<Segment, { failures: number; reason: string; dueAt: number }>();
+  let hasFailed = false;
+
+  /** Forgets what its owner has removed meanwhile. */
+  function pending(): Segment[] {
+    const found = segments().filter(hasPending);
+    const there = leftAlone.size > 0 ? new Set(found) : undefined;
+    for (const segment of leftAlone.keys()) if (!there?.has(segment)) leftAlone.delete(segment);
+    return found;
+  }
+
+  function firstDue(): Segment | undefined {
+    const [first] = [...leftAlone].sort(([, a], [, b]) => a.dueAt - b.dueAt);
+    return first && first[1].dueAt <= performance.now() ? first[0] : undefined;
+  }
+
+  return {
+    next() {
+      const untried = pending().find((segment) => !leftAlone.has(segment));
+      return hasFailed ? (untried ?? firstDue()) : (firstDue() ?? untried);
+    },
+    failed(segment, error) {
+      hasFailed = true;
+      const failures = (leftAlone.get(segment)?.failures ?? 0) + 1;
+      const pause = Math.min(FIRST_PAUSE_MS * 2 ** (failures - 1), LONGEST_PAUSE_MS);
+      leftAlone.set(segment, { failures, reason: reasonOf(error), dueAt: performance.now() + pause });
+    },
+    succeeded(segment) {
+      hasFailed = false;
+      if (leftAlone.delete(segment)) this.retryAll();
+    },
+    retryAll() {
+      for (const one of leftAlone.values()) one.dueAt = 0;
+    },
+    untilDue() {
+      const dueAt = Math.min(...[...leftAlone.values()].map((one) => one.dueAt));
+      return Math.max(0, dueAt - performance.now());
+    },
+    worst() {
+      return [...leftAlone.values()].reduce<{ failures: number; reason: string } | undefined>(
+        (worst, one) => (one.failures > (worst?.failures ?? 0) ? one : worst),
+        undefined,
+      );
+    },
+  };
+}

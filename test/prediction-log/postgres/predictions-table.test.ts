@@ -1,0 +1,324 @@
+/** The table as it may have become: whatever an operator does to it beside a running server, no stored value is wrong. */
+import { setTimeout as delay } from 'node:timers/promises';
+import { afterAll, beforeAll, beforeEach, describe, expect, test } from 'vitest';
+import { createPool, type Pool } from '../../../src/database/pool.ts';
+import type { Column } from '../../../src/feature-schema.ts';
+import { encodeRecords, recordColumns } from '../../../src/prediction-log/postgres/copy-format.ts';
+import { failureOf } from '../../../src/prediction-log/postgres/failures.ts';
+import { createPredictionsTable } from '../../../src/prediction-log/postgres/predictions-table.ts';
+import { blocksOf } from '../../../src/prediction-log/prediction-batch.ts';
+import { insertIdempotently, type PredictionStore } from '../../../src/prediction-log/prediction-store.ts';
+import { createTestDatabase, type TestDatabase } from '../../support/database.ts';
+import { makeBatch } from '../batches.ts';
+
+const columns = recordColumns([
+  { name: 'x', type: 'double precision' },
+  { name: 'n', type: 'bigint' },
+]);
+
+let database: TestDatabase;
+let pool: Pool;
+let store: PredictionStore;
+
+beforeAll(async () => {
+  database = await createTestDatabase({ migrated: false });
+  pool = createPool({ url: database.url, onError: () => undefined, max: 1 });
+  store = createPredictionsTable(pool);
+});
+beforeEach(async () => {
+  // The view of some tests goes with its table.
+  await database.query('drop table if exists kept, known cascade');
+  await database.query('drop table if exists predictions cascade');
+  await database.query('drop function if exists pass, refuse, wait cascade');
+  await database.query(
+    `create table predictions (id uuid not null, x double precision not null, n bigint not null,
+       prediction double precision not null, pipeline_version text not null, created_at timestamptz not null,
+       primary key (id, created_at)) partition by range (created_at)`,
+  );
+  await database.query('create table predictions_default partition of predictions default');
+});
+afterAll(async () => {
+  await pool.end();
+  await database.drop();
+});
+
+/** Rows whose features are x = 1.5, 2.5, ... and n = 1, 2, ... */
+function makeRecords(rows: number, of: readonly Column[] = columns): Buffer {
+  const width = of.length - 4;
+  const batch = makeBatch(rows, width);
+  batch.features = batch.features.map((_, i) => Math.floor(i / width) + 1 + (i % width === 0 ? 0.5 : 0));
+  return encodeRecords([blocksOf(batch)], of);
+}
+
+const stored = () => database.query('select x::text, n::text from predictions order by n::float8');
+const rowsOf = (count: number) => Array.from({ length: count }, (_, i) => ({ x: String(i + 1.5), n: String(i + 1) }));
+const failure = async (inserting: Promise<void>) =>
+  inserting.then(
+    () => ({ kind: 'none', message: '' }),
+    (error: Error) => ({ kind: store.failureOf(error), message: error.message }),
+  );
+
+describe('on a connection that has known the table otherwise', () => {
+  test('a column whose type has changed gets the value that was answered', async () => {
+    await store.insert(columns, makeRecords(1));
+    await database.query('truncate predictions');
+    await database.query('alter table predictions alter n type double precision, alter x type numeric');
+    await store.insert(columns, makeRecords(3));
+    expect(await stored()).toEqual(rowsOf(3));
+    await database.query('truncate predictions');
+    await database.query('alter table predictions alter n type bigint, alter x type double precision');
+    await store.insert(columns, makeRecords(3));
+    expect(await stored()).toEqual(rowsOf(3));
+  });
+
+  test('so does one whose type is being changed while the records wait for its lock', async () => {
+    await store.insert(columns, makeRecords(1));
+    await database.query('truncate predictions');
+    const other = createPool({ url: database.url, onError: () => undefined, max: 1 });
+    const operator = await other.connect();
+    await operator.query('begin');
+    await operator.query('alter table predictions alter n type double precision, alter x type bigint using x::bigint');
+    const inserting = store.insert(columns, makeRecords(2));
+    await delay(100);
+    await operator.query('commit');
+    await inserting;
+    operator.release();
+    await other.end();
+    expect(await stored()).toEqual([
+      { x: '2', n: '1' },
+      { x: '2', n: '2' },
+    ]);
+  });
+});
+
+describe('a table that is as it was, and more', () => {
+  test.each([
+    ['columns were added', 'alter table predictions add note text, add score double precision not null default 0'],
+    ['a column is computed', 'alter table predictions add twice double precision generated always as (x * 2) stored'],
+    ['a column was taken away and put back, at the end', 'alter table predictions drop n, add n bigint not null'],
+    ['it has a trigger', 'create trigger checking before insert on predictions for each row execute function pass()'],
+    [
+      'it is not partitioned',
+      'drop table predictions_default; alter table predictions rename to old; create table predictions (like old including all); drop table old',
+    ],
+    ['it is a view', 'alter table predictions rename to kept; create view predictions as select * from kept'],
+  ])('%s: records are stored, and stored once', async (_, change) => {
+    await database.query(
+      "create or replace function pass() returns trigger language plpgsql as 'begin return new; end'",
+    );
+    await database.query(change);
+    const records = makeRecords(1200);
+    await store.insert(columns, records.subarray(0, records.length / 2));
+    await insertIdempotently(store, columns, records);
+    expect(await stored()).toEqual(rowsOf(1200));
+  });
+
+  test('its columns may have any name', async () => {
+    const names = [
+      'order',
+      'table',
+      'user',
+      'a "quoted" one',
+      "o'clock",
+      'Größe',
+      'two  words',
+      'back\\slash',
+      '%s $1',
+    ];
+    const features = names.map((name, i): Column => ({ name, type: i % 2 ? 'bigint' : 'double precision' }));
+    const quoted = (name: string) => `"${name.replaceAll('"', '""')}"`;
+    for (const { name, type } of features) await database.query(`alter table predictions add ${quoted(name)} ${type}`);
+    await database.query('alter table predictions drop x, drop n');
+    const own = recordColumns(features);
+    const records = makeRecords(2, own);
+    await store.insert(own, records.subarray(0, records.length / 2));
+    await store.insertMissing(own, records);
+    const found = await database.query<Record<string, unknown>>(
+      `select ${names.map((name) => `${quoted(name)}::float8`).join()} from predictions order by "table"`,
+    );
+    expect(found.map((row) => Object.values(row))).toEqual([
+      [1.5, ...Array(8).fill(1)],
+      [2.5, ...Array(8).fill(2)],
+    ]);
+  });
+
+  test.each([
+    ['has every row', ''],
+    [
+      'has policies',
+      'alter table predictions enable row level security; create policy own on predictions using (true)',
+    ],
+  ])('that %s takes what is missing from a role that may create nothing, not even for a moment', async (_, change) => {
+    await database.query(change);
+    const records = makeRecords(3);
+    await asWriter(async (restricted) => {
+      await restricted.insert(columns, records.subarray(0, records.length / 3));
+      await insertIdempotently(restricted, columns, records);
+    });
+    expect(await stored()).toEqual(rowsOf(3));
+  });
+});
+
+/** With the store of a role that may read and add, and nothing else. */
+async function asWriter(work: (restricted: PredictionStore) => Promise<void>): Promise<void> {
+  const url = new URL(database.url);
+  const name = url.pathname.slice(1);
+  await database.query(`revoke temporary on database ${name} from public`);
+  await database.query(`create role ${name} login password 'writer'`);
+  await database.query(`grant insert, select on predictions to ${name}`);
+  Object.assign(url, { username: name, password: 'writer' });
+  const own = createPool({ url: url.href, onError: () => undefined });
+  try {
+    await work(createPredictionsTable(own));
+  } finally {
+    await own.end();
+    await database.query(`drop owned by ${name}`);
+    await database.query(`drop role ${name}`);
+  }
+}
+
+describe('what cannot be stored', () => {
+  test.each([
+    ['a check', 'alter table predictions add constraint small check (n < 2)', 'refused', /small/],
+    [
+      'another unique index',
+      'create unique index lone on predictions (pipeline_version, created_at)',
+      'duplicate',
+      /lone|_idx/,
+    ],
+    [
+      'an exclusion',
+      'alter table predictions_default add constraint apart exclude using btree (pipeline_version with =)',
+      'refused',
+      /apart/,
+    ],
+    [
+      'a key that points to nothing',
+      'create table known (n bigint primary key); alter table predictions add foreign key (n) references known',
+      'refused',
+      /foreign key/,
+    ],
+    [
+      'a narrower type',
+      'alter table predictions alter n type smallint, alter pipeline_version type varchar(5)',
+      'refused',
+      /too long/,
+    ],
+    [
+      "a trigger's verdict",
+      "create function refuse() returns trigger language plpgsql as 'begin raise exception ''not today''; end'; create trigger refusing before insert on predictions for each row execute function refuse()",
+      'refused',
+      /not today/,
+    ],
+    [
+      "a view's verdict",
+      'alter table predictions rename to kept; create view predictions as select * from kept where n < 2 with check option',
+      'refused',
+      /check option/,
+    ],
+    [
+      'a column that is gone',
+      'alter table predictions drop n',
+      'blocked',
+      /"n" of relation "predictions" does not exist/,
+    ],
+    ['a column that was renamed', 'alter table predictions rename n to m', 'blocked', /"n" of relation/],
+    [
+      'a column that must be given and is not known',
+      'alter table predictions add must text not null',
+      'blocked',
+      /column "must" .* Give it a default, or drop it/,
+    ],
+    [
+      'a column that has become a computed one',
+      'alter table predictions drop n, add n bigint generated always as (1) stored',
+      'blocked',
+      /generated/,
+    ],
+    ['a type to which nothing converts', 'alter table predictions drop n, add n point', 'blocked', /type point/],
+    ['a table that is gone', 'drop table predictions', 'blocked', /"predictions" does not exist/],
+  ])('for %s is told as such, and the connection goes on', async (_, change, kind, message) => {
+    const pidOf = async () => (await pool.query('select pg_backend_pid() as pid')).rows[0].pid;
+    const before = await pidOf();
+    await database.query(change);
+    const found = await failure(insertIdempotently(store, columns, makeRecords(2)));
+    expect(found).toEqual({ kind, message: expect.stringMatching(message) });
+    expect(await pidOf()).toBe(before);
+    expect((await pool.query('select now() = statement_timestamp() as free')).rows).toEqual([{ free: true }]);
+  });
+
+  test("for a policy's verdict is refused, unlike a right that is missing", async () => {
+    await database.query('alter table predictions enable row level security');
+    await database.query('create policy own on predictions using (true) with check (n < 2)');
+    await asWriter(async (restricted) => {
+      expect((await failure(restricted.insert(columns, makeRecords(2)))).kind).toBe('refused');
+      await database.query(`revoke insert on predictions from public, ${new URL(database.url).pathname.slice(1)}`);
+      expect((await failure(restricted.insert(columns, makeRecords(2)))).kind).toBe('blocked');
+    });
+  });
+
+  test('because a row is larger than a page is refused', async () => {
+    const wide = recordColumns(
+      Array.from({ length: 1100 }, (_, i): Column => ({ name: `w${i}`, type: 'double precision' })),
+    );
+    await database.query('drop table predictions');
+    await database.query(
+      `create table predictions (${wide.map(({ name, type }) => `${name} ${type}`).join()}, primary key (id, created_at))`,
+    );
+    const found = await failure(store.insert(wide, makeRecords(1, wide)));
+    expect(found).toEqual({ kind: 'refused', message: expect.stringContaining('row is too big') });
+  });
+
+  test('in time is told as slow, whoever gave up, and the records can be stored afterwards', async () => {
+    await database.query(
+      "create function wait() returns trigger language plpgsql as 'begin perform pg_sleep(0.3); return new; end'",
+    );
+    await database.query('create trigger waiting before insert on predictions for each row execute function wait()');
+    const records = makeRecords(2);
+    await pool.query('set statement_timeout = 400');
+    const cancelled = await failure(store.insert(columns, records));
+    await pool.query('reset statement_timeout');
+    expect(cancelled).toEqual({ kind: 'slow', message: expect.stringContaining('statement timeout') });
+    expect(await failure(store.insert(columns, records, 200))).toEqual({
+      kind: 'slow',
+      message: 'no answer within 0.2 s',
+    });
+    // Of what was given up here, the server may go on, and commit.
+    await insertIdempotently(store, columns, records);
+    expect(await stored()).toEqual(rowsOf(2));
+  });
+});
+
+test('nothing at all is a try: it needs the table and its columns, and leaves nothing', async () => {
+  await store.insert(columns, Buffer.alloc(0));
+  await database.query('alter table predictions rename n to m');
+  expect((await failure(store.insert(columns, Buffer.alloc(0)))).kind).toBe('blocked');
+});
+
+test.each([
+  ['22003', 'refused'],
+  ['23503', 'refused'],
+  ['44000', 'refused'],
+  ['54000', 'refused'],
+  ['P0001', 'refused'],
+  ['21000', 'refused'],
+  ['23505', 'duplicate'],
+  ['57014', 'slow'],
+  ['08006', 'unavailable'],
+  ['53100', 'unavailable'],
+  ['57P01', 'unavailable'],
+  ['25006', 'unavailable'],
+  ['28P01', 'unavailable'],
+  ['3D000', 'unavailable'],
+  ['ECONNREFUSED', 'unavailable'],
+  [undefined, 'unavailable'],
+  ['0A000', 'blocked'],
+  ['40P01', 'blocked'],
+  ['42501', 'blocked'],
+  ['42P01', 'blocked'],
+  ['55P03', 'blocked'],
+  ['58030', 'blocked'],
+  ['XX001', 'blocked'],
+])('an error with the code %s is %s', (code, kind) => {
+  expect(failureOf(Object.assign(new Error('some'), { code }))).toBe(kind);
+});
