@@ -3,7 +3,7 @@
  * status a caller sees, and a message that says what to do next. `%s` stands for the one detail that varies.
  */
 const catalogue = {
-  invalid_json: [400, 'The body is not valid JSON', 'Send one JSON object encoded in UTF-8.'],
+  invalid_json: [400, 'The body is not valid JSON', '%s Send one JSON object encoded in UTF-8.'],
   invalid_request: [400, 'The request cannot be read', 'Send a well-formed HTTP/1.1 request. %s'],
   not_found: [
     404,

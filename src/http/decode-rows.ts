@@ -6,8 +6,10 @@
  */
 import * as z from 'zod';
 import { type FieldError, MAX_FIELD_ERRORS, RidgelineError } from '../errors.ts';
-import { type EncodedRows, encodeRows, type FeatureRow, type FeatureSchema } from '../feature-schema.ts';
+import { type EncodedRows, encodeRows, type FeatureRow, type FeatureSchema, featureNames } from '../feature-schema.ts';
 import { createRowReader } from './fast-path/json-rows.ts';
+import { escapePointer } from './json-faults.ts';
+import { isPlainName, parseBody, withoutMark } from './parse-body.ts';
 import type { BatchBody } from './schemas/predictions.ts';
 
 /** Fastify's form of a validator, for the bytes of a body, which fast-path/body-bytes.ts gives. The value takes their place. */
@@ -18,7 +20,7 @@ type CheckedBody = { value: EncodedRows } | { error: RidgelineError };
 export function rowValidator(features: FeatureSchema, row: z.ZodType<FeatureRow>): BodyValidator {
   const { readRow } = createRowReader(features, 1);
   const compiled = z.compile(row);
-  return readOrCheck(readRow, (body) => {
+  return readOrCheck(features, readRow, (body) => {
     if (compiled.validate(body)) return { value: encodeRows(features, [body as FeatureRow]) };
     return { error: invalid(isBatch(body) ? [batchSentAsRow] : faultsOf(row, body, '')) };
   });
@@ -44,7 +46,7 @@ export function batchValidator(
   const { readInstances } = createRowReader(features, maxBatchRows);
   const compiled = z.compile(batch);
   const envelope = z.strictObject({ instances: z.array(z.unknown()).min(1).max(maxBatchRows) });
-  return readOrCheck(readInstances, (body) => {
+  return readOrCheck(features, readInstances, (body) => {
     if (compiled.validate(body)) return { value: encodeRows(features, (body as BatchBody).instances) };
     const faults = faultsOf(envelope, body, '');
     if (faults.length > 0) return { error: invalid(faults) };
@@ -52,33 +54,38 @@ export function batchValidator(
     for (let i = 0; i < instances.length && faults.length <= MAX_FIELD_ERRORS; i++) {
       faults.push(...faultsOf(row, instances[i], `/instances/${i}`));
     }
-    return { error: invalid(faults) };
+    return { error: invalid(faults, instances.length) };
   });
 }
 
 /** Reads rows from the bytes where `read` can, and has the parsed body checked where it cannot. */
 function readOrCheck(
+  features: FeatureSchema,
   read: (body: Buffer) => EncodedRows | undefined,
   check: (body: unknown) => CheckedBody,
 ): BodyValidator {
+  const names = new Set([...featureNames(features), 'instances']);
   return (bytes) => {
-    const rows = bytes && read(bytes);
+    // Without a content type and a body there is nothing to parse, and everything is missing.
+    if (!bytes) return check(undefined);
+    const json = withoutMark(bytes);
+    const rows = read(json);
     if (rows) return { value: rows };
-    let body: unknown;
-    try {
-      // Without a content type and a body there is nothing to parse, and everything is missing.
-      body = bytes && JSON.parse(bytes.toString('utf8'));
-    } catch (cause) {
-      return { error: new RidgelineError('invalid_json', { cause }) };
-    }
-    return check(body);
+    const body = parseBody(json, names);
+    if ('error' in body) return body;
+    const checked = check(body.value);
+    if (body.repeated.length === 0) return checked;
+    // Which of the two was checked is not what the caller has to be told first.
+    const { errors = [], rows: count } = 'error' in checked ? checked.error : {};
+    return { error: invalid([...body.repeated, ...errors], count) };
   };
 }
 
-function invalid(faults: FieldError[]): RidgelineError {
+function invalid(faults: FieldError[], rows?: number): RidgelineError {
   return new RidgelineError('invalid_features', {
     errors: faults.slice(0, MAX_FIELD_ERRORS),
     errorsTruncated: faults.length > MAX_FIELD_ERRORS,
+    ...(rows !== undefined && { rows }),
   });
 }
 
@@ -123,13 +130,4 @@ function rangeMessage(issue: z.core.$ZodIssueTooBig | z.core.$ZodIssueTooSmall):
   return issue.origin === 'array'
     ? `Send ${word} ${limit} ${limit === 1 ? 'row' : 'rows'}.`
     : `Send a number of ${word} ${limit}.`;
-}
-
-function escapePointer(key: string): string {
-  return key.replaceAll('~', '~0').replaceAll('/', '~1');
-}
-
-/** A name that could be a misspelt feature is worth pointing at; anything else of the caller's is not sent back. */
-function isPlainName(key: string): boolean {
-  return /^\w{1,32}$/.test(key);
 }

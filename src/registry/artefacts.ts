@@ -4,9 +4,10 @@
  * server has served last, so that a roll back survives a restart without the database.
  */
 import { createHash, randomUUID } from 'node:crypto';
-import { mkdir, open, readdir, readFile, rename, rm } from 'node:fs/promises';
-import { join } from 'node:path';
+import { mkdir, open, readdir, readFile, rename, rm, stat } from 'node:fs/promises';
+import { basename, join } from 'node:path';
 import { RidgelineError } from '../errors.ts';
+import { MAX_ARTEFACT_BYTES } from '../onnx/fence.ts';
 import type { GoldenRows, PipelineArtefact } from './pipeline-versions.ts';
 
 interface Manifest {
@@ -16,6 +17,10 @@ interface Manifest {
 }
 
 const LAST_SERVED = 'last_served.json';
+/** How many of the versions on disk are looked at: one served last and more older ones than can all be damaged by chance. */
+const MAX_VERSIONS = 20;
+/** Far more than a manifest with the golden rows of any pipeline. */
+const MAX_MANIFEST_BYTES = 16 * 1024 * 1024;
 
 export function sha256Of(bytes: Uint8Array): string {
   return createHash('sha256').update(bytes).digest('hex');
@@ -48,36 +53,46 @@ export async function rememberServed(modelsDir: string, pipeline: PipelineArtefa
 }
 
 /**
- * The versions on disk, best first: the one served last, then the others from the newest. Nothing is read but manifests;
- * `read` fetches the bytes, unchecked. A damaged manifest is passed over.
+ * The versions on disk, best first: the one served last, then some others from the newest. Nothing is read but the name of
+ * the first; `read` fetches the bytes, unchecked, and throws for a manifest or a file that cannot be taken.
  */
 export async function versionsOnDisk(
   modelsDir: string,
 ): Promise<{ pipelineVersion: string; read: () => Promise<PipelineArtefact> }[]> {
   const files = await readdir(modelsDir).catch(() => []);
-  const lastServed = (await readJson<{ pipeline_version: string }>(join(modelsDir, LAST_SERVED)))?.pipeline_version;
+  const pointer = await readBounded(join(modelsDir, LAST_SERVED), MAX_MANIFEST_BYTES).catch(() => undefined);
+  const lastServed = pointer && parsed<{ pipeline_version: string }>(pointer)?.pipeline_version;
   const versions = files
     .flatMap((file) => /^pipeline_(.+)\.json$/.exec(file)?.[1] ?? [])
     .sort((a, b) => Number(b === lastServed) - Number(a === lastServed) || b.localeCompare(a));
-  return versions.map((pipelineVersion) => ({
+  return versions.slice(0, MAX_VERSIONS).map((pipelineVersion) => ({
     pipelineVersion,
     async read() {
-      const manifest = await readJson<Manifest>(join(modelsDir, `pipeline_${pipelineVersion}.json`));
+      const manifestPath = join(modelsDir, `pipeline_${pipelineVersion}.json`);
+      const manifest = parsed<Manifest>(await readBounded(manifestPath, MAX_MANIFEST_BYTES));
       if (!manifest?.sha256 || !manifest.golden_rows) {
         throw new RidgelineError('bad_artefact', { detail: `The manifest of ${pipelineVersion} is damaged.` });
       }
-      const artefact = await readFile(join(modelsDir, `pipeline_${pipelineVersion}.onnx`));
+      const artefact = await readBounded(join(modelsDir, `pipeline_${pipelineVersion}.onnx`), MAX_ARTEFACT_BYTES);
       return { pipelineVersion, artefact, sha256: manifest.sha256, goldenRows: manifest.golden_rows };
     },
   }));
 }
 
-async function readJson<Content>(path: string): Promise<Content | undefined> {
+function parsed<Content>(json: Buffer): Content | undefined {
   try {
-    return JSON.parse(await readFile(path, 'utf8')) as Content;
+    return JSON.parse(json.toString('utf8')) as Content;
   } catch {
     return undefined;
   }
+}
+
+/** The directory is open to whoever manages models: a pipe would never end, and a file of any size would be held. */
+async function readBounded(path: string, maxBytes: number): Promise<Buffer> {
+  const found = await stat(path);
+  if (found.isFile() && found.size <= maxBytes) return await readFile(path);
+  const problem = found.isFile() ? `has ${found.size} bytes; more than ${maxBytes} are not taken` : 'is not a file';
+  throw new RidgelineError('bad_artefact', { detail: `${basename(path)} ${problem}.` });
 }
 
 /** Readers see the old file or the whole new one, after a crash too. */

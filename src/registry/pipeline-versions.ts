@@ -1,5 +1,7 @@
 /** The tables of pipeline versions and of promotions: what was published, what is served, what was refused. */
 import { LOCK_KEY } from '../database/advisory-lock.ts';
+import { RidgelineError } from '../errors.ts';
+import { MAX_ARTEFACT_BYTES, sizeProblem } from '../onnx/fence.ts';
 
 /** The slice of a Postgres client that this file uses. */
 export interface Queryable {
@@ -110,21 +112,34 @@ export async function newestAlpha(client: Queryable): Promise<number | undefined
   return (rows[0]?.alpha as number | null) ?? undefined;
 }
 
-/** The artefact of a version with what is needed to check it, or undefined when there is no such version. */
+/** Of the golden rows as text: a thousand rows of 400 values and more. */
+const MAX_GOLDEN_BYTES = 16 * 1024 * 1024;
+
+/**
+ * The artefact of a version with what is needed to check it, or undefined when there is no such version. Throws
+ * `bad_artefact` where one of them is larger than that of any pipeline; it is not fetched then.
+ */
 export async function readPipeline(client: Queryable, pipelineVersion: string): Promise<PipelineArtefact | undefined> {
   const { rows } = await client.query(
-    'select artefact, sha256, golden_rows from ml_pipeline where pipeline_version = $1',
-    [pipelineVersion],
+    `select sha256, octet_length(artefact) as bytes, octet_length(golden_rows::text) as golden_bytes,
+       case when octet_length(artefact) <= $2 then artefact end as artefact,
+       case when octet_length(golden_rows::text) <= $3 then golden_rows end as golden_rows
+     from ml_pipeline where pipeline_version = $1`,
+    [pipelineVersion, MAX_ARTEFACT_BYTES, MAX_GOLDEN_BYTES],
   );
   const row = rows[0];
-  return (
-    row && {
-      pipelineVersion,
-      artefact: row.artefact as Uint8Array,
-      sha256: row.sha256 as string,
-      goldenRows: row.golden_rows as GoldenRows,
-    }
-  );
+  if (!row) return undefined;
+  if ((row.golden_bytes as number) > MAX_GOLDEN_BYTES) {
+    throw new RidgelineError('bad_artefact', { detail: `The golden rows have ${row.golden_bytes} bytes.` });
+  }
+  const problem = sizeProblem(row.bytes as number);
+  if (problem) throw new RidgelineError('bad_artefact', { detail: problem });
+  return {
+    pipelineVersion,
+    artefact: row.artefact as Uint8Array,
+    sha256: row.sha256 as string,
+    goldenRows: row.golden_rows as GoldenRows,
+  };
 }
 
 /** Records that a server could not serve the version; the first reason stays. */

@@ -2,21 +2,25 @@
  * The pipeline that answers now, in memory, keyed by its version; nothing on the request's path asks the database.
  *
  *     empty -> serving v1 -> (v2 promoted) v2 is fetched, checked and warmed beside v1 -> serving v2, v1 retired
- *                                       `-> refused: v1 serves on, the reason is kept and recorded
+ *                                       |-> refused: v1 serves on, the reason is kept and recorded
+ *                                       `-> cannot be loaded now: v1 serves on, the next refresh tries again
  *
- * The swap is one assignment: a run that begins after it is answered by v2. A refused promotion is
- * not tried again; a new promotion, of the same version too, is.
+ * The swap is one assignment: a run that begins after it is answered by v2. A refused promotion is not tried again; a new
+ * promotion, of the same version too, is. Where nothing is served, a refresh that finds v2 refused takes the last version
+ * that can be served, and one that finds no database takes what is in models/. Every refresh does over what the one
+ * before it could not do: looking for a version to serve, recording a rejection, writing a file.
  */
 import { RidgelineError, reasonOf } from '../errors.ts';
-import { checkSha256, rememberServed, versionsOnDisk } from './artefacts.ts';
+import { checkSha256 } from './artefacts.ts';
+import { createModelsDirectory } from './models-directory.ts';
 import {
-  markRejected,
   newestPromotions,
   type PipelineArtefact,
   type Promotion,
   type Queryable,
   readPipeline,
 } from './pipeline-versions.ts';
+import { createRejectionRecorder } from './rejections.ts';
 
 /** What a loaded version must be able to do here. */
 interface Retirable {
@@ -46,7 +50,7 @@ export interface Rejection {
 export interface ServedPipeline<Loaded> {
   /** The loaded version to answer with, or undefined before the first. */
   current(): Loaded | undefined;
-  /** The newest promotion, when it was refused. */
+  /** The newest promotion, while it is not served because it was refused or cannot be loaded now. */
   rejection(): Rejection | undefined;
   /** Reads the newest promotion and serves it if it can be served. Rejects only when the database cannot be read. */
   refresh(): Promise<void>;
@@ -58,12 +62,23 @@ export interface ServedPipeline<Loaded> {
 /** How far back a server that serves nothing looks for a version that can be served. */
 const EARLIER_PROMOTIONS = 20;
 
+/** Why a promotion is not served. What is final is true of the version; the rest may pass. */
+interface Failure extends Rejection {
+  promotionId: string;
+  isFinal: boolean;
+}
+
 export function createServedPipeline<Loaded extends Retirable>(
   options: ServedPipelineOptions<Loaded>,
 ): ServedPipeline<Loaded> {
   const { load, database, modelsDir, log } = options;
+  const rejections = createRejectionRecorder(database, log);
+  const models = createModelsDirectory(modelsDir, log);
   let current: Loaded | undefined;
-  let rejected: (Rejection & { promotionId: string }) | undefined;
+  /** Of the newest promotion. */
+  let failure: Failure | undefined;
+  /** Earlier promotions that were refused, of those that are looked at. */
+  let refusedEarlier = new Set<string>();
   let refreshing: Promise<void> | undefined;
   let again = false;
 
@@ -86,57 +101,100 @@ export function createServedPipeline<Loaded extends Retirable>(
     }
   }
 
-  async function reject({ promotionId, pipelineVersion }: Promotion, reason: string): Promise<void> {
-    rejected = { promotionId, pipelineVersion, reason };
-    log.error(
-      { pipelineVersion, reason, serving: current?.pipelineVersion },
-      'pipeline version is refused; the previous one serves on',
-    );
-    await markRejected(database, pipelineVersion, reason);
-  }
-
   async function readAndSwap(): Promise<void> {
     const [newest] = await newestPromotions(database, 1);
-    if (!newest || rejected?.promotionId === newest.promotionId) return;
-    if (current?.pipelineVersion === newest.pipelineVersion) {
-      rejected = undefined;
+    if (!newest || newest.pipelineVersion === current?.pipelineVersion) {
+      failure = undefined;
       return;
     }
-    const reason = await tryToServe(newest);
-    if (reason === undefined) {
-      rejected = undefined;
-      return;
+    const known = failure?.promotionId === newest.promotionId ? failure : undefined;
+    failure = known?.isFinal ? known : await tryNewest(newest);
+    if (!failure) return;
+    try {
+      if (!current) await serveEarlier(newest);
+    } finally {
+      if (failure.reason !== known?.reason) tell(failure);
     }
-    await reject(newest, reason);
-    if (!current) await serveEarlier(newest);
   }
 
-  /** Serves a promoted version, or returns why it cannot be served. */
-  async function tryToServe({ pipelineVersion }: Promotion): Promise<string | undefined> {
-    const pipeline = await readPipeline(database, pipelineVersion);
-    if (!pipeline) return 'there is no such version';
+  async function tryNewest(newest: Promotion): Promise<Failure | undefined> {
+    try {
+      return await tryToServe(newest);
+    } catch (error) {
+      // The row of this one version may be what cannot be read; a server without any must not fail for it.
+      if (!current) await serveEarlier(newest).catch(() => undefined);
+      throw error;
+    }
+  }
+
+  /** Serves a promoted version, or returns why it is not served. Rejects when the database cannot be read. */
+  async function tryToServe({ promotionId, pipelineVersion }: Promotion): Promise<Failure | undefined> {
+    const failed = (reason: string, isFinal: boolean) => ({ promotionId, pipelineVersion, reason, isFinal });
+    let pipeline: PipelineArtefact | undefined;
+    try {
+      pipeline = await readPipeline(database, pipelineVersion);
+    } catch (error) {
+      if (!(error instanceof RidgelineError)) throw error;
+      return refuse(failed(reasonOf(error), true));
+    }
+    if (!pipeline) return failed('There is no such version.', false);
     try {
       swap(await checkAndLoad(pipeline), 'database');
     } catch (error) {
-      if (!(error instanceof RidgelineError)) throw error;
-      return reasonOf(error);
+      // What no check has said is no fault of the version: files or memory may be short.
+      if (!(error instanceof RidgelineError)) return failed(reasonOf(error), false);
+      return refuse(failed(reasonOf(error), true));
     }
-    await rememberServed(modelsDir, pipeline).catch((error: unknown) =>
-      log.warn(
-        { reason: reasonOf(error), modelsDir },
-        'the artefact could not be written to models/; a start without the database needs it',
-      ),
-    );
+    await models.write(pipeline);
     return undefined;
+  }
+
+  function refuse(refusal: Failure): Failure {
+    rejections.add(refusal.pipelineVersion, refusal.reason);
+    return refusal;
   }
 
   /** A server that has just started has no previous version to stay with: it takes the last good one there was. */
   async function serveEarlier(newest: Promotion): Promise<void> {
     const tried = new Set([newest.pipelineVersion]);
+    const refusedBefore = refusedEarlier;
+    refusedEarlier = new Set();
     for (const promotion of await newestPromotions(database, EARLIER_PROMOTIONS)) {
-      if (tried.has(promotion.pipelineVersion)) continue;
-      tried.add(promotion.pipelineVersion);
-      if ((await tryToServe(promotion)) === undefined) return;
+      const { promotionId, pipelineVersion } = promotion;
+      const isRefused = refusedBefore.has(promotionId);
+      if (isRefused) refusedEarlier.add(promotionId);
+      if (isRefused || tried.has(pipelineVersion)) continue;
+      tried.add(pipelineVersion);
+      const found = await tryToServe(promotion);
+      if (!found) return;
+      if (!found.isFinal) continue;
+      refusedEarlier.add(promotionId);
+      log.warn({ pipelineVersion, reason: found.reason }, 'an earlier pipeline version cannot be served either');
+    }
+  }
+
+  function tell({ pipelineVersion, reason, isFinal }: Failure): void {
+    const serving = current?.pipelineVersion;
+    const fields = { pipelineVersion, reason, serving };
+    if (!isFinal) log.warn(fields, 'pipeline version cannot be loaded now; it is tried again');
+    else if (serving) log.error(fields, 'pipeline version is refused; the previous one serves on');
+    else log.error(fields, 'pipeline version is refused, and there is none to serve; publish one with npm run train');
+  }
+
+  async function writeMissingFile(): Promise<void> {
+    const pipelineVersion = models.unwritten();
+    if (pipelineVersion === undefined || pipelineVersion !== current?.pipelineVersion) return;
+    // Whether the database can be read is for others to say.
+    const pipeline = await readPipeline(database, pipelineVersion).catch(() => undefined);
+    if (pipeline) await models.write(pipeline);
+  }
+
+  async function refresh(): Promise<void> {
+    try {
+      await readAndSwap();
+      await writeMissingFile();
+    } finally {
+      await rejections.record();
     }
   }
 
@@ -144,32 +202,31 @@ export function createServedPipeline<Loaded extends Retirable>(
     try {
       do {
         again = false;
-        await readAndSwap();
+        await refresh();
       } while (again);
+    } catch (error) {
+      await loadFromDisk();
+      throw error;
     } finally {
       refreshing = undefined;
     }
   }
 
+  async function loadFromDisk(): Promise<void> {
+    if (current) return;
+    await models.serveBest(async (pipeline) => swap(await checkAndLoad(pipeline), 'models/'));
+  }
+
   return {
     current: () => current,
-    rejection: () => rejected && { pipelineVersion: rejected.pipelineVersion, reason: rejected.reason },
+    rejection: () => failure && { pipelineVersion: failure.pipelineVersion, reason: failure.reason },
     refresh() {
       // A notice that arrives during a refresh may be of a later promotion than the one being read.
       again = true;
       refreshing ??= refreshUntilSettled();
       return refreshing;
     },
-    async loadFromDisk() {
-      for (const { pipelineVersion, read } of await versionsOnDisk(modelsDir)) {
-        if (current) return;
-        try {
-          swap(await checkAndLoad(await read()), 'models/');
-        } catch (error) {
-          log.warn({ pipelineVersion, reason: reasonOf(error) }, 'an artefact in models/ cannot be served');
-        }
-      }
-    },
+    loadFromDisk,
     async close() {
       await refreshing?.catch(() => undefined);
       current?.retire();

@@ -1,0 +1,55 @@
+/**
+ * Rejections on their way into the table. A version is often refused while the database cannot be written, or by a
+ * server that has no right to: what cannot be recorded now waits here and holds up nothing.
+ */
+import { createOutage, type OutageOptions } from '../outage.ts';
+import { within } from '../within.ts';
+import { markRejected, type Queryable } from './pipeline-versions.ts';
+
+export interface RejectionRecorder {
+  /** Notes that a version is refused; the first reason counts. */
+  add(pipelineVersion: string, reason: string): void;
+  /** Records what is waiting. Resolves when that is done, has failed, or takes too long to be waited for. */
+  record(): Promise<void>;
+}
+
+/** More than are refused between two successes; beyond it the reason stands in the log alone. */
+const MAX_WAITING = 100;
+/** Longer than the statement takes where nobody holds the row. */
+const RECORDING_MS = 1_000;
+
+export function createRejectionRecorder(database: Queryable, log: OutageOptions['log']): RejectionRecorder {
+  const waiting = new Map<string, string>();
+  let recording: Promise<void> | undefined;
+  const outage = createOutage({
+    log,
+    level: 'warn',
+    begins: 'a rejection cannot be recorded yet; it is tried again',
+    ends: 'rejections are recorded again',
+  });
+
+  async function recordAll(): Promise<void> {
+    try {
+      for (const [pipelineVersion, reason] of waiting) {
+        await markRejected(database, pipelineVersion, reason);
+        waiting.delete(pipelineVersion);
+      }
+      outage.end();
+    } catch (error) {
+      outage.begin(error);
+    } finally {
+      recording = undefined;
+    }
+  }
+
+  return {
+    add(pipelineVersion, reason) {
+      if (!waiting.has(pipelineVersion) && waiting.size < MAX_WAITING) waiting.set(pipelineVersion, reason);
+    },
+    async record() {
+      if (waiting.size === 0) return;
+      recording ??= recordAll();
+      await within(RECORDING_MS, recording, () => undefined);
+    },
+  };
+}
