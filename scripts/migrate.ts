@@ -1,14 +1,14 @@
 /** npm run migrate: brings the schema of the database up to date. */
-import { loadConfig } from '../src/config.ts';
 import { migrate } from '../src/database/migrate.ts';
 import { reasonOf } from '../src/errors.ts';
 import { withDatabase } from '../src/process/open-database.ts';
 import { takeNoArguments } from './no-arguments.ts';
+import { loadSettings } from './settings.ts';
 
 takeNoArguments('Usage: npm run migrate');
 
 try {
-  await withDatabase(loadConfig(), async ({ url }) => {
+  await withDatabase(loadSettings(), async ({ url }) => {
     const applied = await migrate(url, { patienceMs: 60_000 });
     console.log(applied.length > 0 ? `Applied ${applied.join(', ')}` : 'The schema is up to date.');
   });

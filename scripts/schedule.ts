@@ -20,6 +20,7 @@ try {
     process.exit(2);
   }
   const { log } = openLog(config.logLevel);
+  for (const warning of config.warnings) log.warn({}, warning);
   ending = endInOrder({ closers, graceSeconds, drainSeconds: 0, log });
   const { url: databaseUrl } = await closers.open(openDatabase({ ...config, signal: ending.signal }), (database) =>
     database.close(),

@@ -1,8 +1,9 @@
 /** npm run train: fits the pipeline, checks it, publishes it. Running servers take it over by themselves. */
 import { parseArgs } from 'node:util';
-import { ConfigError, loadConfig } from '../src/config.ts';
+import { ConfigError } from '../src/config.ts';
 import { migrate } from '../src/database/migrate.ts';
 import { createPool, transaction } from '../src/database/pool.ts';
+import { diskAdvice } from '../src/disk-advice.ts';
 import { reasonOf } from '../src/errors.ts';
 import { loadHousingDataset } from '../src/housing/dataset.ts';
 import { housing } from '../src/housing/features.ts';
@@ -12,6 +13,7 @@ import { readCsvDataset } from '../src/training/csv-dataset.ts';
 import { publish } from '../src/training/publish.ts';
 import { MAX_SEED, trainPipeline } from '../src/training/train.ts';
 import { createProgress } from './progress.ts';
+import { loadSettings } from './settings.ts';
 
 const usage = `Usage: npm run train -- [options]
 
@@ -33,7 +35,7 @@ interface Arguments {
 
 async function train({ alpha, seed, data, json, promotedBy, reason }: Arguments): Promise<void> {
   const started = performance.now();
-  const config = loadConfig();
+  const config = loadSettings();
   const progress = createProgress({ quiet: json });
   const dataset = data === undefined ? loadHousingDataset() : await readCsvDataset(data, housing);
   const pipeline = trainPipeline(dataset, { schema: housing, alpha, seed, onProgress: progress.show });
@@ -49,7 +51,10 @@ async function train({ alpha, seed, data, json, promotedBy, reason }: Arguments)
     }).finally(() => pool.end());
     const { sha256, metrics } = pipeline;
     const durationMs = Math.round(performance.now() - started);
-    if ('error' in file) console.error(`Published, but not written to ${config.modelsDir}: ${reasonOf(file.error)}`);
+    if ('error' in file) {
+      const reason = `${reasonOf(file.error)}. ${diskAdvice(file.error, 'MODELS_DIR')}`;
+      console.error(`Published, but not written to ${config.modelsDir}: ${reason}`);
+    }
     if (json) {
       console.log(
         JSON.stringify({ version: pipelineVersion, sha256, promoted: true, metrics, duration_ms: durationMs }),

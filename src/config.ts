@@ -1,12 +1,15 @@
 /**
- * The environment, read once, validated and frozen. A `.env` file beside package.json is read first; the real
- * environment wins over it. Nobody else reads `process.env`.
+ * The environment, read once, validated and frozen. A `.env` file beside package.json adds what the environment does not
+ * say. What is misspelt there stops the start, as it would change nothing without a word. Nobody else reads `process.env`.
  */
 import { existsSync, readFileSync } from 'node:fs';
 import { dirname, join, resolve } from 'node:path';
 import { fileURLToPath } from 'node:url';
 import { validate as isCronExpression } from 'node-cron';
 import * as z from 'zod';
+import { problemOfDatabaseUrl } from './database-url.ts';
+import { type EnvFile, readEnvFile } from './env-file.ts';
+import { judgeNames } from './setting-names.ts';
 
 /** The directory that holds package.json, whether this file runs from src/ or from dist/src/. */
 export const projectRoot = findProjectRoot(dirname(fileURLToPath(import.meta.url)));
@@ -21,10 +24,7 @@ const wholeNumber = (low: number, high: number) =>
 
 /** For each setting: how its text is read, and what a wrong value is told. */
 const settings = {
-  DATABASE_URL: [
-    z.url({ protocol: /^postgres(ql)?$/ }).optional(),
-    'a postgres:// URL, or unset for an embedded PostgreSQL',
-  ],
+  DATABASE_URL: [z.string().optional(), 'text'],
   HOST: [z.string().min(1).default('127.0.0.1'), 'the address to listen on, such as 127.0.0.1 or 0.0.0.0'],
   PORT: [wholeNumber(0, 65535).default(3000), 'a whole number from 0 (any free port) to 65535'],
   NODE_ENV: [z.enum(['development', 'test', 'production']).default('development'), 'development, test or production'],
@@ -56,7 +56,8 @@ const settings = {
   RETRAIN_CRON: [
     z
       .string()
-      .regex(/^\S+( +\S+){4}$/)
+      .transform((fields) => fields.replace(/\s+/g, ' '))
+      .refine((fields) => fields.split(' ').length === 5)
       .refine(isCronExpression)
       .optional(),
     'five cron fields in UTC, such as "0 3 * * *"',
@@ -97,21 +98,34 @@ export interface Config {
   shutdownGraceSeconds: number;
   /** How long new connections are still taken after SIGTERM; less than the grace. */
   drainSeconds: number;
+  /** What whoever starts a command should know, though it does not keep it from starting. */
+  warnings: readonly string[];
 }
 
 /**
  * Reads the settings. Throws one ConfigError that names every bad variable with its valid values. Relative directories
  * are taken from the project's root, so that every command finds the same ones wherever it is started.
  */
-export function loadConfig(environment: NodeJS.ProcessEnv = readEnvironment()): Readonly<Config> {
-  const problems: string[] = [];
+export function loadConfig(
+  environment: NodeJS.ProcessEnv = process.env,
+  envFile = environment === process.env ? join(projectRoot, '.env') : undefined,
+): Readonly<Config> {
+  const file: EnvFile = envFile === undefined ? { values: {}, problems: [], repeated: [] } : readEnvFile(envFile);
+  const { misspelt, warnings } = judgeNames(settingNames, environment, file);
+  const problems = [...file.problems, ...misspelt].map((problem) => `  ${problem}`);
+  // Into the environment itself: there `pg` looks for PGPASSWORD and its like.
+  for (const [name, value] of Object.entries(file.values)) environment[name] ??= value;
   const read = <Name extends keyof typeof settings>(name: Name): z.output<(typeof settings)[Name][0]> => {
     const [schema, valid] = settings[name];
-    // An empty variable is what `NAME=` in an .env file or a compose file means by "not set".
-    const result = schema.safeParse(environment[name] === '' ? undefined : environment[name]);
+    // An empty variable is what `NAME=` in an .env file or a compose file means by "not set"; a file that became a
+    // variable has a line end behind it.
+    const result = schema.safeParse(environment[name]?.trim() || undefined);
     if (!result.success) problems.push(`  ${name}: expected ${valid}`);
     return result.data as z.output<(typeof settings)[Name][0]>;
   };
+  const databaseUrl = read('DATABASE_URL');
+  const urlProblem = databaseUrl && problemOfDatabaseUrl(databaseUrl);
+  if (urlProblem) problems.push(`  DATABASE_URL: expected ${urlProblem}`);
   const production = read('NODE_ENV') === 'production';
   const maxBatchRows = read('MAX_BATCH_ROWS');
   const shutdownGraceSeconds = read('SHUTDOWN_GRACE_SECONDS');
@@ -121,7 +135,7 @@ export function loadConfig(environment: NodeJS.ProcessEnv = readEnvironment()): 
   }
   const config: Config = {
     version: (JSON.parse(readFileSync(join(projectRoot, 'package.json'), 'utf8')) as { version: string }).version,
-    databaseUrl: read('DATABASE_URL'),
+    databaseUrl,
     host: read('HOST'),
     port: read('PORT'),
     production,
@@ -140,17 +154,12 @@ export function loadConfig(environment: NodeJS.ProcessEnv = readEnvironment()): 
     retrainCron: read('RETRAIN_CRON'),
     shutdownGraceSeconds,
     drainSeconds,
+    warnings,
   };
   if (problems.length > 0) {
     throw new ConfigError(`Wrong settings (see .env.example):\n${problems.join('\n')}`);
   }
   return Object.freeze(config);
-}
-
-function readEnvironment(): NodeJS.ProcessEnv {
-  const envFile = join(projectRoot, '.env');
-  if (existsSync(envFile)) process.loadEnvFile(envFile);
-  return process.env;
 }
 
 function findProjectRoot(directory: string): string {

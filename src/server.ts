@@ -88,6 +88,7 @@ try {
   const config = loadConfig();
   const { print, ...opened } = openLog(config.logLevel);
   log = opened.log;
+  if (!cluster.isWorker) for (const warning of config.warnings) log.warn({}, warning);
   const closers = createClosers();
   const ending = endInOrder({
     closers,

@@ -1,6 +1,7 @@
-import { readFileSync } from 'node:fs';
+import { mkdtempSync, readFileSync, rmSync, writeFileSync } from 'node:fs';
+import { tmpdir } from 'node:os';
 import { isAbsolute, join } from 'node:path';
-import { describe, expect, test } from 'vitest';
+import { afterAll, describe, expect, test } from 'vitest';
 import { ConfigError, loadConfig, projectRoot, settingNames } from '../src/config.ts';
 
 const packageJson = JSON.parse(readFileSync(new URL('../package.json', import.meta.url), 'utf8')) as {
@@ -99,6 +100,19 @@ describe('a setting is read:', () => {
     ],
     [{ PREDICTION_LOG: 'off' }, { predictionLog: 'off' }],
     [{ RETRAIN_CRON: '*/5 3 * * 1-5' }, { retrainCron: '*/5 3 * * 1-5' }],
+    [{ RETRAIN_CRON: ' 0\t3  * * *\n' }, { retrainCron: '0 3 * * *' }],
+    [
+      { PORT: ' 3000\n', NODE_ENV: 'test\r\n', DATA_DIR: '\t/var/lib/ridgeline ', HOST: '\uFEFF0.0.0.0' },
+      { port: 3000, dataDir: '/var/lib/ridgeline', host: '0.0.0.0' },
+    ],
+    [
+      { LOG_LEVEL: '  ', WORKERS: '\n' },
+      { logLevel: 'info', workers: 1 },
+    ],
+    [
+      { DATABASE_URL: 'postgres://u:p@/db?host=/var/run/postgresql' },
+      { databaseUrl: 'postgres://u:p@/db?host=/var/run/postgresql' },
+    ],
     [{ SHUTDOWN_GRACE_SECONDS: '1' }, { shutdownGraceSeconds: 1, drainSeconds: 0.2 }],
     [{ SHUTDOWN_GRACE_SECONDS: '600' }, { drainSeconds: 5 }],
     [{ DRAIN_SECONDS: '0' }, { drainSeconds: 0 }],
@@ -112,11 +126,12 @@ describe('a wrong setting is refused with its name and its valid values:', () =>
   test.each([
     ['DATABASE_URL', 'mysql://db/house', 'a postgres:// URL'],
     ['DATABASE_URL', 'localhost:5432', 'a postgres:// URL'],
+    ['DATABASE_URL', 'postgres://u:pa#ss@db/house', '# is written %23'],
     ['PORT', '65536', '0 (any free port) to 65535'],
     ['PORT', '-1', '0 (any free port) to 65535'],
     ['PORT', '80.5', '0 (any free port) to 65535'],
     ['PORT', '0x50', '0 (any free port) to 65535'],
-    ['PORT', ' 3000', '0 (any free port) to 65535'],
+    ['PORT', '30 00', '0 (any free port) to 65535'],
     ['NODE_ENV', 'prod', 'development, test or production'],
     ['DOCS_ENABLED', 'yes', 'true or false'],
     ['DOCS_PATH', 'docs', 'a path such as /docs'],
@@ -166,6 +181,49 @@ test('a wrong setting is not echoed: it may be a password', () => {
 
 test('unknown variables are nobody here', () => {
   expect(loadConfig({ PATH: '/bin', PORTS: 'x' })).toEqual(loadConfig({}));
+});
+
+describe('a .env file', () => {
+  const directory = mkdtempSync(join(tmpdir(), 'ridgeline-env-'));
+  afterAll(() => rmSync(directory, { recursive: true }));
+  function load(text: string | Buffer, environment: Record<string, string> = {}) {
+    writeFileSync(join(directory, '.env'), text);
+    return loadConfig(environment, join(directory, '.env'));
+  }
+
+  test('adds what the environment does not say, whatever begins it', () => {
+    const environment = { PORT: '3001', HOST: '' };
+    const file = '\uFEFFDATABASE_URL=postgres://db/house\r\nPORT=3000\r\nHOST=::1\r\n';
+    const config = load(file, environment);
+    expect(config).toMatchObject({ databaseUrl: 'postgres://db/house', port: 3001, host: '127.0.0.1', warnings: [] });
+  });
+
+  test('stops the start by a name that is nearly a setting, beside what else is wrong', () => {
+    const wrong = () => load('DATABSE_URL=postgres://u:hunter2@db/house\nPORT=x\n');
+    expect(wrong).toThrow(ConfigError);
+    expect(wrong).toThrow(/DATABSE_URL in \.env is no setting\. Write DATABASE_URL[\s\S]*PORT: expected/);
+    expect(wrong).not.toThrow(/hunter2/);
+  });
+
+  test('stops the start by a line that sets nothing, and by another encoding', () => {
+    expect(() => load('DATABASE_URL: postgres://db/house')).toThrow(/\.env line 1 is not NAME=value/);
+    expect(() => load(Buffer.from('\uFEFFPORT=1\n', 'utf16le'))).toThrow(/UTF-16/);
+  });
+
+  test('may hold what is of others: one warning', () => {
+    const { warnings } = load('POSTGRES_PASSWORD=hunter2\nCOMPOSE_PROJECT_NAME=x\nPGPASSWORD=x\n');
+    expect(warnings).toEqual([expect.stringMatching(/: COMPOSE_PROJECT_NAME, POSTGRES_PASSWORD$/)]);
+  });
+
+  test('hands on what pg itself looks for in the environment', () => {
+    const environment: Record<string, string> = {};
+    load('PGPASSWORD=x', environment);
+    expect(environment).toEqual({ PGPASSWORD: 'x' });
+  });
+});
+
+test('what is nearly a setting in the environment is a warning', () => {
+  expect(loadConfig({ MODEL_DIR: 'x' }).warnings).toEqual([expect.stringMatching(/MODEL_DIR \(MODELS_DIR\?\)/)]);
 });
 
 test('the settings are frozen', () => {

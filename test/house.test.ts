@@ -14,7 +14,20 @@ const root = join(import.meta.dirname, '..');
  * A file that lies in src/ itself is a room of its own.
  */
 const levels = [
-  ['agreement', 'closers', 'config', 'errors', 'feature-schema', 'health', 'line-sink', 'runtime', 'within'],
+  ['env-file', 'database-url'],
+  ['setting-names'],
+  [
+    'agreement',
+    'closers',
+    'config',
+    'disk-advice',
+    'errors',
+    'feature-schema',
+    'health',
+    'line-sink',
+    'runtime',
+    'within',
+  ],
   ['log', 'outage'],
   ['estimators', 'onnx', 'database', 'embedded-postgres'],
   ['inference', 'registry', 'prediction-log'],
@@ -142,6 +155,10 @@ describe('one place alone knows', () => {
       new Set(['database', 'embedded-postgres']),
     );
     expect(importersOf('pg-copy-streams')).toEqual(['src/prediction-log/postgres/predictions-table.ts']);
+  });
+
+  test('pg-connection-string: database-url.ts', () => {
+    expect(importersOf('pg-connection-string')).toEqual(['src/database-url.ts']);
   });
 
   test('onnxruntime-node: inference/onnx-session.ts', () => {

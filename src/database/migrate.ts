@@ -11,7 +11,8 @@ import { setTimeout as delay } from 'node:timers/promises';
 import { projectRoot } from '../config.ts';
 import { RidgelineError, reasonOf } from '../errors.ts';
 import { LOCK_KEY } from './advisory-lock.ts';
-import { type Client, checkServerVersion, connectionFailure, createClient, describeUrl } from './pool.ts';
+import { connectionFailure } from './connection-failure.ts';
+import { type Client, checkServerVersion, createClient, describeUrl } from './pool.ts';
 
 const DIRECTORY = join(projectRoot, 'migrations');
 const TABLE = 'schema_migrations';

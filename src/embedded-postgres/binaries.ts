@@ -76,7 +76,7 @@ export async function findPackage(platform: string): Promise<{ version: string; 
   } catch (cause) {
     throw new Error(
       `There is no embedded PostgreSQL here: the package ${name} is not installed, or does not exist for this ` +
-        'platform. Set DATABASE_URL to a PostgreSQL 14 or newer, for example ' +
+        'platform. Set DATABASE_URL to a PostgreSQL 15 or newer, for example ' +
         'postgres://user:password@localhost:5432/ridgeline.',
       { cause },
     );

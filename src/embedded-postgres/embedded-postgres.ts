@@ -20,6 +20,7 @@ import { join } from 'node:path';
 import { setTimeout as delay } from 'node:timers/promises';
 import { tryLock, unlock } from 'fs-native-extensions';
 import { Client } from 'pg';
+import { diskAdvice } from '../disk-advice.ts';
 import { PATIENCE_MS } from './binaries.ts';
 import type { Cluster } from './cluster.ts';
 import { findCluster, initialised } from './cluster.ts';
@@ -170,11 +171,11 @@ function explained(error: unknown, dataDir: string): unknown {
   if (code === 'ENOSPC' || code === 'EDQUOT' || /No space left|quota exceeded/i.test(message)) {
     advice = ' Free 200 MB of disk space, or set DATA_DIR to a directory on another disk.';
   } else if (code !== undefined) {
-    advice = ` Make ${dataDir} writable for the user that runs this (always the same one), or set DATA_DIR to another.`;
+    advice = ` ${diskAdvice(error, 'DATA_DIR')}`;
   }
   return new Error(
     `No embedded PostgreSQL in ${dataDir}: ${message}${/[.\n]$/.test(message) ? '' : '.'}${advice} ` +
-      'Or set DATABASE_URL to a PostgreSQL 14 or newer.',
+      'Or set DATABASE_URL to a PostgreSQL 15 or newer.',
     { cause: error },
   );
 }

@@ -2,8 +2,9 @@
 import { setTimeout as delay } from 'node:timers/promises';
 import type { Close } from '../closers.ts';
 import { withAdvisoryLock } from '../database/advisory-lock.ts';
+import { connectionFailure } from '../database/connection-failure.ts';
 import { migrate } from '../database/migrate.ts';
-import { connectionFailure, createPool } from '../database/pool.ts';
+import { createPool } from '../database/pool.ts';
 import { RidgelineError, reasonOf } from '../errors.ts';
 import type { Log } from '../log.ts';
 import { newestPromotions } from '../registry/pipeline-versions.ts';

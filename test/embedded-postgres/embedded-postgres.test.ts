@@ -323,10 +323,10 @@ describe('embedded PostgreSQL', { timeout: 60_000 }, () => {
   test('says what to do when the data directory cannot be made', async () => {
     const directory = await dataDir(0o755);
     await writeFile(directory, 'a file');
-    await expect(start(directory)).rejects.toThrow(/DATA_DIR[\s\S]*DATABASE_URL to a PostgreSQL 14 or newer/);
+    await expect(start(directory)).rejects.toThrow(/DATA_DIR[\s\S]*DATABASE_URL to a PostgreSQL 15 or newer/);
   });
 
   test('says what to do when there is no package for the platform', async () => {
-    await expect(findPackage('plan9-mips')).rejects.toThrow(/plan9-mips.*DATABASE_URL to a PostgreSQL 14 or newer/);
+    await expect(findPackage('plan9-mips')).rejects.toThrow(/plan9-mips.*DATABASE_URL to a PostgreSQL 15 or newer/);
   });
 });

@@ -9,6 +9,7 @@
  * again when it has gone: a disk that is full or broken at the start may be well later.
  */
 import { unlinkSync } from 'node:fs';
+import { diskAdvice } from '../../disk-advice.ts';
 import { RidgelineError, reasonOf } from '../../errors.ts';
 import type { Column } from '../../feature-schema.ts';
 import type { PredictionBatch } from '../prediction-batch.ts';
@@ -267,7 +268,7 @@ export function createSpool({ root, columns, maxBytes, fsync, log }: SpoolOption
 
 function writeFailed(error: unknown): RidgelineError {
   return new RidgelineError('spool', {
-    detail: `${reasonOf(error)}. Free space on the disk of DATA_DIR, or repair it.`,
+    detail: `${reasonOf(error)}. ${diskAdvice(error, 'DATA_DIR')}`,
     cause: error,
   });
 }
