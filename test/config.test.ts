@@ -255,7 +255,3 @@ describe('.env.example', () => {
     expect(loadConfig(Object.fromEntries(assigned))).toEqual(loadConfig({}));
   });
 });
-
-test('the telemetry of ONNX Runtime is off from here on', () => {
-  expect(process.env.ORT_DISABLE_TELEMETRY).toBe('1');
-});

@@ -30,8 +30,9 @@ function connectionSettings(url: string): PoolConfig {
 }
 
 /**
- * What each connection of a pool is told besides. All that is ours lives in the first schema of the search path: while a migration
- * has yet to make it there, the tables of another installation, in a schema behind it, must not be taken for ours.
+ * What each connection of a pool is told besides. All that is ours lives in the first schema of the search path: while
+ * a migration has yet to make it there, the tables of another installation, in a schema behind it, must not be taken
+ * for ours.
  */
 const SETTLE = `set_config('search_path', quote_ident(current_schema()), false),
   set_config('standard_conforming_strings', 'on', false)`;
