@@ -1,5 +1,6 @@
 /** Clients that are hostile or clumsy: typed 4xx or a closed socket, no 5xx, no long answers, no stall of the others. */
 import { once } from 'node:events';
+import { readdirSync } from 'node:fs';
 import { Agent, request } from 'node:http';
 import { connect, type Socket } from 'node:net';
 import { monitorEventLoopDelay } from 'node:perf_hooks';
@@ -9,7 +10,7 @@ import { describe, expect, it } from 'vitest';
 import { featureNames } from '../../src/feature-schema.ts';
 import { housing } from '../../src/housing/features.ts';
 import { eventually } from '../support/server.ts';
-import { inForm } from './form.ts';
+import { inForm, isShort } from './form.ts';
 import { houses, startLoad } from './load.ts';
 import { reportFault } from './report.ts';
 import { prepareService, type Service } from './service.ts';
@@ -49,7 +50,7 @@ async function besideOthers(service: Service, fault: string, act: () => Promise<
   });
   expect(load.failures.slice(0, 3)).toEqual([]);
   expect(service.server.process.exitCode).toBe(null);
-  expect(service.server.logs().filter(({ level }) => (level as number) >= 50)).toEqual([]);
+  expect(service.server.logs().filter(({ level }) => level === 'error' || level === 'fatal')).toEqual([]);
   expectNothingLost(stored);
 }
 
@@ -162,6 +163,89 @@ describe('connections that are held', () => {
   });
 });
 
+describe('connections without an end', { concurrent: isShort }, () => {
+  it('that are refused are closed, although their peers never close; SIGTERM is not held up', {
+    timeout: 120_000,
+  }, async ({ onTestFinished }) => {
+    const service = await prepareService({ onTestFinished });
+    const { url, process: server } = await service.start();
+    const base = openDescriptors(server.pid!);
+    const clients = 100;
+    const kinds = [
+      Buffer.from('POST /predict HTTP/1.1\r\nhost: x\r\n'),
+      post(good).subarray(0, -30),
+      post('x'.repeat(2_000_000)).subarray(0, 100_000),
+      Buffer.from('GARBAGE\r\n\r\n'),
+      Buffer.from('POST /nope HTTP/1.1\r\nhost: x\r\ncontent-length: 10\r\n\r\n12'),
+    ];
+    const startedAt = Date.now();
+    const held = await Promise.all(Array.from({ length: clients }, () => open(url, { allowHalfOpen: true })));
+    const answers = held.map((socket, i) => {
+      // Every other one never reads either.
+      const answer = { status: '' };
+      if (i % 2 === 0) socket.on('data', (piece: Buffer) => (answer.status ||= piece.toString('latin1', 9, 12)));
+      else socket.pause();
+      socket.write(kinds[i % kinds.length]!);
+      return answer;
+    });
+    await eventually(async () => openDescriptors(server.pid!) <= base, 60_000);
+    const recoverySeconds = (Date.now() - startedAt) / 1000;
+    const told = answers.filter(({ status }) => status !== '');
+    // Whoever idles from the start holds nothing up either.
+    for (let i = 0; i < 20; i++) held.push(await open(url, { allowHalfOpen: true }));
+    const exitCode = await service.server.stop();
+    reportFault({
+      fault: 'half a request, then silence: refused peers that never close',
+      load: `${clients} connections, half of them never read`,
+      recoverySeconds,
+      note: `descriptors back at ${base}; SIGTERM afterwards: exit ${exitCode}`,
+    });
+    for (const socket of held) socket.destroy();
+    expect(told).toHaveLength(clients / 2);
+    expect(new Set(told.map(({ status }) => status))).toEqual(new Set(['408', '413', '400', '404']));
+    expect(exitCode).toBe(0);
+  });
+
+  it('that are opened in advance are served', { timeout: 120_000 }, async ({ onTestFinished }) => {
+    const service = await prepareService({ onTestFinished });
+    const { url } = await service.start();
+    const idleSeconds = inForm(11, 60);
+    const early = await Promise.all(Array.from({ length: 20 }, () => open(url)));
+    await delay(idleSeconds * 1000);
+    const answers = await Promise.all(early.map((socket) => exchangeOn(socket, post(good))));
+    const served = answers.filter((answer) => answer.toString('latin1').startsWith('HTTP/1.1 200 '));
+    reportFault({
+      fault: `connections that are first used after ${idleSeconds} s`,
+      load: `${early.length} connections`,
+      requests: early.length,
+      failures: early.length - served.length,
+    });
+    expect(served).toHaveLength(early.length);
+  });
+
+  it('that send a large batch at the least speed are answered', { timeout: 180_000 }, async ({ onTestFinished }) => {
+    const service = await prepareService({ onTestFinished, settings: { MAX_BATCH_ROWS: '20000' } });
+    const { url } = await service.start();
+    const seconds = inForm(14, 60);
+    const rows = Array.from({ length: inForm(8_000, 20_000) }, (_, i) => houses[i % houses.length]);
+    const request = post(JSON.stringify({ instances: rows }), '', '/predict/batch');
+    const socket = await open(url);
+    const pieces = seconds * 2;
+    for (let i = 0; i < pieces - 1; i++) {
+      socket.write(request.subarray((i * request.length) / pieces, ((i + 1) * request.length) / pieces));
+      await delay(500);
+    }
+    const answer = await exchangeOn(socket, request.subarray(((pieces - 1) * request.length) / pieces));
+    reportFault({
+      fault: `a body that takes ${seconds} s to arrive`,
+      load: `${rows.length.toLocaleString('en-US')} rows, ${Math.round(request.length / 1000).toLocaleString('en-US')} kB`,
+      requests: 1,
+      failures: answer.toString('latin1').startsWith('HTTP/1.1 200 ') ? 0 : 1,
+    });
+    expect(answer.toString('latin1', 0, 13)).toBe('HTTP/1.1 200 ');
+  });
+});
+
 /** Requests that no library would send, by name. */
 function malformed(): Record<string, Buffer> {
   const text = (request: string) => Buffer.from(request, 'latin1');
@@ -231,9 +315,9 @@ function malformed(): Record<string, Buffer> {
   };
 }
 
-function post(body: string | Buffer, headers = ''): Buffer {
+function post(body: string | Buffer, headers = '', path = '/predict'): Buffer {
   const length = Buffer.byteLength(body);
-  const head = `POST /predict HTTP/1.1\r\nhost: x\r\ncontent-type: application/json\r\n${headers}content-length: ${length}\r\n\r\n`;
+  const head = `POST ${path} HTTP/1.1\r\nhost: x\r\ncontent-type: application/json\r\n${headers}content-length: ${length}\r\n\r\n`;
   return Buffer.concat([Buffer.from(head, 'latin1'), Buffer.from(body as string)]);
 }
 
@@ -348,9 +432,9 @@ function expectHarmless(name: string, answer: Buffer): void {
   expect(answer.length, name).toBeLessThan(LONGEST_ANSWER);
 }
 
-async function open(url: string): Promise<Socket> {
+async function open(url: string, options: { allowHalfOpen?: boolean } = {}): Promise<Socket> {
   const { hostname, port } = new URL(url);
-  const socket = connect(Number(port), hostname);
+  const socket = connect({ port: Number(port), host: hostname, ...options });
   socket.on('error', () => undefined);
   await once(socket, 'connect');
   return socket;
@@ -358,7 +442,10 @@ async function open(url: string): Promise<Socket> {
 
 /** Sends bytes and returns all that comes back until the socket is closed or is silent for so long. */
 async function exchange(url: string, bytes: Buffer, silenceMs = 2_000): Promise<Buffer> {
-  const socket = await open(url);
+  return exchangeOn(await open(url), bytes, silenceMs);
+}
+
+async function exchangeOn(socket: Socket, bytes: Buffer, silenceMs = 2_000): Promise<Buffer> {
   const received: Buffer[] = [];
   await new Promise<void>((resolve) => {
     const timer = setTimeout(resolve, silenceMs);
@@ -374,6 +461,15 @@ async function exchange(url: string, bytes: Buffer, silenceMs = 2_000): Promise<
   });
   socket.destroy();
   return Buffer.concat(received);
+}
+
+/** The descriptors of a process; 0 where /proc does not say. */
+function openDescriptors(pid: number): number {
+  try {
+    return readdirSync(`/proc/${pid}/fd`).length;
+  } catch {
+    return 0;
+  }
 }
 
 function openFilesLimit(): number {
