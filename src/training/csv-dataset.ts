@@ -1,12 +1,12 @@
 /** Training rows from a CSV file whose header names the declared features and the target, in any order and case. */
-import { createReadStream } from 'node:fs';
-import Papa from 'papaparse';
 import { RidgelineError, reasonOf } from '../errors.ts';
 import type { Dataset } from '../estimators/dense-matrix.ts';
 import { type FeatureSchema, featureNames } from '../feature-schema.ts';
+import { findColumns } from './csv-header.ts';
+import { forEachRecord } from './csv-records.ts';
+import { readDecimal } from './decimal.ts';
 
 const FIRST_CAPACITY_ROWS = 1024;
-const CHUNK_BYTES = 1024 * 1024;
 
 /**
  * Reads the file into the declared column order; other columns are ignored. Memory is at most three times that of the
@@ -24,7 +24,7 @@ export async function readCsvDataset(path: string, schema: FeatureSchema): Promi
   function readRecord(record: string[]): void {
     if (!header) {
       header = record;
-      positions = findColumns(record, wanted);
+      positions = findColumns(record, wanted, path);
       return;
     }
     if (record.length !== header.length) {
@@ -39,37 +39,17 @@ export async function readCsvDataset(path: string, schema: FeatureSchema): Promi
     rows++;
   }
 
+  if (path === '-') {
+    throw new RidgelineError('training_data', { detail: 'Name a file; standard input is not read.' });
+  }
   try {
     await forEachRecord(path, readRecord);
   } catch (error) {
     if (error instanceof RidgelineError) throw error;
     throw new RidgelineError('training_data', { detail: `${path} cannot be read: ${reasonOf(error)}.`, cause: error });
   }
+  if (!header) throw new RidgelineError('training_data', { detail: `${path} is empty. It needs a header and rows.` });
   return { X: { rows, columns, data: data.subarray(0, rows * columns) }, y: y.subarray(0, rows) };
-}
-
-/** Hands on the records that are not empty, chunk by chunk: a promise for each would take longer than to parse it. */
-function forEachRecord(path: string, onRecord: (record: string[]) => void): Promise<void> {
-  const file = createReadStream(path, { encoding: 'utf8', highWaterMark: CHUNK_BYTES });
-  return new Promise<void>((resolve, reject) => {
-    Papa.parse<string[]>(file, {
-      delimiter: ',',
-      skipEmptyLines: 'greedy',
-      beforeFirstChunk: (text) => text.replace(/^\ufeff/, ''),
-      chunk({ data, errors }, parser) {
-        try {
-          if (errors[0]) throw new Error(`${errors[0].message} (record ${errors[0].row})`);
-          data.forEach(onRecord);
-        } catch (error) {
-          // In this order: to abort completes as well.
-          reject(error);
-          parser.abort();
-        }
-      },
-      complete: () => resolve(),
-      error: reject,
-    });
-  }).finally(() => file.destroy());
 }
 
 /** The same values with as much room again, which takes no memory before it is written to. */
@@ -79,21 +59,12 @@ function doubled(values: Float64Array): Float64Array<ArrayBuffer> {
   return larger;
 }
 
-function findColumns(header: readonly string[], wanted: readonly string[]): number[] {
-  const present = header.map((name) => name.trim().toLowerCase());
-  const missing = wanted.filter((name) => !present.includes(name.toLowerCase()));
-  if (missing.length > 0) {
-    throw new RidgelineError('training_data', { detail: `The header lacks ${missing.join(', ')}. Add these columns.` });
-  }
-  return wanted.map((name) => present.indexOf(name.toLowerCase()));
-}
-
 function readNumber(text: string, row: number, name: string): number {
-  const value = text.trim() === '' ? Number.NaN : Number(text);
-  if (!Number.isFinite(value)) {
-    throw new RidgelineError('training_data', {
-      detail: `Row ${row + 1}, ${name}: ${JSON.stringify(text.trim().slice(0, 40))} is not a finite number. Correct or drop the row.`,
-    });
-  }
-  return value;
+  const value = readDecimal(text);
+  if (!Number.isNaN(value)) return value;
+  const shown = JSON.stringify(text.trim().slice(0, 40));
+  const isOtherBase = text.trim() !== '' && Number.isFinite(Number(text));
+  throw new RidgelineError('training_data', {
+    detail: `Row ${row + 1}, ${name}: ${shown} is not a finite number${isOtherBase ? ' in decimal' : ''}. Correct or drop the row.`,
+  });
 }

@@ -1,0 +1,80 @@
+/**
+ * A CSV file as records (RFC 4180): fields between commas, in quotes where need be, and both kinds of line ends, also
+ * mixed, as they come about when rows are appended on another system. What is another kind of file is told by its name.
+ */
+import { createReadStream } from 'node:fs';
+import { Readable } from 'node:stream';
+import Papa from 'papaparse';
+
+const CHUNK_BYTES = 1024 * 1024;
+/** A quote that is never closed makes a record of all the rest, which would be held and looked through again and again. */
+const MAX_RECORD_CHARACTERS = 8 * CHUNK_BYTES;
+
+/** What other files begin with. */
+const beginnings: [bytes: number[], kind: string][] = [
+  [[0x1f, 0x8b], 'a gzip archive; unpack it'],
+  [[0x50, 0x4b, 0x03, 0x04], 'a zip archive or a spreadsheet; save it as CSV'],
+  [[0xd0, 0xcf, 0x11, 0xe0], 'a spreadsheet; save it as CSV'],
+  [[0x50, 0x41, 0x52, 0x31], 'a Parquet file; save it as CSV'],
+  [[0xff, 0xfe], 'UTF-16; save it as UTF-8'],
+  [[0xfe, 0xff], 'UTF-16; save it as UTF-8'],
+];
+
+/** Hands on the records that are not empty, chunk by chunk: a promise for each would take longer than to parse it. */
+export function forEachRecord(path: string, onRecord: (record: string[]) => void): Promise<void> {
+  const file = createReadStream(path, { highWaterMark: CHUNK_BYTES });
+  let parsedCharacters = 0;
+  const text = Readable.from(
+    textOf(file, () => parsedCharacters),
+    // What is read ahead counts as if it were of the record that is being parsed.
+    { highWaterMark: 1 },
+  );
+  return new Promise<void>((resolve, reject) => {
+    Papa.parse<string[]>(text, {
+      delimiter: ',',
+      newline: '\n',
+      skipEmptyLines: 'greedy',
+      chunk({ data, errors, meta }, parser) {
+        try {
+          parsedCharacters = meta.cursor;
+          if (errors[0]) throw new Error(`${errors[0].message} (record ${errors[0].row})`);
+          data.forEach(onRecord);
+        } catch (error) {
+          // In this order: to abort completes as well.
+          reject(error);
+          parser.abort();
+        }
+      },
+      complete: () => resolve(),
+      error: reject,
+    });
+  }).finally(() => file.destroy());
+}
+
+/** Text with one kind of line end. Those within quotes change as well, which no number can have. */
+async function* textOf(chunks: AsyncIterable<Buffer>, parsedCharacters: () => number): AsyncGenerator<string> {
+  const decoder = new TextDecoder('utf-8');
+  let characters = 0;
+  let held = '';
+  for await (const chunk of chunks) {
+    if (characters === 0) refuseOtherKinds(chunk);
+    let text = held + decoder.decode(chunk, { stream: true });
+    if (text.includes('\0')) throw new Error('it holds a NUL, so it is not text');
+    // The other half of a line end may be in the next chunk.
+    held = text.endsWith('\r') ? '\r' : '';
+    if (held) text = text.slice(0, -1);
+    const even = text.includes('\r') ? text.replace(/\r\n?/g, '\n') : text;
+    characters += even.length;
+    if (characters - parsedCharacters() > MAX_RECORD_CHARACTERS) {
+      throw new Error(`a row is longer than ${MAX_RECORD_CHARACTERS} characters; look for a quote that is not closed`);
+    }
+    if (even) yield even;
+  }
+  const rest = decoder.decode();
+  if (held || rest) yield `${rest}\n`;
+}
+
+function refuseOtherKinds(chunk: Buffer): void {
+  const found = beginnings.find(([bytes]) => bytes.every((byte, i) => chunk[i] === byte));
+  if (found) throw new Error(`it is ${found[1]}`);
+}
