@@ -2,10 +2,10 @@
 import { migrate } from '../src/database/migrate.ts';
 import { reasonOf } from '../src/errors.ts';
 import { withDatabase } from '../src/process/open-database.ts';
-import { takeNoArguments } from './no-arguments.ts';
+import { readCommandLine } from './command-line.ts';
 import { loadSettings } from './settings.ts';
 
-takeNoArguments('Usage: npm run migrate');
+readCommandLine({ name: 'migrate', usage: 'Usage: npm run migrate', options: {} });
 
 try {
   await withDatabase(loadSettings(), async ({ url }) => {

@@ -6,9 +6,9 @@ import { complain, openLog } from '../src/log.ts';
 import { openDatabase } from '../src/process/open-database.ts';
 import { endInOrder } from '../src/process/shutdown.ts';
 import { startScheduler } from '../src/retraining/scheduler.ts';
-import { takeNoArguments } from './no-arguments.ts';
+import { readCommandLine } from './command-line.ts';
 
-takeNoArguments('Usage: RETRAIN_CRON="0 3 * * *" npm run schedule');
+readCommandLine({ name: 'schedule', usage: 'Usage: RETRAIN_CRON="0 3 * * *" npm run schedule', options: {} });
 
 const closers = createClosers();
 let ending: ReturnType<typeof endInOrder> | undefined;

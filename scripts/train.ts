@@ -1,5 +1,4 @@
 /** npm run train: fits the pipeline, checks it, publishes it. Running servers take it over by themselves. */
-import { parseArgs } from 'node:util';
 import { ConfigError } from '../src/config.ts';
 import { migrate } from '../src/database/migrate.ts';
 import { createPool, transaction } from '../src/database/pool.ts';
@@ -10,8 +9,10 @@ import { housing } from '../src/housing/features.ts';
 import { DEFAULT_ALPHA, DEFAULT_SEED } from '../src/process/first-version.ts';
 import { withDatabase } from '../src/process/open-database.ts';
 import { readCsvDataset } from '../src/training/csv-dataset.ts';
+import { readDecimal } from '../src/training/decimal.ts';
 import { publish } from '../src/training/publish.ts';
 import { MAX_SEED, trainPipeline } from '../src/training/train.ts';
+import { failUsage, readCommandLine } from './command-line.ts';
 import { createProgress } from './progress.ts';
 import { loadSettings } from './settings.ts';
 
@@ -75,46 +76,37 @@ async function train({ alpha, seed, data, json, promotedBy, reason }: Arguments)
   });
 }
 
-function readArguments(): Arguments | 'help' {
-  const { values } = parseArgs({
-    options: {
-      alpha: { type: 'string', default: String(DEFAULT_ALPHA) },
-      seed: { type: 'string', default: String(DEFAULT_SEED) },
-      data: { type: 'string' },
-      reason: { type: 'string', default: 'new training' },
-      by: { type: 'string', default: 'train' },
-      json: { type: 'boolean', default: false },
-      help: { type: 'boolean', default: false },
-    },
-  });
-  if (values.help) return 'help';
+const command = {
+  name: 'train',
+  usage,
+  options: {
+    alpha: { type: 'string', default: String(DEFAULT_ALPHA) },
+    seed: { type: 'string', default: String(DEFAULT_SEED) },
+    data: { type: 'string' },
+    reason: { type: 'string', default: 'new training' },
+    by: { type: 'string', default: 'train' },
+    json: { type: 'boolean', default: false },
+  },
+} as const;
+
+function readArguments(): Arguments {
+  const values = readCommandLine(command);
   const alpha = numberArgument('--alpha', values.alpha);
   const seed = numberArgument('--seed', values.seed);
-  if (alpha <= 0) throw new Error(`--alpha ${values.alpha}: expected a number above 0`);
+  if (alpha <= 0) failUsage(command, `--alpha ${values.alpha}: expected a number above 0`);
   if (!Number.isInteger(seed) || seed < 0 || seed > MAX_SEED) {
-    throw new Error(`--seed ${values.seed}: expected a whole number from 0 to ${MAX_SEED}`);
+    failUsage(command, `--seed ${values.seed}: expected a whole number from 0 to ${MAX_SEED}`);
   }
   return { alpha, seed, data: values.data, json: values.json, promotedBy: values.by, reason: values.reason };
 }
 
 function numberArgument(name: string, text: string): number {
-  const value = text.trim() === '' ? Number.NaN : Number(text);
-  if (!Number.isFinite(value)) throw new Error(`${name} ${text}: expected a number`);
+  const value = readDecimal(text);
+  if (Number.isNaN(value)) failUsage(command, `${name} ${text}: expected a number`);
   return value;
 }
 
-let parsed: Arguments | 'help';
-try {
-  parsed = readArguments();
-} catch (error) {
-  console.error(`${reasonOf(error)}\n\n${usage}`);
-  process.exit(2);
-}
-if (parsed === 'help') {
-  console.log(usage);
-} else {
-  await train(parsed).catch((error: unknown) => {
-    console.error(error instanceof ConfigError ? error.message : `Training failed. ${reasonOf(error)}`);
-    process.exitCode = 1;
-  });
-}
+await train(readArguments()).catch((error: unknown) => {
+  console.error(error instanceof ConfigError ? error.message : `Training failed. ${reasonOf(error)}`);
+  process.exitCode = 1;
+});

@@ -162,6 +162,23 @@ export function loadConfig(
   return Object.freeze(config);
 }
 
+/**
+ * The options, of those given, that npm has kept for itself while it runs this command, with their values: without a
+ * `--` it takes what stands behind the command for settings of its own, and leaves them in the environment.
+ */
+export function optionsTakenByNpm(
+  command: string,
+  options: readonly string[],
+  environment: NodeJS.ProcessEnv = process.env,
+): Record<string, string> {
+  if (environment.npm_lifecycle_event !== command) return {};
+  const taken = options.flatMap((option) => {
+    const value = environment[`npm_config_${option.replaceAll('-', '_')}`];
+    return value === undefined ? [] : [[option, value]];
+  });
+  return Object.fromEntries(taken) as Record<string, string>;
+}
+
 function findProjectRoot(directory: string): string {
   return existsSync(join(directory, 'package.json')) ? directory : findProjectRoot(dirname(directory));
 }

@@ -1,0 +1,57 @@
+/** The command line of every command: read strictly, told by the command's usage where it cannot be followed. */
+import { type ParseArgsConfig, parseArgs } from 'node:util';
+import { optionsTakenByNpm } from '../src/config.ts';
+import { reasonOf } from '../src/errors.ts';
+
+type OptionDescriptions = NonNullable<ParseArgsConfig['options']>;
+type Values<Options extends OptionDescriptions> = ReturnType<typeof parseArgs<{ options: Options }>>['values'];
+
+export interface Command<Options extends OptionDescriptions> {
+  /** As in `npm run NAME`. */
+  name: string;
+  usage: string;
+  /** Its options but for --help, which every command has. */
+  options: Options;
+}
+
+/**
+ * The values of the options. Ends the process, before the command has done anything: with 0 after --help, with 2 for what
+ * is not an option, an option twice, or one that npm has kept for itself.
+ */
+export function readCommandLine<Options extends OptionDescriptions>(command: Command<Options>): Values<Options> {
+  try {
+    refuseTakenByNpm(command);
+    const options = { ...command.options, help: { type: 'boolean' } } as const;
+    const { values, tokens } = parseArgs({ options, tokens: true });
+    const given = tokens.flatMap((token) => (token.kind === 'option' ? [token] : []));
+    const twice = given.find((token, i) => given.findIndex((other) => other.name === token.name) !== i);
+    if (twice) throw new Error(`--${twice.name} is there twice; which one is meant?`);
+    if (!(values as { help?: boolean }).help) return values as Values<Options>;
+  } catch (error) {
+    failUsage(command, reasonOf(error));
+  }
+  console.log(command.usage);
+  process.exit(0);
+}
+
+/** Ends the process as after any option that cannot be followed. */
+export function failUsage({ usage }: { usage: string }, reason: string): never {
+  console.error(`${reason}\n\n${usage}`);
+  process.exit(2);
+}
+
+/** Without a `--` npm takes options for its own, and the command would run as if nobody had given any. */
+function refuseTakenByNpm({ name, options }: Command<OptionDescriptions>): void {
+  const taken = Object.entries(optionsTakenByNpm(name, Object.keys(options)));
+  if (taken.length === 0) return;
+  const rest = process.argv.slice(2);
+  const words = taken.flatMap(([option, value]) => {
+    if (options[option]!.type === 'boolean') return [`--${option}`];
+    // `--data FILE` leaves npm with the option, as a flag, and us with its value.
+    if (value === 'true' && rest.length > 0) return [`--${option}`, rest.shift()!];
+    return [`--${option}`, value];
+  });
+  const written = [...words, ...rest].map((word) => (/^[\w@%+=:,./-]+$/.test(word) ? word : `'${word}'`)).join(' ');
+  const names = taken.map(([option]) => `--${option}`).join(', ');
+  throw new Error(`npm has taken ${names} for its own. Write \`npm run ${name} -- ${written}\`.`);
+}
