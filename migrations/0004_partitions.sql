@@ -19,19 +19,25 @@ create function predictions_months_due(months_ahead integer) returns setof date 
 set lock_timeout = '2s' as $$
 declare
   this_month constant timestamp := date_trunc('month', now() at time zone 'UTC');
-  catch_all constant oid := (select partdefid from pg_partitioned_table where partrelid = 'predictions'::regclass);
+  catch_all constant regclass :=
+    (select nullif(partdefid, 0)::regclass from pg_partitioned_table where partrelid = 'predictions'::regclass);
 begin
-  return query
-    select month::date
-    from generate_series(
-      this_month - interval '24 months', this_month + make_interval(months => months_ahead), interval '1 month'
-    ) as month
-    where to_regclass(format('%I.%I', current_schema(), to_char(month, '"predictions_"YYYY_MM'))) is null
-      and (month >= this_month or exists (
-        select from predictions
-        where created_at >= month at time zone 'UTC' and created_at < (month + interval '1 month') at time zone 'UTC'
-          and predictions.tableoid = catch_all))
-    order by month < this_month, month;
+  -- Rows of the default are looked at once, whatever their number.
+  return query execute format(
+    $query$
+      with due as (
+        select month from generate_series($1, $1 + make_interval(months => $2), interval '1 month') as month
+        union
+        select date_trunc('month', created_at at time zone 'UTC') from %s
+        where created_at >= ($1 - interval '24 months') at time zone 'UTC'
+          and created_at < ($1 + make_interval(months => $2 + 1)) at time zone 'UTC'
+      )
+      select month::date from due
+      where to_regclass(format('%%I.%%I', current_schema(), to_char(month, '"predictions_"YYYY_MM'))) is null
+      order by month < $1, month
+    $query$,
+    coalesce(catch_all::text, '(select null::timestamptz as created_at where false) as nothing')
+  ) using this_month, months_ahead;
 end $$;
 comment on function predictions_months_due is 'The months that need a partition of `predictions` and have none: this one, the given number to come, and those of the last two years with rows in the default.';
 
@@ -44,6 +50,7 @@ declare
   ends constant timestamptz := (date_trunc('month', month::timestamp) + interval '1 month') at time zone 'UTC';
   catch_all constant regclass :=
     (select nullif(partdefid, 0)::regclass from pg_partitioned_table where partrelid = 'predictions'::regclass);
+  most_at_once constant integer := 100000;
   moved bigint := 0;
 begin
   if not pg_try_advisory_xact_lock(hashtext(home || '.ensure_predictions_month')) then
@@ -52,6 +59,16 @@ begin
   -- A month that someone has detached, to archive it, is not made again.
   if to_regclass(format('%I.%I', home, name)) is not null then
     return 0;
+  end if;
+  -- Whoever writes to the default waits for the rows to move. So a month that is still being written waits with many of
+  -- them until it is over.
+  if catch_all is not null and ends > now() then
+    execute format(
+      'select count(*) from (select from %s where created_at >= $1 and created_at < $2 limit $3) as found', catch_all
+    ) into moved using starts, ends, most_at_once + 1;
+    if moved > most_at_once then
+      return 0;
+    end if;
   end if;
   -- Made apart and attached: unlike `create table ... partition of` that waits for no reader of `predictions`, nor any
   -- writer for it. Only who uses the default partition is in the way.
@@ -66,7 +83,7 @@ begin
   execute format('alter table predictions attach partition %I.%I for values from (%L) to (%L)', home, name, starts, ends);
   return moved;
 end $$;
-comment on function ensure_predictions_month is 'Creates the partition of a month where missing, with the rows of the month that the default holds, and returns their number; null when another session is at it. Waits for no lock longer than 2 s.';
+comment on function ensure_predictions_month is 'Creates the partition of a month where missing, with the rows of the month that the default holds, and returns their number; null when another session is at it. Waits for no lock longer than 2 s. A month that is not over and has more than 100,000 rows there is left until it is.';
 
 -- Servers of the version before call it.
 create or replace function ensure_predictions_partitions(months_ahead integer) returns void language sql as $$

@@ -10,7 +10,7 @@ import { compareWithStored, expectNothingLost, storedWithin } from './verificati
 
 const CONNECTIONS = 4;
 const STAGE_MS = inForm(4_000, 30_000);
-const ROWS_LEFT = inForm(50_000, 1_000_000);
+const ROWS_LEFT = inForm(20_000, 100_000);
 
 const MOVED = 'rows have moved from the default partition to their month';
 

@@ -11,8 +11,8 @@ const MONTHS_AHEAD = 3;
 const EVERY_MS = 6 * 60 * 60_000;
 const FIRST_PAUSE_MS = 10_000;
 const LONGEST_PAUSE_MS = 60_000;
-/** For the rows of one month, a second or two for each million; only those who use the default partition wait for it. */
-const MOVE_TIMEOUT_MS = 5 * 60_000;
+/** The default may hold many rows, all of which are looked at; those of a month that is over are moved at once. */
+const TIMEOUT_MS = 5 * 60_000;
 
 interface UpkeepLog {
   info(fields: object, message: string): void;
@@ -37,15 +37,15 @@ export function startPartitionUpkeep(pool: Pool, log: UpkeepLog): { close: () =>
 
   /** Returns whether all months are as they should be; rejects when it cannot be known. */
   async function look(client: PoolClient): Promise<boolean> {
+    // The type does not know of a limit for one query.
+    const query = (text: string, value: unknown) =>
+      client.query({ text, values: [value], query_timeout: TIMEOUT_MS + 1_000 } as { text: string; values: unknown[] });
     let isWell = true;
-    const months = await client.query('select month::text from predictions_months_due($1) as month', [MONTHS_AHEAD]);
-    await client.query(`set statement_timeout = ${MOVE_TIMEOUT_MS}`);
-    for (const { month } of months.rows) {
-      const text = 'select ensure_predictions_month($1) as moved';
-      // The type does not know of a limit for one query.
-      const query = { text, values: [month], query_timeout: MOVE_TIMEOUT_MS + 1_000 };
+    await client.query(`set statement_timeout = ${TIMEOUT_MS}`);
+    const due = await query('select month::text from predictions_months_due($1) as month', MONTHS_AHEAD);
+    for (const { month } of due.rows) {
       try {
-        const { moved } = (await client.query(query)).rows[0];
+        const { moved } = (await query('select ensure_predictions_month($1) as moved', month)).rows[0];
         isWell &&= moved !== null;
         if (moved > 0)
           log.info({ month, rows: Number(moved) }, 'rows have moved from the default partition to their month');

@@ -117,6 +117,28 @@ test('a month is made like the others: key, index and checks', async () => {
   expect(withoutName(await shapeOf(name))).toEqual(withoutName(before));
 });
 
+test('a month that is still written to is left in the default while it has many rows there, and one that is over is not', async () => {
+  await forgetMonths();
+  const [before, now, next] = await Promise.all([-1, 0, 1].map(nameOf));
+  await addRows(-1, 100_001);
+  await addRows(0, 100_001);
+  upkeep = startPartitionUpkeep(pool, log);
+  await eventually(async () => (await partitions()).includes(before!), 30_000);
+  expect(await partitions()).toContain(next);
+  expect(await partitions()).not.toContain(now);
+  expect(await rowsIn('predictions_default')).toBe(100_001);
+  await database.query(`delete from predictions_default where prediction = 0`);
+  await database.query('select ensure_predictions_partitions(3)');
+  expect(await rowsIn(now!)).toBe(100_000);
+}, 60_000);
+
+test('without a default partition the months are made all the same', async () => {
+  const name = await nameOf(1);
+  await database.query(`drop table predictions_default; drop table ${name}`);
+  await database.query('select ensure_predictions_partitions(3)');
+  expect(await partitions()).toContain(name);
+});
+
 test('a month that someone has detached is not made again, and holds up no other', async () => {
   const [detached, dropped] = [await nameOf(1), await nameOf(2)];
   await database.query(`alter table predictions detach partition ${detached}`);
