@@ -115,5 +115,5 @@ function idIn({ rawPacket, bytesParsed = 0 }: ClientError): string | undefined {
   if (!Buffer.isBuffer(rawPacket)) return undefined;
   const before = rawPacket.lastIndexOf('\r\n\r\n', Math.max(0, bytesParsed - 4), 'latin1');
   const [head] = rawPacket.toString('latin1', before === -1 ? 0 : before + 4).split('\r\n\r\n', 1);
-  return /\r\nx-request-id:[ \t]*([^\r\n]*?)[ \t]*(?:\r|$)/i.exec(head!)?.[1];
+  return /\r\nx-request-id:[ \t]*([^\r\n]*?)[ \t]*(?:\r\n(?![ \t])|$)/i.exec(head!)?.[1];
 }

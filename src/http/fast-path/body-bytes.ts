@@ -20,7 +20,7 @@ export function registerJsonBody(app: FastifyInstance, { limitBytes }: { limitBy
 }
 
 function isPlainUtf8({ headers }: FastifyRequest): boolean {
-  if ((headers['content-encoding'] ?? 'identity') !== 'identity') return false;
+  if (headers['content-encoding'] !== undefined && !/^(identity)?$/i.test(headers['content-encoding'])) return false;
   if (headers['content-type'] === PLAIN_TYPE) return true;
   const charset = CHARSET.exec(headers['content-type'] ?? '')?.[1]?.toLowerCase() ?? 'utf-8';
   return charset === 'utf-8' || charset === 'utf8';

@@ -23,7 +23,7 @@ export function registerProblemDetails(app: FastifyInstance): void {
   });
 
   const answerUnrouted = (request: FastifyRequest, reply: FastifyReply) => {
-    const methods = allowedMethods.get(request.url.split('?', 1)[0]!);
+    const methods = allowedMethods.get(pathOf(request));
     if (!methods) return sendProblem(reply, new RidgelineError('not_found'));
     const allow = [...methods].sort().join(', ');
     reply.header('allow', allow);
@@ -36,6 +36,16 @@ export function registerProblemDetails(app: FastifyInstance): void {
     return request.is404 ? answerUnrouted(request, reply) : done();
   });
   app.setNotFoundHandler(answerUnrouted);
+}
+
+/** As routes are compared: without the origin of a request through a proxy, and decoded. */
+function pathOf({ url }: FastifyRequest): string {
+  const path = url.replace(/^https?:\/\/[^/?#]*/i, '').split(/[?#]/, 1)[0]!;
+  try {
+    return decodeURI(path);
+  } catch {
+    return path;
+  }
 }
 
 /** What Node's server would answer itself, without a body, if it were let. */

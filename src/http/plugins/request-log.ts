@@ -28,6 +28,8 @@ declare module 'fastify' {
   interface FastifyReply {
     /** What the answer tells, where it is a problem. */
     problem?: RidgelineError;
+    /** How many were asked for, where the answer is a failure that came after they were read. */
+    rows?: number;
   }
 }
 
@@ -43,7 +45,7 @@ export function createRequestLog(log: FastifyBaseLogger): RequestLog {
   function writeFailure(status: number, problem: RidgelineError | undefined, fields: object): void {
     if (!isWordy && !limit.takes()) return;
     const level = status < 500 ? 'info' : GRAVE.has(problem?.code ?? '') ? 'error' : 'warn';
-    const what = { code: problem?.code, pointer: problem?.errors?.[0]?.pointer, rows: problem?.rows };
+    const what = { code: problem?.code, pointer: problem?.errors?.[0]?.pointer };
     // Of what was not foreseen, where it came from.
     const err = problem?.code === 'internal' ? problem.cause : undefined;
     log[level]({ ...fields, statusCode: status, ...what, err }, 'request');
@@ -54,6 +56,7 @@ export function createRequestLog(log: FastifyBaseLogger): RequestLog {
       requestId: request.id,
       method: request.method,
       path: request.url.split('?', 1)[0]!.slice(0, LONGEST_PATH),
+      rows: reply.rows ?? reply.problem?.rows,
       durationMs: millisecondsSince((request.raw as Partial<WholeBodyRequest>).arrivedAt),
     };
     const { statusCode } = reply;

@@ -58,12 +58,12 @@ export function registerPredictRoutes(app: FastifyInstance, options: PredictRout
   const versionOf = ({ pipelineVersion }: Answer) => (exposeModelVersion ? pipelineVersion : undefined);
 
   const sendTo =
-    (reply: FastifyReply, pointerOf: PointerOf, toJson: (answer: Answer) => string): Settle<Outcome> =>
+    (reply: FastifyReply, rows: number, pointerOf: PointerOf, toJson: (answer: Answer) => string): Settle<Outcome> =>
     (outcome) => {
       try {
-        if (outcome instanceof Error) reply.send(outcome);
-        else if ('faults' in outcome) reply.send(toProblem(outcome, pointerOf));
-        else sendJson(reply, toJson(outcome));
+        if (!(outcome instanceof Error || 'faults' in outcome)) return sendJson(reply, toJson(outcome));
+        reply.rows = rows;
+        reply.send(outcome instanceof Error ? outcome : toProblem(outcome, pointerOf));
       } catch (error) {
         reply.send(error);
       }
@@ -91,12 +91,13 @@ export function registerPredictRoutes(app: FastifyInstance, options: PredictRout
     },
     validatorCompiler: () => rowValidator(features, schemas.row),
     handler: (request, reply) => {
-      const settle = sendTo(reply, wholeBody, (answered) => {
+      const rows = takeRows(request);
+      const settle = sendTo(reply, rows.rows, wholeBody, (answered) => {
         const [prediction] = answered.predictions as [number];
         const [prediction_id] = answered.ids as [string];
         return JSON.stringify({ prediction, prediction_id, model_version: versionOf(answered) });
       });
-      serving.answer(takeRows(request), settle);
+      serving.answer(rows, settle);
     },
   });
 
@@ -110,11 +111,12 @@ export function registerPredictRoutes(app: FastifyInstance, options: PredictRout
     },
     validatorCompiler: () => batchValidator(features, schemas.row, schemas.instances, maxBatchRows),
     handler: (request, reply) => {
-      const settle = sendTo(reply, instance, (answered) => {
+      const rows = takeRows(request);
+      const settle = sendTo(reply, rows.rows, instance, (answered) => {
         const { predictions, ids: prediction_ids } = answered;
         return JSON.stringify({ predictions, prediction_ids, model_version: versionOf(answered) });
       });
-      serving.answer(takeRows(request), settle);
+      serving.answer(rows, settle);
     },
   });
 }

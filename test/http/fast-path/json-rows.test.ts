@@ -112,6 +112,74 @@ const changed = (text: fc.Arbitrary<string>) =>
     }, original),
   );
 
+/** A check of a row that shares nothing with the schema: exactly the names, finite numbers, whole ones for categories. */
+function valuesOf(row: unknown): number[] | undefined {
+  if (typeof row !== 'object' || row === null || Array.isArray(row)) return undefined;
+  const entries = Object.entries(row);
+  if (entries.length !== names.length) return undefined;
+  const values = features.features.map(({ name, kind }) => {
+    const [, value] = entries.find(([key]) => key === name) ?? [];
+    if (typeof value !== 'number' || value - value !== 0) return undefined;
+    return kind === 'categorical' && !Number.isSafeInteger(value) ? undefined : value;
+  });
+  return values.includes(undefined) ? undefined : (values as number[]);
+}
+
+/** What bytes say, strictly: one row, or the rows of `instances`; undefined where they say anything else. */
+function strictly(body: Buffer): { row: number[] | undefined; instances: number[] | undefined } {
+  let value: unknown;
+  try {
+    value = JSON.parse(new TextDecoder('utf-8', { fatal: true, ignoreBOM: true }).decode(body));
+  } catch {
+    return { row: undefined, instances: undefined };
+  }
+  const isBatch = typeof value === 'object' && value !== null && Object.keys(value).join() === 'instances';
+  const rows = isBatch ? (value as { instances: unknown }).instances : undefined;
+  const all = Array.isArray(rows) && rows.length >= 1 && rows.length <= MAX_ROWS ? rows.map(valuesOf) : [undefined];
+  return { row: valuesOf(value), instances: all.includes(undefined) ? undefined : (all.flat() as number[]) };
+}
+
+const bitsOf = (values: ArrayLike<number>) => Buffer.from(Float64Array.from(values).buffer).toString('hex');
+
+/** Cases of the differential test: a few thousand with every change, as many as one likes by hand. */
+const FUZZ_CASES = Number(process.env.FUZZ_CASES ?? 5_000);
+const FUZZ_SEED = Number(process.env.FUZZ_SEED ?? 20_261_126);
+
+/** What replaces a byte: any byte, and more often those that mean something in JSON. */
+const byte = fc.oneof(fc.nat(255), fc.constantFrom(...Buffer.from('{}[]:,"\\ \t\n\r0123456789-+.eE')));
+const mutatedBytes = (text: fc.Arbitrary<string>) =>
+  fc
+    .tuple(
+      text,
+      fc.array(fc.record({ at: fc.nat(), removed: fc.nat(3), added: fc.array(byte, { maxLength: 3 }) }), {
+        maxLength: 3,
+      }),
+    )
+    .map(([original, changes]) =>
+      changes.reduce((body, { at, removed, added }) => {
+        const place = at % (body.length + 1);
+        return Buffer.concat([body.subarray(0, place), Buffer.from(added), body.subarray(place + removed)]);
+      }, Buffer.from(original)),
+    );
+
+test(`agrees to the bit with JSON.parse and a strict check on ${FUZZ_CASES} generated and mutated bodies`, () => {
+  let taken = 0;
+  const agrees = (read: { features: ArrayLike<number> } | undefined, expected: number[] | undefined) => {
+    if (!read) return;
+    taken++;
+    expect(expected && bitsOf(expected)).toBe(bitsOf(read.features));
+  };
+  fc.assert(
+    fc.property(fc.oneof(mutatedBytes(rowText), mutatedBytes(batchText)), (body) => {
+      const expected = strictly(body);
+      agrees(reader.readRow(body), expected.row);
+      agrees(reader.readInstances(body), expected.instances);
+    }),
+    { numRuns: FUZZ_CASES, seed: FUZZ_SEED },
+  );
+  expect(taken).toBeGreaterThan(FUZZ_CASES / 10);
+});
+
 describe('the row reader', () => {
   test('reads a row as JSON.parse does, to the bit, in any order and spacing', () => {
     fc.assert(
