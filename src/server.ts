@@ -43,6 +43,7 @@ async function runPrimary({ config, closers, ending, log, print }: Surroundings)
     closers.push(workers.close);
     ending.departBy(workers);
     ({ port } = await workers.address);
+    ending.signal.throwIfAborted();
   } else {
     const app = await openApp(databaseUrl, { config, closers, ending, log, print });
     ({ port } = await listen(app.http, config));

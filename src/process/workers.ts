@@ -32,6 +32,7 @@ const FIRST_PAUSE_MS = 100;
 const LONGEST_PAUSE_MS = 10_000;
 /** A worker that has lived this long was healthy, and its successor may start at once. */
 const HEALTHY_AFTER_MS = 10_000;
+const SAY_AGAIN_MS = 100;
 /** Of the time of the primary's end: how long it waits for its workers, which have as much of that in turn. */
 const SHARE_OF_TIME = 0.9;
 
@@ -112,8 +113,14 @@ export function startWorkers({ count, databaseUrl, log }: WorkersOptions): Worke
       if (living.size === 0) return;
       const gone = once(events, 'all gone', { signal: AbortSignal.timeout(Math.floor(withinMs * SHARE_OF_TIME)) });
       const message: ToWorker = { end: { signal, withinMs: withinMs * SHARE_OF_TIME * SHARE_OF_TIME } };
-      for (const worker of living) worker.send(message);
+      const send = () => {
+        for (const worker of living) worker.send(message);
+      };
+      send();
+      // One that is still loading its code hears nothing.
+      const again = setInterval(send, SAY_AGAIN_MS);
       await gone.catch(() => log.warn({ left: living.size }, 'workers have not ended in time'));
+      clearInterval(again);
     },
     abandon: kill,
     close: kill,

@@ -72,16 +72,16 @@ describe('a start that cannot succeed says why in one message', () => {
     expect(output).not.toMatch(/^\s+at /m);
   });
 
-  it('tells that the port is in use', async () => {
+  it.each(['1', '2'])('tells that the port is in use, with %s workers', async (workers) => {
     const database = await createTestDatabase();
     cleanups.push(database.drop);
     const squatter = createServer().listen(0, '127.0.0.1');
     await once(squatter, 'listening');
     const { port } = squatter.address() as { port: number };
-    const { code, output } = await failToStart({ DATABASE_URL: database.url, PORT: String(port) });
+    const { code, output } = await failToStart({ DATABASE_URL: database.url, PORT: String(port), WORKERS: workers });
     squatter.close();
     expect(code).toBe(1);
-    expect(output).toContain(`Port ${port} on 127.0.0.1 is in use`);
+    expect(output.match(RegExp(`Port ${port} on 127.0.0.1 is in use`, 'g'))).toHaveLength(1);
     expect(output).not.toMatch(/^\s+at /m);
   });
 
