@@ -49,16 +49,17 @@ export function startWorkers({ count, databaseUrl, log }: WorkersOptions): Worke
   const events = new EventEmitter();
   let pause = FIRST_PAUSE_MS;
   let ending = false;
-  let listening = false;
+  let listening: { port: number } | undefined;
 
   function startWorker(): void {
     const startedAt = performance.now();
-    const worker = cluster.fork({ DATABASE_URL: databaseUrl });
+    // Any free port is one once it is known, also when all who have listened on it are gone.
+    const worker = cluster.fork({ DATABASE_URL: databaseUrl, ...(listening && { PORT: String(listening.port) }) });
     living.add(worker);
     let failure: ToPrimary | undefined;
-    worker.once('listening', (where) => {
-      listening = true;
-      events.emit('listening', where);
+    worker.once('listening', ({ port }) => {
+      listening = { port };
+      events.emit('listening', listening);
     });
     worker.on('message', (message: Partial<ToPrimary>) => {
       if (message.cannotStart !== undefined) failure = message as ToPrimary;

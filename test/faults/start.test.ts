@@ -1,11 +1,17 @@
 /** What is survived at run time is survived at a start, at any moment of it, and at a worker's start too. */
+import { execFileSync } from 'node:child_process';
+import { appendFileSync, writeFileSync } from 'node:fs';
+import { mkdir } from 'node:fs/promises';
+import { join } from 'node:path';
 import { describe, expect, it } from 'vitest';
-import { eventually } from '../support/server.ts';
+import { eventually, makeDirectories } from '../support/server.ts';
 import { inForm, isShort } from './form.ts';
-import { runLoad } from './load.ts';
+import { type Answer, runLoad } from './load.ts';
 import { reportFault } from './report.ts';
 import { prepareService, type Service } from './service.ts';
 import { compareWithStored, expectNothingLost, storedWithin } from './verification.ts';
+
+const isLinux = process.platform === 'linux';
 
 describe('the database goes away in the middle of a start', { concurrent: isShort }, () => {
   const moments = [0, 1, 2, 3, 4, 5, 6].flatMap((connections) =>
@@ -27,6 +33,90 @@ describe('the database goes away in the middle of a start', { concurrent: isShor
     },
   );
 });
+
+describe('what cannot be written at a start', { concurrent: isShort }, () => {
+  it('a database that is read only: prepared once it is not', async ({ onTestFinished }) => {
+    const service = await prepareService({ onTestFinished });
+    const [{ name }] = (await service.database.query('select current_database() as name')) as [{ name: string }];
+    await service.database.query(`alter database ${name} set default_transaction_read_only = on`);
+    await service.start();
+    expect(await service.statusOf('/readyz')).toBe(503);
+    await service.database.query(
+      `begin read write; alter database ${name} reset default_transaction_read_only; commit`,
+    );
+    await becomesGood(service, 'database read only at a start', { note: '/readyz 503 meanwhile' });
+  });
+
+  // Mounting needs root.
+  const disks = isLinux && process.getuid?.() === 0 ? ['full', 'read only'] : [];
+  it.for(disks.flatMap((disk) => ['dataDir', 'modelsDir'].map((which) => ({ disk, which }) as const)))(
+    'the disk of $which is $disk: started all the same, and workers that die are replaced',
+    async ({ disk, which }, { onTestFinished }) => {
+      const directories = await makeDirectories();
+      const directory = directories[which as 'dataDir' | 'modelsDir'];
+      const service = await prepareService({ directories, onTestFinished, settings: { WORKERS: '2' } });
+      await mkdir(directory, { recursive: true });
+      mount('-t', 'tmpfs', '-o', 'size=64k', 'tmpfs', directory);
+      onTestFinished(async () => void execFileSync('umount', ['-l', directory]));
+      if (disk === 'full') fillDirectory(directory);
+      else mount('-o', 'remount,ro', directory);
+      const server = await service.start();
+      await eventually(async () => (await service.statusOf('/readyz')) === 200, 20_000);
+      const answers: Answer[] = [];
+      let requests = 0;
+      for (let i = 0; i < 2; i++) {
+        const load = await runLoad({ url: server.url, connections: 4 }, inForm(300, 2_000));
+        answers.push(...load.answers);
+        requests += load.requests();
+        expect(load.failures.slice(0, 3)).toEqual([]);
+        const [oldest] = workersOf(server.process.pid!);
+        process.kill(oldest!, 'SIGKILL');
+        await eventually(async () => {
+          const workers = workersOf(server.process.pid!);
+          return workers.length === 2 && !workers.includes(oldest!);
+        });
+        await eventually(async () => (await service.statusOf('/readyz')) === 200, 20_000);
+      }
+      expect(await server.stop('SIGTERM')).toBe(0);
+      // It moves what those who were killed have left.
+      await service.start();
+      const stored = await storedWithin(service.database, answers, 20_000);
+      reportFault({
+        fault: `disk of ${which === 'dataDir' ? 'DATA_DIR' : 'MODELS_DIR'} ${disk} at a start, workers killed`,
+        load: '4 connections',
+        requests,
+        failures: 0,
+        rowsExpected: stored.expected,
+        rowsFound: stored.found,
+        duplicates: stored.duplicates,
+      });
+      expectNothingLost(stored);
+    },
+  );
+});
+
+function mount(...options: string[]): void {
+  execFileSync('mount', options);
+}
+
+/** Blocks and inodes: then not even a directory can be made. */
+function fillDirectory(directory: string): void {
+  writeFileSync(join(directory, 'filler'), '');
+  for (const bytes of [4_096, 1]) {
+    try {
+      while (true) appendFileSync(join(directory, 'filler'), Buffer.alloc(bytes));
+    } catch (error) {
+      if ((error as NodeJS.ErrnoException).code !== 'ENOSPC') throw error;
+    }
+  }
+}
+
+function workersOf(primary: number): number[] {
+  return execFileSync('pgrep', ['-P', String(primary)], { encoding: 'utf8' })
+    .trim()
+    .split('\n')
+    .map(Number);
+}
 
 async function becomesGood(service: Service, fault: string, { note }: { note: string }): Promise<void> {
   const backAt = Date.now();
