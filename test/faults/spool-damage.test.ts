@@ -155,7 +155,7 @@ describe('a damaged spool', () => {
     const stored = await storedWithin(service.database, intact, 30_000);
     await eventually(async () => (await service.health()).backlog.rows === 0, 10_000);
     // Garbage is no backlog: it is being set aside until the directory goes.
-    await eventually(async () => !(await readdir(spoolRoot())).includes(LEFT_BEHIND), 15_000);
+    await eventually(async () => (await leftOver(directory)).length === 0, 15_000);
     const setAside = await deadLetterLines();
     const { backlog } = await service.health();
     const also = await compareWithStored(service.database, answers);
@@ -174,6 +174,10 @@ describe('a damaged spool', () => {
     else expect(setAside.length).toBe(deadLetters);
     expect(backlog.dead_letters).toBe(setAside.length);
     await service.kill();
+
+    const foreign = Object.entries(beside).filter(([file]) => !file.endsWith('.segment'));
+    for (const [file, make] of foreign) expect(await readFile(join(directory, file))).toEqual(make());
+    expect((await readdir(spoolRoot())).includes(LEFT_BEHIND)).toBe(foreign.length > 0);
 
     // The damage is dealt with once, not at every start.
     if (isShort) return;
@@ -259,6 +263,13 @@ async function restoreSpool(): Promise<string> {
   await cp(join(saved, (await readdir(saved))[0]!), directory, { recursive: true });
   await service.database.query('truncate predictions');
   return directory;
+}
+
+/** What of a spool is still there. What was put beside it by somebody else stays, and then so does the directory. */
+async function leftOver(directory: string): Promise<string[]> {
+  const files = await readdir(directory).catch(() => undefined);
+  if (files?.length === 0) return [directory];
+  return (files ?? []).filter((file) => file === 'lock' || file.endsWith('.segment'));
 }
 
 async function deadLetterLines(): Promise<{ reason: string }[]> {

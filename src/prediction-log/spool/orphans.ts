@@ -46,6 +46,8 @@ const MOST_DIRECTORIES = 64;
 /** A few hundred bytes each. As many full ones are 80 GiB. */
 const MOST_SEGMENTS = 10_000;
 
+/** Remembered and told; beyond that it is the whole directory that needs somebody. */
+const MOST_OBSTACLES = 1_000;
 /** In a line of the log. */
 const MOST_NAMED = 10;
 const OBSTACLE =
@@ -73,6 +75,17 @@ export function createOrphans({ root, columns, log }: OrphansOptions): Orphans {
   let obstacles = new Map<string, string>();
   let pass: Promise<number> | undefined;
   let isClosing = false;
+  /** Whether the pass has left something that it had no room for. */
+  let hasMore = false;
+  let tell: () => void = () => undefined;
+
+  function adopt(found: () => void): Promise<number> {
+    tell = found;
+    pass ??= goThrough(found).finally(() => {
+      pass = undefined;
+    });
+    return pass;
+  }
 
   async function goThrough(found: () => void): Promise<number> {
     const met = new Map<string, string>();
@@ -81,6 +94,7 @@ export function createOrphans({ root, columns, log }: OrphansOptions): Orphans {
         return await work();
       } catch (error) {
         if (isGone(error)) return undefined;
+        if (met.size >= MOST_OBSTACLES) return undefined;
         const reason = reasonOf(error);
         met.set(path, reason);
         if (!obstacles.has(path)) log.warn({ path, reason }, OBSTACLE);
@@ -88,6 +102,7 @@ export function createOrphans({ root, columns, log }: OrphansOptions): Orphans {
       }
     };
     let rows = 0;
+    hasMore = false;
     await attempt(root, async () => {
       // One entry after another, as there may be any number of them.
       for await (const entry of await opendir(root)) {
@@ -136,7 +151,10 @@ export function createOrphans({ root, columns, log }: OrphansOptions): Orphans {
 
   /** Undefined when the directory is not an orphan's, or not yet. */
   async function lockOrphan(directory: string): Promise<Adopted | undefined> {
-    if (adopted.size >= MOST_DIRECTORIES || segments.length >= MOST_SEGMENTS) return undefined;
+    if (adopted.size >= MOST_DIRECTORIES || segments.length >= MOST_SEGMENTS) {
+      hasMore = true;
+      return undefined;
+    }
     const before = await listSpool(directory);
     if (before.segments.length === 0 && before.foreign.length > 0) return undefined;
     const lock = lockDirectory(directory);
@@ -159,12 +177,7 @@ export function createOrphans({ root, columns, log }: OrphansOptions): Orphans {
   }
 
   return {
-    adopt(found = () => undefined) {
-      pass ??= goThrough(found).finally(() => {
-        pass = undefined;
-      });
-      return pass;
-    },
+    adopt: (found = () => undefined) => adopt(found),
     segments: () => segments,
     async remove(segment) {
       const directory = dirname(segment.path);
@@ -177,6 +190,7 @@ export function createOrphans({ root, columns, log }: OrphansOptions): Orphans {
       held.paths.delete(segment.path);
       // What cannot be removed now is found by the next pass.
       if (held.paths.size === 0 && !held.isCounting) await finish(directory).catch(() => undefined);
+      if (hasMore && adopted.size <= MOST_DIRECTORIES / 2) void adopt(tell);
     },
     obstacles: () => obstacles,
     async close() {

@@ -14,9 +14,10 @@ import { RidgelineError, reasonOf } from '../../errors.ts';
 import type { Column } from '../../feature-schema.ts';
 import type { PredictionBatch } from '../prediction-batch.ts';
 import { FRAME_BYTES, fitFrames, frameBatch, frameHeader } from './frames.ts';
+import { createOwnDirectory } from './own-directory.ts';
 import { createSegment, type Segment } from './segment.ts';
-import { createSegmentFile, type SegmentFile } from './segment-file.ts';
-import { type Claim, claimDirectory, isGone, removeSpool, segmentPath } from './spool-directory.ts';
+import type { SegmentFile } from './segment-file.ts';
+import { isGone } from './spool-directory.ts';
 import { createSpoolUsage } from './spool-usage.ts';
 
 export interface Spool {
@@ -71,10 +72,9 @@ export function createSpool({ root, columns, maxBytes, fsync, log }: SpoolOption
   const frameBytes = Math.min(FRAME_BYTES, segmentBytes - header.length);
   const scratch = Buffer.allocUnsafe(SCRATCH_BYTES);
   const usage = createSpoolUsage(root);
+  const directory = createOwnDirectory({ root, header, fsync });
   const segments: Segment[] = [];
-  let claim: Claim | undefined;
   let open: Open | undefined;
-  let sequence = 0;
   let ownBytes = 0;
   let lastBytes = 0;
   let checkDue = 0;
@@ -137,7 +137,7 @@ export function createSpool({ root, columns, maxBytes, fsync, log }: SpoolOption
   /** Returns the bytes that are left. Other processes may take some too, each at most a segment. */
   function makeSureOfRoom(bytes: number): number {
     const left = maxBytes - ownBytes;
-    const room = bytes > left ? left : left - usage.measure(claim?.directory);
+    const room = bytes > left ? left : left - usage.measure(directory.path());
     if (bytes <= room) return room;
     throw new RidgelineError('spool', {
       detail: `It has reached SPOOL_MAX_BYTES (${maxBytes}): bring Postgres back, or allow more.`,
@@ -146,7 +146,7 @@ export function createSpool({ root, columns, maxBytes, fsync, log }: SpoolOption
 
   function begin(): Open {
     const room = makeSureOfRoom(header.length);
-    const { path, file } = createFile();
+    const { path, file } = directory.createFile();
     const segment = createSegment({ path, columns, writtenBytes: header.length });
     segments.push(segment);
     ownBytes += header.length;
@@ -154,38 +154,16 @@ export function createSpool({ root, columns, maxBytes, fsync, log }: SpoolOption
     return { segment, file, limit: Math.min(segmentBytes, room) };
   }
 
-  function createFile(): { path: string; file: SegmentFile } {
-    const isNew = !claim;
-    claim ??= claimDirectory(root, fsync);
-    const path = segmentPath(claim.directory, ++sequence);
-    try {
-      return { path, file: createSegmentFile(path, header, claim.directory, fsync) };
-    } catch (error) {
-      if (isNew || !isGone(error)) throw error;
-      // Somebody has removed the directory.
-      abandonClaim();
-      return createFile();
-    }
-  }
-
-  function abandonClaim(): void {
-    claim?.lock.release();
-    claim = undefined;
-  }
-
   /** What is written to a file without a name is gone when the process ends. */
   function checkFiles({ segment, file }: Open): void {
     checkDue = performance.now() + CHECK_MS;
     if (file.isGone()) {
-      log.error(
-        { path: segment.path, rows: segment.pendingRows },
-        'a file of the spool was removed, and predictions with it',
-      );
+      const { path, pendingRows: rows } = segment;
+      log.error({ path, rows }, 'a file of the spool was removed, and predictions with it');
       remove(segment);
-    } else if (claim?.lock.isGone()) {
-      // Another process may adopt what is there.
+    } else if (directory.isLost()) {
       seal();
-      abandonClaim();
+      directory.abandon();
     }
   }
 
@@ -259,9 +237,7 @@ export function createSpool({ root, columns, maxBytes, fsync, log }: SpoolOption
     async close() {
       seal();
       for (const segment of [...segments]) if (segment.pendingRows === 0) remove(segment);
-      // What cannot be removed now is found by the next process.
-      if (claim && segments.length === 0) await removeSpool(claim.directory).catch(() => undefined);
-      abandonClaim();
+      await directory.close(segments.length === 0);
     },
   };
 }

@@ -1,0 +1,60 @@
+/**
+ * The spool directory of this process: made by the first segment that needs it, and again when somebody has removed it, so
+ * that a disk which is full or broken at the start is no reason not to start.
+ */
+import { createSegmentFile, type SegmentFile } from './segment-file.ts';
+import { type Claim, claimDirectory, isGone, removeSpool, segmentPath } from './spool-directory.ts';
+
+export interface OwnDirectory {
+  /** Undefined while there is none. */
+  path(): string | undefined;
+  /** Makes the file of the next segment with its header. Throws what the disk says, and leaves nothing behind. */
+  createFile(): { path: string; file: SegmentFile };
+  /** Whether its lock keeps nobody out any more: then another process may adopt what is there. */
+  isLost(): boolean;
+  /** Leaves it to be adopted; the next segment gets another one. */
+  abandon(): void;
+  /** Frees it, and removes it where it is empty. */
+  close(isEmpty: boolean): Promise<void>;
+}
+
+export interface OwnDirectoryOptions {
+  root: string;
+  header: Buffer;
+  fsync: boolean;
+}
+
+export function createOwnDirectory({ root, header, fsync }: OwnDirectoryOptions): OwnDirectory {
+  let claim: Claim | undefined;
+  let sequence = 0;
+
+  function createFile(): { path: string; file: SegmentFile } {
+    const isNew = !claim;
+    claim ??= claimDirectory(root, fsync);
+    const path = segmentPath(claim.directory, ++sequence);
+    try {
+      return { path, file: createSegmentFile(path, header, claim.directory, fsync) };
+    } catch (error) {
+      if (isNew || !isGone(error)) throw error;
+      abandon();
+      return createFile();
+    }
+  }
+
+  function abandon(): void {
+    claim?.lock.release();
+    claim = undefined;
+  }
+
+  return {
+    path: () => claim?.directory,
+    createFile,
+    isLost: () => claim?.lock.isGone() ?? false,
+    abandon,
+    async close(isEmpty) {
+      // What cannot be removed now is found by the next process.
+      if (claim && isEmpty) await removeSpool(claim.directory).catch(() => undefined);
+      abandon();
+    },
+  };
+}
