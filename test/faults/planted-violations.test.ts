@@ -1,11 +1,15 @@
 /** The suite against services that break the guarantee: the check that ends every fault must see it. */
+import { mkdir, readFile } from 'node:fs/promises';
+import { join } from 'node:path';
+import { setTimeout as delay } from 'node:timers/promises';
 import { describe, expect, it } from 'vitest';
-import { sourceEntryPoint } from '../support/server.ts';
+import { eventually, makeDirectories, sourceEntryPoint } from '../support/server.ts';
 import { isShort } from './form.ts';
-import { runLoad } from './load.ts';
+import { houses, runLoad, startLoad } from './load.ts';
 import { type Planted, plant } from './planted/planted.ts';
+import { losePower } from './power-loss.ts';
 import { prepareService } from './service.ts';
-import { expectNothingLost, storedWithin } from './verification.ts';
+import { expectNothingLost, expectWholeLines, storedWithin } from './verification.ts';
 
 describe('a service that breaks the guarantee is found out', { concurrent: isShort }, () => {
   it.for<{ violation: string; planted: Planted; seen: 'missing' | 'duplicates' }>([
@@ -20,6 +24,60 @@ describe('a service that breaks the guarantee is found out', { concurrent: isSho
     expect(failures).toEqual([]);
     const stored = await storedWithin(service.database, answers, 3_000);
     expect(stored[seen]).toBeGreaterThan(0);
+    expect(() => expectNothingLost(stored)).toThrow();
+  });
+
+  it('a sync of another file', async ({ onTestFinished }) => {
+    const directories = await makeDirectories();
+    await mkdir(directories.dataDir, { recursive: true });
+    const notes = join(directories.dataDir, 'synced-bytes');
+    const settings = { PREDICTION_LOG_FSYNC: 'on', SYNCED_BYTES: notes, SPOOL_MAX_BYTES: '8000000' };
+    const service = await prepareService({ settings, directories, script: sourceEntryPoint, onTestFinished });
+    await service.start();
+    await service.start(plant('synced-bytes', 'sync-elsewhere'));
+    await service.proxy.set('refuse');
+    const load = startLoad({ url: service.server.url, connections: 8, batchRows: 1_000 });
+    await delay(2_000);
+    await service.kill();
+    await load.stop();
+    await service.proxy.set('pass');
+    await losePower(join(directories.dataDir, 'spool'), notes);
+    await service.start({ PREDICTION_LOG_FSYNC: 'off' });
+    const stored = await storedWithin(service.database, load.answers, 5_000);
+    expect(stored.missing).toBeGreaterThan(0);
+    expect(() => expectNothingLost(stored)).toThrow();
+  });
+
+  it('a dead letter that is cut short', async ({ onTestFinished }) => {
+    const service = await prepareService({
+      settings: plant('cut-dead-letter'),
+      script: sourceEntryPoint,
+      onTestFinished,
+    });
+    const { url } = await service.start();
+    await service.database.query('alter table predictions add constraint no_poison check (crim < 1000000)');
+    const headers = { 'content-type': 'application/json' };
+    const body = JSON.stringify({ ...houses[0]!, CRIM: 2_000_000 });
+    expect((await fetch(`${url}/predict`, { method: 'POST', headers, body })).status).toBe(200);
+    const file = join(service.directories.dataDir, 'spool', 'dead-letter.jsonl');
+    const text = await eventually(() => readFile(file, 'utf8'));
+    expect(() => expectWholeLines(text, 1)).toThrow();
+  });
+
+  it('an adoption that forgets a segment', async ({ onTestFinished }) => {
+    const service = await prepareService({
+      settings: plant('forgotten-segment'),
+      script: sourceEntryPoint,
+      onTestFinished,
+    });
+    const { url } = await service.start();
+    await service.proxy.set('refuse');
+    const { answers } = await runLoad({ url, connections: 8 }, 500);
+    await service.kill();
+    await service.proxy.set('pass');
+    await service.start();
+    const stored = await storedWithin(service.database, answers, 3_000);
+    expect(stored.missing).toBeGreaterThan(0);
     expect(() => expectNothingLost(stored)).toThrow();
   });
 });

@@ -1,5 +1,5 @@
 /** A disk that is full or fails under the spool: never a 200 for what is not stored, and no restart to recover. */
-import { mkdir, rm, writeFile } from 'node:fs/promises';
+import { mkdir, readFile, rm, stat, writeFile } from 'node:fs/promises';
 import { join } from 'node:path';
 import { setTimeout as delay } from 'node:timers/promises';
 import { describe, expect, it } from 'vitest';
@@ -10,7 +10,7 @@ import { plant } from './planted/planted.ts';
 import { reportFault } from './report.ts';
 import { prepareService, type Service } from './service.ts';
 import { fillUp, mountSmallDisk } from './small-disk.ts';
-import { expectNothingLost, storedWithin } from './verification.ts';
+import { expectNothingLost, expectWholeLines, storedWithin } from './verification.ts';
 
 const STAGE_MS = inForm(700, 5_000);
 const CONNECTIONS = 8;
@@ -73,6 +73,50 @@ describe('the spool cannot be written', { concurrent: isShort }, () => {
     await conclude(service, 'failing disk: relayed files cannot be removed', stages);
     expect(stages.flatMap(({ failures }) => failures).slice(0, 3)).toEqual([]);
   });
+});
+
+describe('the dead letters cannot be written', () => {
+  it.skipIf(!mountSmallDisk)(
+    'each is a whole line once there is room, and not counted before',
+    async ({ onTestFinished }) => {
+      const directories = await makeDirectories();
+      const service = await prepareService({ directories, onTestFinished });
+      onTestFinished(await mountSmallDisk!(directories));
+      const { url } = await service.start();
+      await service.database.query('alter table predictions add constraint no_poison check (crim < 1000000)');
+      const deadLetters = join(directories.dataDir, 'spool', 'dead-letter.jsonl');
+      const before = await runLoad({ url, connections: 2 }, 200);
+      // To the last bytes of a page, so that a line begins on it and has no room for its end.
+      await writeFile(deadLetters, `${JSON.stringify({ at: new Date(), reason: 'x'.repeat(3_950), record: {} })}\n`);
+      await service.proxy.set('refuse');
+      const poisoned = 3;
+      for (let i = 0; i < poisoned; i++) {
+        const body = JSON.stringify({ ...houses[i]!, CRIM: 2_000_000 });
+        const headers = { 'content-type': 'application/json' };
+        expect((await fetch(`${url}/predict`, { method: 'POST', headers, body })).status).toBe(200);
+      }
+      const filler = join(directories.dataDir, 'filler');
+      fillUp(filler);
+      const { size } = await stat(deadLetters);
+      await service.proxy.set('pass');
+      await delay(2_000);
+      expect((await stat(deadLetters)).size).toBe(size);
+      expect(await deadLettersOf(service)).toBe(0);
+      await rm(filler);
+      await eventually(async () => (await deadLettersOf(service)) === poisoned, 30_000);
+      const stored = await storedWithin(service.database, before.answers, 30_000);
+      reportFault({
+        fault: 'no room for the dead letters (tmpfs of 1 MiB)',
+        load: `${poisoned} records that Postgres refuses`,
+        rowsExpected: stored.expected,
+        rowsFound: stored.found,
+        duplicates: stored.duplicates,
+        note: `${await deadLettersOf(service)} of ${poisoned} set aside, each a whole line`,
+      });
+      expectWholeLines(await readFile(deadLetters, 'utf8'), poisoned + 1);
+      expectNothingLost(stored);
+    },
+  );
 });
 
 describe('SPOOL_MAX_BYTES is reached', { concurrent: isShort }, () => {
@@ -159,6 +203,10 @@ async function conclude(service: Service, fault: string, stages: Load[], recover
     note: `${refusals} refused with 503 while Postgres was away too`,
   });
   expectNothingLost(stored);
+}
+
+async function deadLettersOf(service: Service): Promise<number> {
+  return (await service.health()).backlog.dead_letters;
 }
 
 function kinds({ failures }: Load): string[] {

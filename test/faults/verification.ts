@@ -59,3 +59,14 @@ export async function storedWithin(
 export function expectNothingLost({ missing, duplicates, different }: Comparison): void {
   expect({ missing, duplicates, different }).toEqual({ missing: 0, duplicates: 0, different: 0 });
 }
+
+/** Of the dead letters: so many lines, each of them a whole JSON object with what was to be stored. */
+export function expectWholeLines(text: string, lines: number): void {
+  expect(text.endsWith('\n')).toBe(true);
+  const letters = text.split('\n').slice(0, -1);
+  expect(letters.length).toBe(lines);
+  for (const letter of letters) {
+    const { at, reason, record, bytes } = JSON.parse(letter) as Record<string, unknown>;
+    expect([at, reason, record ?? bytes].every(Boolean)).toBe(true);
+  }
+}

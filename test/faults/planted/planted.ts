@@ -8,9 +8,14 @@ export type Planted =
   | 'skipped-write'
   | 'forgotten-batch'
   | 'twice-stored'
-  | 'names-gone';
+  | 'names-gone'
+  | 'synced-bytes'
+  | 'sync-elsewhere'
+  | 'cut-dead-letter'
+  | 'forgotten-segment';
 
-/** The setting that loads it. */
-export function plant(name: Planted): { NODE_OPTIONS: string } {
-  return { NODE_OPTIONS: `--import=${pathToFileURL(join(import.meta.dirname, `${name}.mjs`)).href}` };
+/** The setting that loads them, the last one over those before it. */
+export function plant(...names: Planted[]): { NODE_OPTIONS: string } {
+  const imports = names.map((name) => `--import=${pathToFileURL(join(import.meta.dirname, `${name}.mjs`)).href}`);
+  return { NODE_OPTIONS: imports.join(' ') };
 }
