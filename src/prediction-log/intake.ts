@@ -15,6 +15,7 @@ import { createOutage } from '../outage.ts';
 import { within } from '../within.ts';
 import { createDirectWriter } from './direct-writer.ts';
 import { encodeRecords } from './postgres/copy-format.ts';
+import { firstRecords } from './postgres/tuples.ts';
 import { blocksOf, type PredictionBatch } from './prediction-batch.ts';
 import { blamesContent, type PredictionStore } from './prediction-store.ts';
 import type { Spool } from './spool/spool.ts';
@@ -56,7 +57,8 @@ const SPOOL_PAUSE_MS = 2_000;
 const REFUSED_IN_A_ROW = 3;
 /** Without news for so long nobody knows whether the next one would be refused. */
 const REFUSED_FOR_MS = 5_000;
-const NO_RECORDS = Buffer.alloc(0);
+/** Enough to meet what a batch has met, and little to take back every second. */
+const REHEARSED_ROWS = 1_000;
 
 export function createIntake({ spool, onSpooled, store, columns, log }: IntakeOptions): Intake {
   const beginning: Way = spool ? 'spool' : 'postgres';
@@ -81,6 +83,9 @@ export function createIntake({ spool, onSpooled, store, columns, log }: IntakeOp
   const trying = { spool: false, postgres: false };
   let refusedInARow = 0;
   let refusedAt = 0;
+  let contentReason = '';
+  /** What Postgres has not taken, for the tries. */
+  let rehearsed = Buffer.alloc(0);
 
   function append(batch: PredictionBatch): void | Promise<void> {
     if (refusal) throw refusal;
@@ -114,6 +119,7 @@ export function createIntake({ spool, onSpooled, store, columns, log }: IntakeOp
       await writer.store(records);
     } catch (error) {
       if (error instanceof RidgelineError) throw error;
+      rehearsed = Buffer.from(firstRecords(records, REHEARSED_ROWS));
       if (blamesContent(store.failureOf(error))) noteRefused(error);
       else refuseAll(error);
       throw notStored(error);
@@ -135,7 +141,15 @@ export function createIntake({ spool, onSpooled, store, columns, log }: IntakeOp
   function noteRefused(error: unknown): void {
     refusedInARow++;
     refusedAt = performance.now();
-    if (way === 'postgres') refusing.begin(error);
+    contentReason = reasonOf(error);
+    if (way !== 'postgres') return;
+    refusing.begin(error);
+    keepTrying();
+  }
+
+  /** Callers are still tried then, as one of them may bring what the others have not brought. */
+  function contentIsRefused(): boolean {
+    return refusedInARow >= REFUSED_IN_A_ROW && performance.now() - refusedAt < REFUSED_FOR_MS;
   }
 
   function take(next: Exclude<Way, 'refusing'>): void {
@@ -147,7 +161,6 @@ export function createIntake({ spool, onSpooled, store, columns, log }: IntakeOp
       bypass.end();
     }
     refusing.end();
-    if (way === beginning) stopTrying();
   }
 
   function keepTrying(): void {
@@ -160,8 +173,9 @@ export function createIntake({ spool, onSpooled, store, columns, log }: IntakeOp
   }
 
   function tryAgain(): void {
-    if (spool && (way === 'refusing' || performance.now() >= trySpoolAt)) void trySpool(spool);
-    if (way === 'refusing') void tryPostgres();
+    if (spool && way !== 'spool' && (way === 'refusing' || performance.now() >= trySpoolAt)) void trySpool(spool);
+    if (way === 'refusing' || contentIsRefused()) void tryPostgres();
+    else if (way === beginning) stopTrying();
   }
 
   async function trySpool({ probe }: Pick<Spool, 'probe'>): Promise<void> {
@@ -177,15 +191,17 @@ export function createIntake({ spool, onSpooled, store, columns, log }: IntakeOp
     trying.spool = false;
   }
 
-  /** By the way that predictions take: no records at all need the table, its columns and the rights, and wait for its locks. */
+  /** With what it has not taken, as the next ones will be like that: whatever stood against it is met again, or is gone. */
   async function tryPostgres(): Promise<void> {
     if (trying.postgres) return;
     trying.postgres = true;
     try {
-      await within(TRY_AGAIN_MS, store.insert(columns, NO_RECORDS, TRY_AGAIN_MS), noAnswer);
-      if (way === 'refusing' && timer) take('postgres');
+      await within(TRY_AGAIN_MS, store.rehearse(columns, rehearsed, TRY_AGAIN_MS), noAnswer);
+      if (way !== 'spool' && timer) take('postgres');
     } catch (error) {
-      if (way === 'refusing') refusal = notStored(error);
+      const isBack = blamesContent(store.failureOf(error));
+      if (way === 'refusing' && isBack && timer) take('postgres');
+      else if (way === 'refusing') refusal = notStored(error);
     }
     trying.postgres = false;
   }
@@ -195,8 +211,7 @@ export function createIntake({ spool, onSpooled, store, columns, log }: IntakeOp
       const why = reasonOf(refusal.cause);
       return bypassReason === undefined ? why : `${bypassReason.replace(/\.$/, '')}; Postgres: ${why}`;
     }
-    const isRefused = refusedInARow >= REFUSED_IN_A_ROW && performance.now() - refusedAt < REFUSED_FOR_MS;
-    return isRefused ? 'Postgres refuses their content' : undefined;
+    return contentIsRefused() ? `Postgres refuses their content: ${contentReason}` : undefined;
   }
 
   return {

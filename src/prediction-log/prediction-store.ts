@@ -17,11 +17,13 @@ export type Failure =
 export interface PredictionStore {
   /**
    * Adds all records or none, and gives up after `withinMs`. They are tuples of the binary COPY format with these
-   * columns; without any it is tried whether records would be taken.
+   * columns.
    */
   insert(columns: readonly Column[], records: Buffer, withinMs?: number): Promise<void>;
   /** Adds the records whose primary key is not there yet, all of them or none. */
   insertMissing(columns: readonly Column[], records: Buffer, withinMs?: number): Promise<void>;
+  /** Does what `insert` does and takes it back: whether it would fail. */
+  rehearse(columns: readonly Column[], records: Buffer, withinMs?: number): Promise<void>;
   /** What it does not know is `unavailable`. */
   failureOf(error: unknown): Failure;
 }

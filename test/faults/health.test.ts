@@ -2,6 +2,7 @@
 import { execFileSync } from 'node:child_process';
 import { mkdir, rm, writeFile } from 'node:fs/promises';
 import { join } from 'node:path';
+import { setTimeout as delay } from 'node:timers/promises';
 import { describe, expect, it } from 'vitest';
 import { post } from '../support/requests.ts';
 import { eventually, makeDirectories } from '../support/server.ts';
@@ -84,6 +85,15 @@ describe('predictions cannot be stored', { concurrent: isShort }, () => {
       (service) => service.database.query('alter table predictions add constraint none check (false) not valid'),
       (service) => service.database.query('alter table predictions drop constraint none'),
     ],
+    [
+      'the disk of Postgres is full',
+      (service) =>
+        service.database.query(`
+          create function fill() returns trigger language plpgsql as
+            $$ begin raise exception 'could not extend file: No space left on device' using errcode = '53100'; end $$;
+          create trigger full_disk before insert on predictions for each row execute function fill()`),
+      (service) => service.database.query('drop trigger full_disk on predictions'),
+    ],
     ['Postgres is silent', (service) => service.proxy.set('black hole'), (service) => service.proxy.set('pass')],
     ['Postgres is away', (service) => service.proxy.set('refuse'), (service) => service.proxy.set('pass')],
   ] as [string, Change, Change][])('PREDICTION_LOG=sync: %s', async ([name, begin, end], { onTestFinished }) => {
@@ -94,6 +104,8 @@ describe('predictions cannot be stored', { concurrent: isShort }, () => {
     await begin(service);
     const load = startLoad({ url, connections: CONNECTIONS });
     const refusing = await stateWithin(service, 'refusing', 20_000);
+    // Tries of Postgres go on all the time, and none of them is taken for its return.
+    await delay(2_500);
     await load.stop();
     expect(kinds(load)).toEqual(['503']);
     expect(refusing.status).toBe('unavailable');
@@ -103,6 +115,8 @@ describe('predictions cannot be stored', { concurrent: isShort }, () => {
     const seconds = await recovery(service);
     expect((await post(`${url}/predict`, houses[0])).status).toBe(200);
     await conclude(service, `sync: ${name}`, [well, load], seconds);
+    expect(service.logged('predictions cannot be stored; callers are told to retry')).toBe(1);
+    expect(service.logged('predictions can be stored again')).toBe(1);
   });
 });
 

@@ -14,6 +14,7 @@ function heldStore() {
         inserts.push({ records: records.toString(), done, fail });
       }),
     insertMissing: () => Promise.reject(new Error('not needed here')),
+    rehearse: () => Promise.reject(new Error('not needed here')),
     failureOf: (error) => ((error as Error).message === 'refused' ? 'refused' : 'unavailable'),
   };
   return { inserts, writer: createDirectWriter(store, []) };

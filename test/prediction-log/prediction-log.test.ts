@@ -94,6 +94,7 @@ test('each time that neither spool nor Postgres takes predictions is told anew',
     store: {
       ...real,
       insert: (...what) => (isAway ? Promise.reject(new Error('away')) : real.insert(...what)),
+      rehearse: (...what) => (isAway ? Promise.reject(new Error('away')) : real.rehearse(...what)),
     },
     log: { info: noteMessage, warn: noteMessage, error: noteMessage },
   });

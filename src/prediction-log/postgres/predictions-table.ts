@@ -26,19 +26,27 @@ const SLICE_ROWS = 500;
 
 const BEGIN = 'begin isolation level read committed';
 
+/** How a transaction ends. */
+type End = 'commit' | 'rollback';
+
 export function createPredictionsTable(pool: Pool): PredictionStore {
-  return {
-    insert: (columns, records, withinMs) =>
+  const insertAll =
+    (end: End): PredictionStore['insert'] =>
+    (columns, records, withinMs) =>
       onConnection(pool, columns, withinMs, async (client) => {
         const [, , fit] = (await client.query(beginAndCompare(client, columns))) as unknown as {
           rows: { fits: boolean }[];
         }[];
-        await (fit!.rows[0]?.fits ? copy : insertArrays)(client, columns, records);
-      }),
+        await (fit!.rows[0]?.fits ? copy : insertArrays)(client, columns, records, end);
+      });
+
+  return {
+    insert: insertAll('commit'),
+    rehearse: insertAll('rollback'),
     insertMissing: (columns, records, withinMs) =>
       onConnection(pool, columns, withinMs, async (client) => {
         await client.query(BEGIN);
-        await insertArrays(client, columns, records);
+        await insertArrays(client, columns, records, 'commit');
       }),
     failureOf,
   };
@@ -61,9 +69,9 @@ function beginAndCompare(client: PoolClient, columns: readonly Column[]): string
     group by predictions.oid, relkind`;
 }
 
-function copy(client: PoolClient, columns: readonly Column[], records: Buffer): Promise<void> {
+function copy(client: PoolClient, columns: readonly Column[], records: Buffer, end: End): Promise<void> {
   return new Promise((resolve, reject) => {
-    const text = `copy predictions (${namesOf(client, columns)}) from stdin with (format binary); commit`;
+    const text = `copy predictions (${namesOf(client, columns)}) from stdin with (format binary); ${end}`;
     const stream = client.query(copyFrom(text));
     stream.on('error', (error) => {
       // Or it would go on with what it has not sent yet, on a connection that is no longer its own.
@@ -78,7 +86,7 @@ function copy(client: PoolClient, columns: readonly Column[], records: Buffer): 
 }
 
 /** Adds what is not there yet. */
-async function insertArrays(client: PoolClient, columns: readonly Column[], records: Buffer): Promise<void> {
+async function insertArrays(client: PoolClient, columns: readonly Column[], records: Buffer, end: End): Promise<void> {
   const arrays = columns.map(({ type }, i) => `$${i + 1}::${type}[]`);
   const text = `insert into predictions (${namesOf(client, columns)}) select * from unnest(${arrays.join()})
     on conflict (id, created_at) do nothing`;
@@ -88,7 +96,7 @@ async function insertArrays(client: PoolClient, columns: readonly Column[], reco
     await client.query(text, arraysOf(columns, slice));
     rest = rest.subarray(slice.length);
   } while (rest.length > 0);
-  await client.query('commit');
+  await client.query(end);
 }
 
 function namesOf(client: PoolClient, columns: readonly Column[]): string {

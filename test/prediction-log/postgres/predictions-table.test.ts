@@ -289,10 +289,19 @@ describe('what cannot be stored', () => {
   });
 });
 
-test('nothing at all is a try: it needs the table and its columns, and leaves nothing', async () => {
-  await store.insert(columns, Buffer.alloc(0));
+test.each([
+  ['by COPY', columns],
+  ['by arrays', [...columns.slice(0, 1), { name: 'x', type: 'bigint' }, ...columns.slice(2)] as Column[]],
+])('a rehearsal %s fails as an insert would, and leaves nothing', async (_way, of) => {
+  const records = makeRecords(2);
+  await store.rehearse(of, records);
+  await store.rehearse(of, Buffer.alloc(0));
+  await database.query('alter table predictions add constraint refusing check (n < 2) not valid');
+  expect((await failure(store.rehearse(of, records))).kind).toBe('refused');
   await database.query('alter table predictions rename n to m');
-  expect((await failure(store.insert(columns, Buffer.alloc(0)))).kind).toBe('blocked');
+  expect((await failure(store.rehearse(of, records))).kind).toBe('blocked');
+  await database.query('alter table predictions rename m to n');
+  expect(await stored()).toEqual([]);
 });
 
 test.each([

@@ -40,6 +40,7 @@ export function createFakeStore(): FakeStore {
     meet: () => undefined,
     insert: add('insert'),
     insertMissing: add('insertMissing'),
+    rehearse: async () => undefined,
     failureOf: (error) => (error as { failure?: Failure }).failure ?? 'unavailable',
   };
   return fake;
