@@ -4,12 +4,13 @@
  * The number in a `postmaster.pid` proves nothing: it may have been left by a server that is gone, copied along with a
  * data directory, and given since to any program, another PostgreSQL included. The proof is the process itself. A server
  * works in its data directory, which Linux shows, and that holds when the directory is moved; where it does not (root in
- * a container may not look into the processes of others), the command line names the directory; and where that cannot be
- * seen either, the server is asked, with the password that it alone should take.
+ * a container may not look into the processes of others), the command line names the directory; and where that does not
+ * help, the server is asked, with our password, to read a file that we have just put into the cluster.
  */
 import { execFile } from 'node:child_process';
-import { readFile, realpath, stat } from 'node:fs/promises';
-import { basename } from 'node:path';
+import { randomUUID } from 'node:crypto';
+import { chmod, readFile, realpath, rm, stat, writeFile } from 'node:fs/promises';
+import { basename, join } from 'node:path';
 import { promisify } from 'node:util';
 import { Client } from 'pg';
 
@@ -17,7 +18,7 @@ import { Client } from 'pg';
 export const USER = 'ridgeline';
 const PATIENCE_MS = 5_000;
 
-/** True or false, or undefined when nothing of the process can be seen. */
+/** True or false, or undefined when the process does not show it. */
 export async function isServerOf(cluster: string, pid: number): Promise<boolean | undefined> {
   const command = await commandLine(pid);
   if (command === undefined) return undefined;
@@ -29,24 +30,30 @@ export async function isServerOf(cluster: string, pid: number): Promise<boolean 
   }
   const flag = command.indexOf('-D');
   const named = flag === -1 ? undefined : command[flag + 1];
-  if (named === undefined) return undefined;
-  return named === cluster || (await realpath(named).catch(() => named)) === cluster;
+  const directory = named === undefined ? undefined : await realpath(named).catch(() => undefined);
+  // None is there when it was moved under the server.
+  return directory === undefined ? undefined : directory === (await realpath(cluster));
 }
 
-/** Whether the server on this port takes our password and says that its data is in this cluster. */
-export async function saysItIsServerOf(cluster: string, port: number, password: string): Promise<boolean> {
+/** Whether the server on this port takes our password and reads its files where the cluster is. */
+export async function servesFrom(cluster: string, port: number, password: string): Promise<boolean> {
   const client = new Client({
     ...{ host: '127.0.0.1', port, user: USER, password, database: 'postgres', ssl: false },
     ...{ connectionTimeoutMillis: PATIENCE_MS, query_timeout: PATIENCE_MS },
   });
   client.on('error', () => {});
+  const proof = `ridgeline-${randomUUID()}`;
   try {
     await client.connect();
-    const { rows } = await client.query("select current_setting('data_directory') as directory");
-    return (await realpath(rows[0].directory)) === cluster;
+    await writeFile(join(cluster, proof), proof);
+    // Whatever our umask: the account of the server is another when we are root.
+    await chmod(join(cluster, proof), 0o644);
+    const { rows } = await client.query('select pg_read_file($1) as content', [proof]);
+    return rows[0].content === proof;
   } catch {
     return false;
   } finally {
+    await rm(join(cluster, proof), { force: true });
     await client.end().catch(() => {});
   }
 }

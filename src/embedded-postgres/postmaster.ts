@@ -17,7 +17,7 @@ import { setTimeout as delay } from 'node:timers/promises';
 import { lastLines, PATIENCE_MS, runProgram } from './binaries.ts';
 import type { Cluster } from './cluster.ts';
 import { unlessAbsent } from './cluster.ts';
-import { isServerOf, saysItIsServerOf } from './identity.ts';
+import { isServerOf, servesFrom } from './identity.ts';
 
 /** What `postmaster.pid` says of a live server. */
 export interface Postmaster {
@@ -152,11 +152,11 @@ async function remnant(file: string): Promise<Postmaster | undefined> {
   return undefined;
 }
 
-/** For where a process cannot be looked into. Never false: a server that does not answer may be starting. */
+/** For when the process does not show it. Never false: a server that does not answer may be starting. */
 async function answersAsOurs({ path, passwordFile }: Cluster, port: number): Promise<true | undefined> {
   if (!(port > 0)) return undefined;
   const password = (await readFile(passwordFile, 'utf8').catch(() => '')).trim();
-  return (await saysItIsServerOf(path, port, password)) || undefined;
+  return (await servesFrom(path, port, password)) || undefined;
 }
 
 /** A process we may not signal (EPERM) belongs to another account than the server's, so it is not the server. */
