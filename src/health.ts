@@ -130,7 +130,7 @@ const BRING_IT_BACK = {
 };
 
 function refusalReason(mode: PredictionLogFacts['mode'], why: string): string {
-  const whatToDo = mode === 'sync' ? 'Mend Postgres' : 'Free space on the disk of DATA_DIR, or mend Postgres';
+  const whatToDo = mode === 'sync' ? 'Mend Postgres' : 'Mend that, or Postgres';
   return `Predictions are refused, because they cannot be stored: ${sentence(why)} ${whatToDo}; no restart is needed.`;
 }
 

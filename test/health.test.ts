@@ -43,7 +43,7 @@ describe('one process', () => {
       'unavailable while predictions are refused',
       withLog({ refusing: 'the disk is full' }),
       { status: 'unavailable', predictionLog: 'refusing' },
-      /the disk is full\. Free space/,
+      /the disk is full\. Mend that, or Postgres/,
     ],
     [
       'degraded while the database is away',

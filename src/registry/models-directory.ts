@@ -1,4 +1,5 @@
 /** The files in models/, as a server uses them: it writes what it serves, and serves from them while it has no database. */
+import { diskAdvice } from '../disk-advice.ts';
 import { reasonOf } from '../errors.ts';
 import { createOutage, type OutageOptions } from '../outage.ts';
 import { rememberServed, versionsOnDisk } from './artefacts.ts';
@@ -32,7 +33,7 @@ export function createModelsDirectory(modelsDir: string, log: OutageOptions['log
         outage.end();
       } catch (error) {
         unwritten = pipeline.pipelineVersion;
-        outage.begin(error);
+        outage.begin(new Error(`${reasonOf(error)}. ${diskAdvice(error, 'MODELS_DIR')}`));
       }
     },
     unwritten: () => unwritten,
