@@ -24,7 +24,11 @@ export function openLog(level: string): OpenLog {
     aside.warn({ dropped: count }, `${count} log lines could not be written`);
     return told;
   });
-  return { log: pino(options, sink), print: (text) => sink.write(`${text}\n`), dropped: sink.dropped };
+  const log = pino(options, sink);
+  // Node prints its own to standard error, and waits for whoever reads that.
+  process.removeAllListeners('warning');
+  process.on('warning', ({ name, message }) => log.warn({ name }, message));
+  return { log, print: (text) => sink.write(`${text}\n`), dropped: sink.dropped };
 }
 
 /** For who has started a command and has to know why it ends. */

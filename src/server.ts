@@ -43,12 +43,12 @@ async function runPrimary({ config, closers, ending, log, print }: Surroundings)
     closers.push(workers.close);
     ending.departBy(workers);
     ({ port } = await workers.address);
-    ending.signal.throwIfAborted();
   } else {
     const app = await openApp(databaseUrl, { config, closers, ending, log, print });
     ({ port } = await listen(app.http, config));
     pipelineVersion = app.servedVersion();
   }
+  ending.signal.throwIfAborted();
   const url = urlOf(config.host, port);
   log.info({ url, pipelineVersion }, 'listening');
   if (!config.production) print(welcome(url, config, pipelineVersion));
@@ -87,7 +87,7 @@ tuneForServing();
 let log: Log | undefined;
 try {
   const config = loadConfig();
-  const { print, ...opened } = openLog(config.logLevel);
+  const opened = openLog(config.logLevel);
   log = opened.log;
   if (!cluster.isWorker) for (const warning of config.warnings) log.warn({}, warning);
   const closers = createClosers();
@@ -97,7 +97,7 @@ try {
     drainSeconds: config.drainSeconds,
     log,
   });
-  const surroundings = { config, closers, ending, log, print };
+  const surroundings = { config, closers, ending, log, print: opened.print };
   await (cluster.isWorker ? runWorker(config.databaseUrl!, surroundings) : runPrimary(surroundings)).catch(
     async (error: unknown) => {
       // A start that was told to end has not failed, and what ends it exits.

@@ -85,8 +85,9 @@ export function startRetraining({ cron, database, exclusively, train, log }: Ret
 
   return {
     async close() {
-      await task.destroy();
+      // First what must not outlive us: the rest may wait for the database.
       closing.abort(new Error('the scheduler is shutting down'));
+      await task.destroy();
       await underWay;
     },
   };

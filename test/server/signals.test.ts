@@ -56,6 +56,21 @@ describe('a signal in any moment of a first start ends it with 0 and leaves no p
 });
 
 describe('with workers', () => {
+  it('a second signal ends them all at once', async () => {
+    const database = await createTestDatabase();
+    const directories = await makeDirectories();
+    cleanups.push(database.drop, directories.remove);
+    const settings = { DATABASE_URL: database.url, WORKERS: '2', DRAIN_SECONDS: '10' };
+    const server = await startServer(settings, directories);
+    const workers = execFileSync('pgrep', ['-P', String(server.process.pid)], { encoding: 'utf8' })
+      .trim()
+      .split('\n');
+    server.process.kill('SIGTERM');
+    await delay(700);
+    expect(await server.stop('SIGTERM')).toBe(1);
+    await eventually(async () => !workers.some((pid) => existsSync(`/proc/${pid}`)), 2_000);
+  });
+
   it('a primary that is killed leaves none, and what was being sent is still answered', async () => {
     const database = await createTestDatabase();
     const directories = await makeDirectories();
