@@ -3,6 +3,7 @@ import { connect } from 'node:net';
 import { afterAll, beforeAll, describe, expect, it } from 'vitest';
 import { startTestApp, type TestApp } from '../support/app.ts';
 import { articleRow, type ProblemAnswer, post } from '../support/requests.ts';
+import { eventually } from '../support/server.ts';
 
 let app: TestApp;
 beforeAll(async () => {
@@ -87,6 +88,18 @@ describe('errors are problem details', () => {
     const answer = await sendRaw('GARBAGE\r\n\r\n');
     expect(answer).toMatch(/^HTTP\/1\.1 400 /);
     expect(answer).toContain('application/problem+json');
+  });
+
+  it('answers a prediction before the garbage behind it in one packet, and stores it', async () => {
+    const body = JSON.stringify(articleRow);
+    const head = `POST /predict HTTP/1.1\r\nHost: x\r\nContent-Type: application/json\r\nContent-Length: ${body.length}\r\n\r\n`;
+    const answer = await sendRaw(`${head}${body}GARBAGE\r\n\r\n`);
+    expect([...answer.matchAll(/HTTP\/1\.1 (\d{3}) /g)].map(([, status]) => status)).toEqual(['200', '400']);
+    const id = /"prediction_id":"([^"]+)"/.exec(answer)?.[1];
+    await eventually(async () => {
+      const rows = await app.database.query('select id from predictions where id = $1', [id]);
+      return rows.length === 1;
+    });
   });
 
   it('answers oversized headers with 431 and closes', async () => {

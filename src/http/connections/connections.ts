@@ -12,12 +12,17 @@ import { endConnection } from './end-connection.ts';
 import { isAnsweredEarly } from './unread-bodies.ts';
 
 export interface ConnectionOptions {
-  /** How long a connection is kept that has sent nothing yet; one that was used is kept for the server's keepAliveTimeout. */
+  /**
+   * How long a connection is kept that has sent nothing yet, or does not read what it is sent. One that was used and waits
+   * is kept for the server's keepAliveTimeout.
+   */
   idleMs: number;
   onClientError: (error: ClientError, socket: Socket) => void;
   requestIdOf: (request: Pick<IncomingMessage, 'headers'>) => string;
   requestLog: RequestLog;
 }
+
+const LOOKS_IN_IDLE_TIME = 8;
 
 export function registerConnections(server: Server, options: ConnectionOptions): void {
   const { idleMs, onClientError, requestIdOf, requestLog } = options;
@@ -25,12 +30,22 @@ export function registerConnections(server: Server, options: ConnectionOptions):
   // Else Node ends a connection as soon as its peer has closed its half, under the answer that is being worked on.
   Object.assign(server, { httpAllowHalfOpen: true });
 
+  const sockets = new Set<Socket>();
   server.on('connection', (socket: Socket) => {
+    sockets.add(socket);
+    socket.once('close', () => sockets.delete(socket));
     // Node takes it off when the connection has been answered, and sets its own.
     socket.setTimeout(idleMs);
     // What Node calls behind an answer with `Connection: close`. Its own waits for as long as the peer likes.
     socket.destroySoon = endAnswered;
   });
+
+  // From its second request on Node gives a connection no time to read its answers in. To set one with each request would
+  // cost each something; so those that have something to read are looked for.
+  const looking = setInterval(() => {
+    for (const socket of sockets) if (socket.writableLength > 0 && !socket.timeout) socket.setTimeout(idleMs);
+  }, idleMs / LOOKS_IN_IDLE_TIME).unref();
+  server.on('close', () => clearInterval(looking));
 
   server.on('timeout', (socket: Socket) => {
     const response = pendingResponse(socket);

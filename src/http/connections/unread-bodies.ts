@@ -3,9 +3,9 @@
  * asks for. The rest of a body is read and dropped. When it has come within the moment of end-connection.ts, the
  * connection takes the next request, else it ends. No second answer is ever written for such a request.
  */
-import type { ServerResponse } from 'node:http';
+import type { IncomingMessage, ServerResponse } from 'node:http';
 import type { Socket } from 'node:net';
-import type { WholeBodyRequest } from '../fast-path/whole-body-request.ts';
+import { WholeBodyRequest } from '../fast-path/whole-body-request.ts';
 import { endConnection, LINGER_BYTES, LINGER_MS } from './end-connection.ts';
 
 /** The last request of a connection that was answered early. */
@@ -17,8 +17,8 @@ export function isAnsweredEarly(socket: Socket): boolean {
 }
 
 /** To be called as the answer to a request is sent. Where the request is there it does nothing. */
-export function dropUnreadBody(request: WholeBodyRequest, response: ServerResponse): void {
-  if (request.complete) return;
+export function dropUnreadBody(request: IncomingMessage, response: ServerResponse): void {
+  if (request.complete || !(request instanceof WholeBodyRequest)) return;
   const { socket } = request;
   request.dropRest(LINGER_BYTES);
   answeredEarly.set(socket, request);

@@ -7,7 +7,6 @@ import type { FastifyInstance, FastifyReply } from 'fastify';
 import { dropUnreadBody } from '../connections/unread-bodies.ts';
 import type { Drain } from '../plugins/drain.ts';
 import { REQUEST_ID_HEADER } from '../plugins/request-id.ts';
-import type { WholeBodyRequest } from './whole-body-request.ts';
 
 /** Answers 200 with a JSON text in ASCII, past Fastify's reply. */
 export type SendJson = (reply: FastifyReply, body: string) => void;
@@ -16,7 +15,7 @@ export function registerAnswers(app: FastifyInstance, { isDraining }: Pick<Drain
   app.addHook('onSend', (request, reply, _payload, done) => {
     reply.header(REQUEST_ID_HEADER, request.id);
     if (isDraining()) reply.header('connection', 'close');
-    dropUnreadBody(request.raw as WholeBodyRequest, reply.raw);
+    dropUnreadBody(request.raw, reply.raw);
     done();
   });
 

@@ -1,9 +1,11 @@
 /** What callers do to connections besides sending whole requests, and how each connection ends. */
-import { connect, type Socket } from 'node:net';
+import { createServer } from 'node:http';
+import { type AddressInfo, connect, type Socket } from 'node:net';
 import { setTimeout as delay } from 'node:timers/promises';
 import type { FastifyInstance } from 'fastify';
 import { pino } from 'pino';
 import { describe, expect, it, type TestContext } from 'vitest';
+import { registerConnections } from '../../../src/http/connections/connections.ts';
 import { registerAnswers } from '../../../src/http/fast-path/send-json.ts';
 import { createHttp } from '../../../src/http/server.ts';
 import { eventually } from '../../support/server.ts';
@@ -266,10 +268,9 @@ describe.concurrent('a connection that idles', () => {
 
   it('in the middle of a body is told so', async (context) => {
     const { http, open, allGone } = await start(context);
-    const served = new Promise<Socket>((resolve) => http.server.once('connection', resolve));
+    http.server.once('request', ({ socket: served }) => served.setTimeout(100));
     http.server.requestTimeout = 0;
     const { socket, statuses } = open();
-    (await served).setTimeout(100);
     socket.write(post('12345').slice(0, -2));
     await eventually(async () => statuses().length === 1);
     expect(statuses()).toEqual([408]);
@@ -278,13 +279,37 @@ describe.concurrent('a connection that idles', () => {
 
   it('while its request is worked on is let alone', async (context) => {
     const { http, open } = await start(context);
-    const served = new Promise<Socket>((resolve) => http.server.once('connection', resolve));
+    http.server.once('request', ({ socket: served }) => served.setTimeout(5));
     const { socket, statuses } = open();
-    (await served).setTimeout(5);
     socket.write(post('1'));
     await eventually(async () => statuses().length === 1);
     expect(statuses()).toEqual([200]);
   });
+});
+
+it('a peer that does not read is given up after as long as an idle one, on its second request too', async () => {
+  const server = createServer((request, response) =>
+    response.end('x'.repeat(request.url === '/large' ? 20_000_000 : 1)),
+  );
+  const nobody = () => {
+    throw new Error('nobody is refused here');
+  };
+  registerConnections(server, {
+    idleMs: 200,
+    onClientError: nobody,
+    requestIdOf: () => '',
+    requestLog: { register: nobody, failed: nobody, refused: nobody },
+  });
+  await new Promise<void>((resolve) => server.listen(0, '127.0.0.1', resolve));
+  const { socket, statuses } = openClient((server.address() as AddressInfo).port);
+  const ended = new Promise((resolve) => server.once('connection', (served: Socket) => served.once('close', resolve)));
+  socket.write('GET / HTTP/1.1\r\nhost: x\r\n\r\n');
+  await eventually(async () => statuses().length === 1);
+  socket.pause();
+  socket.write('GET /large HTTP/1.1\r\nhost: x\r\n\r\n');
+  await ended;
+  socket.destroy();
+  server.close();
 });
 
 describe.concurrent('a caller that sends everything before it reads', () => {
