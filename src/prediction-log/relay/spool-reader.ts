@@ -46,8 +46,11 @@ export const MAX_ROWS = 10_000;
 const PIECE_ROWS = 50;
 /** As long as five requests: under load a dozen callers wait for each piece. */
 const LONGEST_TURN_MS = 0.1;
-/** What is looked at in one turn at most, where damage or few rows leave more to look at than PIECE_ROWS. */
-const PIECE_BYTES = 256 * 1024;
+/**
+ * A turn ends once so many bytes have been looked at, so it looks at twice as many at most, also where damage leaves more
+ * than PIECE_ROWS to look at: 128 KiB, as orphans are counted 128 KiB a turn (count-segment.ts), perhaps in the same one.
+ */
+const PIECE_BYTES = 64 * 1024;
 /** Room for MAX_ROWS rows and more than one frame. */
 const READ_BYTES = 4 * 1024 * 1024;
 /** Room for MAX_ROWS records of a dozen features. Of wider ones fewer are read, and a piece too wide gets memory of its own. */
@@ -109,10 +112,12 @@ export function createSpoolReader(): SpoolReader {
         isCutShort: false,
       };
       let turnEndsAt = performance.now() + LONGEST_TURN_MS;
+      let turnBegins = 0;
       while (next.rows < maxRows && addPiece(next, bytes, maxRows, isWhole)) {
-        if (performance.now() < turnEndsAt) continue;
+        if (performance.now() < turnEndsAt && next.consumed - turnBegins < PIECE_BYTES) continue;
         await nextTurn();
         turnEndsAt = performance.now() + LONGEST_TURN_MS;
+        turnBegins = next.consumed;
       }
       next.isCutShort = endsEarly && next.consumed === bytes.length;
       return next;

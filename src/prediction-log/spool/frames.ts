@@ -37,17 +37,16 @@ export const LONGEST_FRAME = PREFIX_BYTES + LONGEST_PAYLOAD;
  */
 export function frameBatch(batch: PredictionBatch, scratch: Buffer, frameBytes = FRAME_BYTES): Buffer {
   const rows = batch.predictions.length;
-  const bytesOfFrame = (count: number) => PREFIX_BYTES + packedSize(batch, count);
   if (rows === 0) return scratch.subarray(0, 0);
-  const rowsOfFrame = Math.max(1, Math.floor((frameBytes - bytesOfFrame(0)) / rowSize(widthOf(batch))));
-  const wholeFrames = Math.floor(rows / rowsOfFrame);
-  const rest = rows % rowsOfFrame;
-  const size = wholeFrames * bytesOfFrame(rowsOfFrame) + (rest === 0 ? 0 : bytesOfFrame(rest));
+  const aroundRows = packedSize(batch, 0);
+  const bytesOfRow = rowSize(widthOf(batch));
+  const rowsOfFrame = Math.max(1, Math.floor((frameBytes - PREFIX_BYTES - aroundRows) / bytesOfRow));
+  const size = Math.ceil(rows / rowsOfFrame) * (PREFIX_BYTES + aroundRows) + rows * bytesOfRow;
   const frames = size <= scratch.length ? scratch.subarray(0, size) : Buffer.allocUnsafe(size);
   for (let row = 0, at = 0; row < rows; row += rowsOfFrame) {
     const after = Math.min(rows, row + rowsOfFrame);
     packInto(frames, at + PREFIX_BYTES, batch, row, after);
-    at = putPrefix(BATCH, frames, at, packedSize(batch, after - row));
+    at = putPrefix(BATCH, frames, at, aroundRows + (after - row) * bytesOfRow);
   }
   return frames;
 }

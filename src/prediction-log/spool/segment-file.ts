@@ -16,6 +16,8 @@ export interface SegmentFile {
   append(bytes: Buffer): void;
   /** Takes back what was appended last. */
   cutBack(length: number): void;
+  /** The same; on a disk that does not let it, what is at the end of a sealed file stays, and this process never reads it. */
+  cutBackIfPossible(length: number): void;
   /** Resolves when all that has been appended is on the disk. */
   synced(): Promise<void>;
   /** Whether somebody has removed it. */
@@ -33,10 +35,19 @@ export function createSegmentFile(path: string, header: Buffer, directory: strin
     if (fsync) syncDirectory(directory);
   } catch (error) {
     file.close();
-    unlinkSync(path);
+    removeIfPossible(path);
     throw error;
   }
   return file;
+}
+
+/** What is left behind has no records, and goes with the next process. */
+function removeIfPossible(path: string): void {
+  try {
+    unlinkSync(path);
+  } catch {
+    // As above.
+  }
 }
 
 interface Sync {
@@ -46,7 +57,7 @@ interface Sync {
 }
 
 function openFile(descriptor: number): SegmentFile {
-  const file = { length: 0, append, cutBack, synced, isGone, close };
+  const file = { length: 0, append, cutBack, cutBackIfPossible, synced, isGone, close };
   let running: Sync | undefined;
   let next: Sync | undefined;
   let failure: unknown;
@@ -56,10 +67,18 @@ function openFile(descriptor: number): SegmentFile {
     try {
       for (let done = 0; done < bytes.length; ) done += writeSync(descriptor, bytes, done);
     } catch (error) {
-      cutBack(file.length);
+      cutBackIfPossible(file.length);
       throw error;
     }
     file.length += bytes.length;
+  }
+
+  function cutBackIfPossible(length: number): void {
+    try {
+      cutBack(length);
+    } catch {
+      // As it says.
+    }
   }
 
   function cutBack(length: number): void {

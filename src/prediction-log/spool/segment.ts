@@ -22,7 +22,8 @@ export interface Segment {
    * process began. The wall clock may be set while records wait.
    */
   readonly oldestAt: number;
-  appended(what: { bytes: number; rows: number }): void;
+  /** `at` is on the clock of `performance.now()`. */
+  appended(what: { bytes: number; rows: number; at: number }): void;
   seal(): void;
   relayed(what: Relayed): void;
 }
@@ -49,9 +50,9 @@ export function createSegment(options: SegmentOptions): Segment {
   const state = { relayedBytes: 0, pendingRows: 0, oldestAt: 0, sealed: false, ...options };
   let newestAt = performance.now();
   return Object.assign(state, {
-    appended({ bytes, rows }: { bytes: number; rows: number }) {
-      newestAt = performance.now();
-      if (state.pendingRows === 0) state.oldestAt = newestAt;
+    appended({ bytes, rows, at }: { bytes: number; rows: number; at: number }) {
+      newestAt = at;
+      if (state.pendingRows === 0) state.oldestAt = at;
       state.pendingRows += rows;
       state.writtenBytes += bytes;
     },

@@ -82,20 +82,21 @@ export function createSpool({ root, columns, maxBytes, fsync, log }: SpoolOption
   function append(batch: PredictionBatch): void | Promise<void> {
     const bytes = frameBatch(batch, scratch, frameBytes);
     lastBytes = bytes.length;
-    if (open && performance.now() >= checkDue) checkFiles(open);
-    if (!open || open.file.length + bytes.length > open.limit) return appendAcross(bytes);
+    const at = performance.now();
+    if (open && at >= checkDue) checkFiles(open);
+    if (!open || open.file.length + bytes.length > open.limit) return appendAcross(bytes, at);
     try {
       open.file.append(bytes);
     } catch (error) {
       throw failed(error);
     }
-    open.segment.appended({ bytes: bytes.length, rows: batch.predictions.length });
+    open.segment.appended({ bytes: bytes.length, rows: batch.predictions.length, at });
     ownBytes += bytes.length;
     if (fsync) return synced(open);
   }
 
   /** Fills this segment and as many more as it takes: a batch may be larger than one. */
-  function appendAcross(bytes: Buffer): void | Promise<void> {
+  function appendAcross(bytes: Buffer, now: number): void | Promise<void> {
     const parts: Part[] = [];
     const full: Open[] = [];
     try {
@@ -114,24 +115,16 @@ export function createSpool({ root, columns, maxBytes, fsync, log }: SpoolOption
         }
       }
     } catch (error) {
-      for (const { to, before } of parts.reverse()) cutBack(to, before);
+      // Rows that stay there are relayed in another life: the relay adds only those that Postgres lacks.
+      for (const { to, before } of parts) to.file.cutBackIfPossible(before);
       for (const one of full) end(one);
       throw failed(error);
     }
-    for (const { to, before, rows } of parts) to.segment.appended({ bytes: to.file.length - before, rows });
+    for (const { to, before, rows } of parts) to.segment.appended({ bytes: to.file.length - before, rows, at: now });
     ownBytes += bytes.length;
     const syncs = fsync ? parts.map(({ to }) => synced(to)) : [];
     for (const one of full) end(one);
     if (fsync) return Promise.all(syncs).then(() => undefined);
-  }
-
-  /** Where that fails, rows are relayed that were called not stored: the relay adds only those that Postgres lacks. */
-  function cutBack({ file }: Open, length: number): void {
-    try {
-      file.cutBack(length);
-    } catch {
-      // As above.
-    }
   }
 
   /** Returns the bytes that are left. Other processes may take some too, each at most a segment. */
@@ -202,7 +195,7 @@ export function createSpool({ root, columns, maxBytes, fsync, log }: SpoolOption
     open = undefined;
   }
 
-  /** A segment without records goes at once: there may be attempts for hours. */
+  /** A segment without records goes at once: attempts may go on for hours. */
   function end({ segment, file }: Open): void {
     segment.seal();
     file.close();
