@@ -1,15 +1,11 @@
 /**
- * Retraining by cron. Each run is a child process: its own heap, a time limit, and a crash that leaves the server alone.
- * However many schedulers run on one database, a minute is trained once (the first to claim its row) and one training
+ * Retraining by cron. However many schedulers run on one database, a minute is trained once (the first to claim its row) and one training
  * runs at a time (an advisory lock); whoever skips says so in the log.
  */
-import { execFile } from 'node:child_process';
-import { extname, join } from 'node:path';
-import { promisify } from 'node:util';
-import { schedule } from 'node-cron';
-import { projectRoot } from '../config.ts';
+import { schedule, type TaskOptions } from 'node-cron';
 import { reasonOf } from '../errors.ts';
 import { newestAlpha, type Queryable } from '../registry/pipeline-versions.ts';
+import { alternativesOf } from './cron.ts';
 import { claimSlot, finishRun } from './runs.ts';
 
 export interface RetrainingOptions {
@@ -30,6 +26,7 @@ const TIME_LIMIT_MS = 15 * 60_000;
 export function startRetraining({ cron, database, exclusively, train, log }: RetrainingOptions) {
   const closing = new AbortController();
   let underWay: Promise<void> | undefined;
+  let lastSlot: number | undefined;
 
   async function run(slot: Date): Promise<void> {
     try {
@@ -61,54 +58,38 @@ export function startRetraining({ cron, database, exclusively, train, log }: Ret
     }
   }
 
-  const task = schedule(
-    cron,
-    async ({ date }) => {
-      const slot = new Date(Math.floor(date.getTime() / 60_000) * 60_000);
-      underWay = run(slot);
-      await underWay;
+  async function runWhenDue(date: Date): Promise<void> {
+    const slot = new Date(Math.floor(date.getTime() / 60_000) * 60_000);
+    // A day that is both of what "or" stands between is named twice.
+    if (slot.getTime() === lastSlot) return;
+    lastSlot = slot.getTime();
+    if (underWay !== undefined) return log.warn({ slot }, 'retraining is skipped: the run before it has not ended');
+    underWay = run(slot);
+    await underWay;
+    underWay = undefined;
+  }
+
+  const options: TaskOptions = {
+    name: 'retraining',
+    timezone: 'UTC',
+    logger: {
+      debug: (message) => log.debug({}, `cron: ${message}`),
+      info: (message) => log.info({}, `cron: ${message}`),
+      warn: (message) => log.warn({}, `cron: ${message}`),
+      error: (message) => log.error({ reason: reasonOf(message) }, 'cron failed'),
     },
-    {
-      name: 'retraining',
-      timezone: 'UTC',
-      noOverlap: true,
-      logger: {
-        debug: (message) => log.debug({}, `cron: ${message}`),
-        info: (message) => log.info({}, `cron: ${message}`),
-        warn: (message) => log.warn({}, `cron: ${message}`),
-        error: (message) => log.error({ reason: reasonOf(message) }, 'cron failed'),
-      },
-    },
-  );
-  task.on('execution:overlap', () => log.warn({}, 'retraining is skipped: the run before it has not ended'));
-  log.info({ cron, nextRun: task.getNextRun() }, 'retraining is scheduled (UTC)');
+  };
+  const tasks = alternativesOf(cron).map((fields) => schedule(fields, ({ date }) => runWhenDue(date), options));
+  const nextRuns = tasks.flatMap((task) => task.getNextRun() ?? []);
+  const nextRun = nextRuns.toSorted((a, b) => a.getTime() - b.getTime())[0];
+  log.info({ cron, nextRun }, 'retraining is scheduled (UTC)');
 
   return {
     async close() {
       // First what must not outlive us: the rest may wait for the database.
       closing.abort(new Error('the scheduler is shutting down'));
-      await task.destroy();
+      for (const task of tasks) await task.destroy();
       await underWay;
     },
   };
 }
-
-const run = promisify(execFile);
-
-/** Runs the train command in a process of its own, as this one runs: the same Node, the same flags, src or dist. */
-export const trainInChildProcess: RetrainingOptions['train'] = async ({ alpha, signal }) => {
-  const script = join(projectRoot, extname(import.meta.url) === '.ts' ? 'scripts/train.ts' : 'dist/scripts/train.js');
-  try {
-    const options = ['--json', '--by', 'schedule', '--reason', 'retraining by cron'];
-    if (alpha !== undefined) options.push('--alpha', String(alpha));
-    const { stdout } = await run(process.execPath, [...process.execArgv, script, ...options], {
-      signal,
-      killSignal: 'SIGKILL',
-    });
-    return (JSON.parse(stdout.trim().split('\n').at(-1)!) as { version: string }).version;
-  } catch (error) {
-    const { stderr } = error as { stderr?: string };
-    if (signal.aborted) throw signal.reason;
-    throw new Error(stderr?.trim() || reasonOf(error));
-  }
-};

@@ -1,7 +1,8 @@
 /** Retraining put together: the schedule, the database it claims its runs in, the command that trains. */
 import { withAdvisoryLock } from '../database/advisory-lock.ts';
 import { createPool } from '../database/pool.ts';
-import { type RetrainingOptions, startRetraining, trainInChildProcess } from './schedule.ts';
+import { trainInChildProcess } from './child-training.ts';
+import { type RetrainingOptions, startRetraining } from './schedule.ts';
 
 export interface SchedulerOptions {
   cron: string;

@@ -1,0 +1,78 @@
+import { afterEach, describe, expect, test, vi } from 'vitest';
+import { alternativesOf } from '../../src/retraining/cron.ts';
+import { startRetraining } from '../../src/retraining/schedule.ts';
+
+describe('day of month and day of week', () => {
+  test.each([
+    ['0 3 1,15 * 1', ['0 3 1,15 * *', '0 3 * * 1']],
+    ['*/5 3-5 1-7 jan,feb mon-wed', ['*/5 3-5 1-7 jan,feb *', '*/5 3-5 * jan,feb mon-wed']],
+    ['0 3 1-31 * 0', ['0 3 1-31 * *', '0 3 * * 0']],
+    ['0  3 1 * 7', ['0 3 1 * *', '0 3 * * 7']],
+  ])('of %s are either, as both are restricted', (cron, alternatives) => {
+    expect(alternativesOf(cron)).toEqual(alternatives);
+  });
+
+  test.each([
+    '* * * * *',
+    '0 3 * * *',
+    '0 3 1 * *',
+    '0 3 * * 1',
+    '0 3 */2 * 1',
+    '0 3 1 * */2',
+    '0 3 ? * 1',
+    '0 3 1 * ?',
+  ])('of %s are both, as one of them is not', (cron) => {
+    expect(alternativesOf(cron)).toEqual([cron]);
+  });
+});
+
+describe('the schedule', () => {
+  const day = 24 * 3600 * 1000;
+  afterEach(() => vi.useRealTimers());
+
+  /** The slots that are claimed in so many days from the first of the year 2027, a Friday, and what the log says. */
+  async function slotsOf(cron: string, days: number, onTrain: () => Promise<void> = async () => {}) {
+    vi.useFakeTimers({ now: new Date('2027-01-01T00:00:30Z') });
+    const slots: string[] = [];
+    const logged: string[] = [];
+    const note = (_fields: object, message: string) => void logged.push(message);
+    const retraining = startRetraining({
+      cron,
+      // The table as these two statements see it: what is claimed here is nobody else's.
+      database: {
+        async query(text, values) {
+          if (text.startsWith('insert into retraining')) slots.push((values![0] as Date).toISOString().slice(0, 16));
+          return { rows: text.startsWith('insert') ? [{}] : [] };
+        },
+      },
+      exclusively: (work) => work(),
+      async train() {
+        await onTrain();
+        return '2027_01_01__00_00_00';
+      },
+      log: { debug: note, info: note, warn: note, error: note },
+    });
+    await vi.advanceTimersByTimeAsync(days * day);
+    await retraining.close();
+    return { slots, logged };
+  }
+
+  test('takes each day that is the first, the fifteenth or a Monday, once', async () => {
+    const { slots } = await slotsOf('0 3 1,15 * 1', 60);
+    // By the calendar: Mondays are the 4th, 11th, 18th and 25th of January, and in February the 1st is one of them.
+    const days = ['01-01', '01-04', '01-11', '01-15', '01-18', '01-25', '02-01', '02-08', '02-15', '02-22', '03-01'];
+    expect(slots).toEqual(days.map((monthAndDay) => `2027-${monthAndDay}T03:00`));
+  });
+
+  test('takes a Monday of every second day only where a star says "and"', async () => {
+    const { slots } = await slotsOf('0 3 */2 * 1', 30);
+    expect(slots).toEqual(['2027-01-11T03:00', '2027-01-25T03:00']);
+  });
+
+  test('skips what is due while a run has not ended, also when the other field names it', async () => {
+    const fiveDays = () => new Promise<void>((resolve) => setTimeout(resolve, 5 * day));
+    const { slots, logged } = await slotsOf('0 3 1 * 1', 9, fiveDays);
+    expect(slots).toEqual(['2027-01-01T03:00']);
+    expect(logged).toContain('retraining is skipped: the run before it has not ended');
+  });
+});
