@@ -1,12 +1,16 @@
 /** Another pipeline version under load: good ones by the hundred, bad ones of every kind, notices that are lost. */
+import { rm } from 'node:fs/promises';
 import { setTimeout as delay } from 'node:timers/promises';
+import { Client } from 'pg';
 import { onTestFinished as afterThisTest, describe, expect, it } from 'vitest';
 import { fitPipeline } from '../../src/estimators/pipeline.ts';
 import { featureNames } from '../../src/feature-schema.ts';
 import { housing } from '../../src/housing/features.ts';
 import { exportPipeline } from '../../src/onnx/export-pipeline.ts';
+import { decodeModel, encodeModel } from '../../src/onnx/messages.ts';
 import { sha256Of } from '../../src/registry/artefacts.ts';
 import type { NewPipeline } from '../../src/registry/pipeline-versions.ts';
+import { type RawField, rawMessage } from '../onnx/models.ts';
 import { eventually } from '../support/server.ts';
 import { inForm, isShort } from './form.ts';
 import { type Load, startLoad } from './load.ts';
@@ -164,6 +168,54 @@ describe('bad versions', { concurrent: isShort }, () => {
   });
 });
 
+describe('a start while the database cannot be written', () => {
+  it('and a bad version is promoted: the last good one is served, and the rejection recorded afterwards', async () => {
+    const { service, registry, expected, firstVersion } = await serve();
+    await service.kill();
+    const bad = await registry.insert(await badPipelines()['no golden rows']!());
+    await registry.promote(bad);
+    // The models/ of a machine that is new.
+    await rm(service.directories.modelsDir, { recursive: true, force: true });
+    const operator = new Client({
+      connectionString: service.database.url,
+      options: '-c default_transaction_read_only=off',
+    });
+    await operator.connect();
+    const name = new URL(service.database.url).pathname.slice(1);
+    await operator.query(`alter database ${name} set default_transaction_read_only = on`);
+    await service.start();
+    const ready = await service.statusOf('/readyz');
+    const load = startLoad({ url: service.server.url, rate: 200 });
+    await delay(1_000);
+    await operator.query(`alter database ${name} reset default_transaction_read_only`);
+    await operator.end();
+    // Connections keep what they began with, so all of them are broken.
+    await service.proxy.set('refuse');
+    await service.proxy.set('pass');
+    const writableAt = Date.now();
+    await eventually(async () => (await registry.rejectionOf(bad)).reason, 20_000);
+    const recoverySeconds = (Date.now() - writableAt) / 1000;
+    await load.stop();
+    const stored = await storedWithin(service.database, load.answers, 30_000);
+    reportFault({
+      fault: 'start while a bad version is promoted and the database is read-only',
+      load: '200 requests/s',
+      requests: load.requests(),
+      failures: load.failures.length,
+      rowsExpected: stored.expected,
+      rowsFound: stored.found,
+      duplicates: stored.duplicates,
+      recoverySeconds,
+      note: `/readyz ${ready}; recovery is the rejection in the table`,
+    });
+    expect(ready).toBe(200);
+    expect(load.failures.slice(0, 1)).toEqual([]);
+    expect(wrongAnswers(load.answers, expected)).toBe(0);
+    expect((await service.health()).model_version).toBe(firstVersion);
+    expectNothingLost(stored);
+  });
+});
+
 /** A service with its first version, an operator's session, and the right answers of each version. */
 async function serve(onTestFinished: (clean: () => Promise<void>) => void = afterThisTest) {
   const service = await prepareService({ settings, onTestFinished });
@@ -249,6 +301,64 @@ function badPipelines(): Record<string, () => Promise<NewPipeline>> {
         goldenRows: { ...goldenRows, predictions: goldenRows.predictions.map((prediction) => prediction + 0.001) },
       })),
     'no golden rows': () => spoiled(() => ({ goldenRows: { features: [], predictions: [] } })),
+    ...Object.fromEntries(
+      Object.entries(hostileArtefacts(train(10).artefact)).map(([name, artefact]) => [
+        `hostile: ${name}`,
+        () => spoiled(() => consistently(artefact)),
+      ]),
+    ),
+  };
+}
+
+/**
+ * Versions that reproduce their golden rows, or never get so far: without a fence the first reads a file of this machine,
+ * the second never returns, the third answers by the rows of others, the last by features in other places.
+ */
+function hostileArtefacts(good: Uint8Array): Record<string, Uint8Array> {
+  const model = decodeModel(good);
+  const graph = model.graph as { node: object[]; initializer: { name: string; rawData: Uint8Array }[] };
+  const withGraph = (changed: object) => encodeModel({ ...model, graph: { ...graph, ...changed } });
+  const names = featureNames(housing);
+  const swapped = names.map((name) => ({ CRIM: 'ZN', ZN: 'CRIM' })[name] ?? name);
+  const external: RawField[] = [
+    [1, 'location'],
+    [2, 'package.json'],
+  ];
+  const [constant] = graph.initializer;
+  const tensor: RawField[] = [
+    [8, constant!.name],
+    [2, 11],
+    [13, external],
+    [14, 1],
+  ];
+  const loop: RawField[] = [
+    [4, 'Loop'],
+    [2, 'prediction'],
+    [
+      5,
+      [
+        [1, 'body'],
+        [20, 5],
+        [6, [[1, [[4, 'Identity']]]]],
+      ],
+    ],
+  ];
+  const raw = (...fields: RawField[]) =>
+    rawMessage([
+      [1, 10],
+      [8, [[2, 21]]],
+      [7, fields],
+    ]);
+  return {
+    'external data': raw([5, tensor]),
+    'an endless loop': raw([1, loop]),
+    'the mean of the batch': withGraph({
+      node: [...graph.node.slice(0, -1), { opType: 'ReduceMean', input: ['weighted'], output: ['prediction'] }],
+    }),
+    'features in another order': encodeModel({
+      ...model,
+      metadataProps: [{ key: 'feature_names', value: JSON.stringify(swapped) }],
+    }),
   };
 }
 
