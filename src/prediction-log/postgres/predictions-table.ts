@@ -21,8 +21,8 @@ import { arraysOf, firstRecords } from './tuples.ts';
 const LONGEST_MS = 30_000;
 /** A connection that answers a rollback later than this is let go of. */
 const ROLLBACK_MS = 1_000;
-/** Arrays of so many rows are made in half a millisecond, in which nobody is answered. */
-const SLICE_ROWS = 500;
+/** 500 rows of a dozen features. Arrays of so many values are made in half a millisecond, in which nobody is answered. */
+const SLICE_VALUES = 8_500;
 
 const BEGIN = 'begin isolation level read committed';
 
@@ -90,9 +90,10 @@ async function insertArrays(client: PoolClient, columns: readonly Column[], reco
   const arrays = columns.map(({ type }, i) => `$${i + 1}::${type}[]`);
   const text = `insert into predictions (${namesOf(client, columns)}) select * from unnest(${arrays.join()})
     on conflict (id, created_at) do nothing`;
+  const sliceRows = Math.ceil(SLICE_VALUES / columns.length);
   let rest = records;
   do {
-    const slice = firstRecords(rest, SLICE_ROWS);
+    const slice = firstRecords(rest, sliceRows);
     await client.query(text, arraysOf(columns, slice));
     rest = rest.subarray(slice.length);
   } while (rest.length > 0);

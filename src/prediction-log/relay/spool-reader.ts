@@ -43,12 +43,13 @@ export interface SpoolReader {
 }
 
 export const MAX_ROWS = 10_000;
-const PIECE_ROWS = 50;
+/** 50 rows of a dozen features. */
+const PIECE_VALUES = 850;
 /** As long as five requests: under load a dozen callers wait for each piece. */
 const LONGEST_TURN_MS = 0.1;
 /**
  * A turn ends once so many bytes have been looked at, so it looks at twice as many at most, also where damage leaves more
- * than PIECE_ROWS to look at: 128 KiB, as orphans are counted 128 KiB a turn (count-segment.ts), perhaps in the same one.
+ * than PIECE_VALUES to look at: 128 KiB, as orphans are counted 128 KiB a turn (count-segment.ts), perhaps in the same one.
  */
 const PIECE_BYTES = 64 * 1024;
 /** Room for MAX_ROWS rows and more than one frame. */
@@ -73,7 +74,8 @@ export function createSpoolReader(): SpoolReader {
 
   /** False when nothing more can be read, or has room. */
   function addPiece(next: NextRecords, bytes: Buffer, maxRows: number, isWhole: boolean): boolean {
-    const piece = scanPiece(bytes.subarray(next.consumed), Math.min(PIECE_ROWS, maxRows - next.rows), isWhole);
+    const rows = Math.min(Math.ceil(PIECE_VALUES / next.columns.length), maxRows - next.rows);
+    const piece = scanPiece(bytes.subarray(next.consumed), rows, isWhole);
     const columns = piece.columns ?? next.columns;
     // Records of other columns are another COPY's.
     if (piece.columns && next.rows > 0) return false;
@@ -90,7 +92,8 @@ export function createSpoolReader(): SpoolReader {
     for (const bytes of piece.damaged) next.unreadable.push(damage(bytes));
     next.unreadable.push(...unfit);
     next.consumed += piece.consumed;
-    next.newestAt = piece.batches.at(-1)?.createdAt ?? next.newestAt;
+    const newestAt = piece.batches.at(-1)?.createdAt;
+    if (Number.isFinite(newestAt)) next.newestAt = newestAt;
     return isInScratch && piece.consumed > 0;
   }
 

@@ -1,4 +1,6 @@
 /** The table as it may have become: whatever an operator does to it beside a running server, no stored value is wrong. */
+import { once } from 'node:events';
+import { type AddressInfo, connect, createServer } from 'node:net';
 import { setTimeout as delay } from 'node:timers/promises';
 import { afterAll, beforeAll, beforeEach, describe, expect, test } from 'vitest';
 import { createPool, type Pool } from '../../../src/database/pool.ts';
@@ -6,6 +8,7 @@ import type { Column } from '../../../src/feature-schema.ts';
 import { encodeRecords, recordColumns } from '../../../src/prediction-log/postgres/copy-format.ts';
 import { failureOf } from '../../../src/prediction-log/postgres/failures.ts';
 import { createPredictionsTable } from '../../../src/prediction-log/postgres/predictions-table.ts';
+import { splitRecords } from '../../../src/prediction-log/postgres/tuples.ts';
 import { blocksOf } from '../../../src/prediction-log/prediction-batch.ts';
 import { insertIdempotently, type PredictionStore } from '../../../src/prediction-log/prediction-store.ts';
 import { createTestDatabase, type TestDatabase } from '../../support/database.ts';
@@ -177,6 +180,27 @@ async function asWriter(work: (restricted: PredictionStore) => Promise<void>): P
   }
 }
 
+/** A line to the database that takes what is sent in small portions. */
+async function slowLine(databaseUrl: string): Promise<{ url: string; close: () => void }> {
+  const url = new URL(databaseUrl);
+  const { hostname, port } = url;
+  const server = createServer((client) => {
+    const upstream = connect(Number(port), hostname);
+    for (const socket of [client, upstream]) socket.on('error', () => undefined);
+    upstream.pipe(client);
+    client.on('close', () => upstream.destroy());
+    client.on('data', (bytes) => {
+      upstream.write(bytes);
+      client.pause();
+      setTimeout(() => client.resume(), 3);
+    });
+  });
+  server.listen(0, '127.0.0.1');
+  await once(server, 'listening');
+  Object.assign(url, { hostname: '127.0.0.1', port: String((server.address() as AddressInfo).port) });
+  return { url: url.href, close: () => server.close() };
+}
+
 describe('what cannot be stored', () => {
   test.each([
     ['a check', 'alter table predictions add constraint small check (n < 2)', 'refused', /small/],
@@ -255,6 +279,28 @@ describe('what cannot be stored', () => {
       await database.query(`revoke insert on predictions from public, ${new URL(database.url).pathname.slice(1)}`);
       expect((await failure(restricted.insert(columns, makeRecords(2)))).kind).toBe('blocked');
     });
+  });
+
+  test('is told though most of it is still on its way, and neither the process nor the connection suffers', async () => {
+    const slowly = await slowLine(database.url);
+    const own = createPool({ url: slowly.url, onError: () => undefined, max: 1 });
+    const uncaught: Error[] = [];
+    const note = (error: Error) => uncaught.push(error);
+    process.on('uncaughtException', note);
+    try {
+      await database.query('alter table predictions add constraint large check (n > 1)');
+      const records = makeRecords(30_000);
+      const distant = createPredictionsTable(own);
+      for (let i = 0; i < 4; i++) expect((await failure(distant.insert(columns, records))).kind).toBe('refused');
+      const [first] = splitRecords(records);
+      await distant.insert(columns, records.subarray(first!.length));
+    } finally {
+      process.off('uncaughtException', note);
+      await own.end();
+      slowly.close();
+    }
+    expect(uncaught).toEqual([]);
+    expect(await database.query('select count(*)::int as rows from predictions')).toEqual([{ rows: 29_999 }]);
   });
 
   test('because a row is larger than a page is refused', async () => {
