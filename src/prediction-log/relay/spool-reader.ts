@@ -89,7 +89,7 @@ export function createSpoolReader(): SpoolReader {
     next.records = isInScratch ? scratch.subarray(0, used + records.length) : records;
     next.columns = columns;
     next.rows += piece.rows - unfit.length;
-    for (const bytes of piece.damaged) next.unreadable.push(damage(bytes));
+    for (const damaged of piece.damaged) addDamage(next.unreadable, damaged);
     next.unreadable.push(...unfit);
     next.consumed += piece.consumed;
     const newestAt = piece.batches.at(-1)?.createdAt;
@@ -140,6 +140,10 @@ function scanPiece(bytes: Buffer, maxRows: number, isWhole: boolean) {
   return piece.consumed > 0 || isAll ? piece : scanFrames(bytes, { maxRows, isWhole });
 }
 
-function damage(bytes: Buffer): Unreadable {
-  return { what: { bytes }, rows: 0, reason: 'the checksum does not fit' };
+/** What goes on from piece to piece is one stretch: each is synced to the disk when it is set aside. */
+function addDamage(unreadable: Unreadable[], bytes: Buffer): void {
+  const last = unreadable.at(-1)?.what;
+  if (last && 'bytes' in last && last.bytes.byteOffset + last.bytes.length === bytes.byteOffset) {
+    last.bytes = Buffer.from(bytes.buffer, last.bytes.byteOffset, last.bytes.length + bytes.length);
+  } else unreadable.push({ what: { bytes }, rows: 0, reason: 'the checksum does not fit' });
 }

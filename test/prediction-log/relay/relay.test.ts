@@ -7,7 +7,11 @@ import { afterEach, beforeEach, describe, expect, test } from 'vitest';
 import type { Column } from '../../../src/feature-schema.ts';
 import { recordColumns } from '../../../src/prediction-log/postgres/copy-format.ts';
 import type { PredictionBatch } from '../../../src/prediction-log/prediction-batch.ts';
-import { createDeadLetters, type DeadLetters } from '../../../src/prediction-log/relay/dead-letters.ts';
+import {
+  createDeadLetters,
+  type DeadLetter,
+  type DeadLetters,
+} from '../../../src/prediction-log/relay/dead-letters.ts';
 import { type Relay, startRelay } from '../../../src/prediction-log/relay/relay.ts';
 import { frameBatch, frameHeader } from '../../../src/prediction-log/spool/frames.ts';
 import { createSegment, type Segment } from '../../../src/prediction-log/spool/segment.ts';
@@ -378,6 +382,31 @@ describe('a segment that fails for reasons of its own', () => {
     expectStored({ ids: [...part.ids.slice(0, 3), ...part.ids.slice(7)] });
     expect(await setAside()).toMatchObject([{ bytes: expect.any(String), reason: 'the checksum does not fit' }]);
   });
+});
+
+test('a long stretch of damage is set aside as one, and a frame that is longer than a piece is read', async () => {
+  const part = addSegment([3, 4], {
+    // Its length makes a frame of its own of each row.
+    change: (batch) => ({ ...batch, pipelineVersion: 'v'.repeat(batch.predictions.length === 4 ? 300_000 : 1) }),
+  });
+  const damage = Buffer.alloc(700_000, 'x');
+  const at = part.headerBytes + part.frameBytes[0]!;
+  const bytes = Buffer.concat([part.bytes.subarray(0, at), damage, part.bytes.subarray(at)]);
+  writeFileSync(part.path, bytes);
+  segments = [createSegment({ path: part.path, columns, writtenBytes: bytes.length, pendingRows: 7, sealed: true })];
+  const added: DeadLetter[] = [];
+  const { add } = deadLetters;
+  deadLetters = {
+    ...deadLetters,
+    add: (what, reason) => {
+      added.push('bytes' in what ? { bytes: Buffer.from(what.bytes) } : what);
+      return add(what, reason);
+    },
+  };
+  start();
+  await idle();
+  expectStored(part);
+  expect(added).toEqual([{ bytes: damage }]);
 });
 
 test('what cannot be removed is tried again now and then, and holds up nothing', async () => {
