@@ -41,7 +41,9 @@ export function createDeadLetters(root: string): DeadLetters {
       const file = await open(path, 'a+', 0o600);
       try {
         await lock(file);
-        await appendWhole(file, Buffer.from(lines.join('')));
+        const { size } = await file.stat();
+        await appendWhole(file, Buffer.from(lines.join('')), size);
+        if (size === 0) await syncName(root);
       } finally {
         await file.close();
       }
@@ -65,8 +67,17 @@ async function lock(file: FileHandle): Promise<void> {
   throw new Error('another process is writing dead-letter.jsonl and does not come to an end');
 }
 
-async function appendWhole(file: FileHandle, lines: Buffer): Promise<void> {
-  const { size } = await file.stat();
+/** A file that is new is gone after a power loss, however well it was written, unless its directory is on the disk too. */
+async function syncName(root: string): Promise<void> {
+  const directory = await open(root, 'r');
+  try {
+    await directory.sync();
+  } finally {
+    await directory.close();
+  }
+}
+
+async function appendWhole(file: FileHandle, lines: Buffer, size: number): Promise<void> {
   try {
     // A line that something else has cut short would swallow the first of these.
     if (await endsInLine(file, size)) await writeAll(file, Buffer.from('\n'));
