@@ -58,3 +58,13 @@ describe('README', () => {
     expect([...settingNames].filter((name) => !table.includes(`\`${name}\``))).toEqual([]);
   });
 });
+
+describe('docs/reliability.md', () => {
+  it('names tests that exist for the ways in which rows can be lost', () => {
+    const text = readFileSync(join(root, 'docs/reliability.md'), 'utf8');
+    const section = /## How answered predictions can fail[\s\S]*?(?=\n## )/.exec(text)![0];
+    const named = [...section.matchAll(/`((?:faults|prediction-log)\/[\w/-]+)`/g)].map(([, name]) => name!);
+    expect(named.length).toBeGreaterThan(20);
+    for (const name of named) expect(existsSync(join(root, 'test', `${name}.test.ts`)), name).toBe(true);
+  });
+});

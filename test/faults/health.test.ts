@@ -4,6 +4,7 @@ import { mkdir, rm, writeFile } from 'node:fs/promises';
 import { join } from 'node:path';
 import { setTimeout as delay } from 'node:timers/promises';
 import { describe, expect, it } from 'vitest';
+import { createTestDatabase } from '../support/database.ts';
 import { post } from '../support/requests.ts';
 import { eventually, makeDirectories } from '../support/server.ts';
 import { inForm, isShort } from './form.ts';
@@ -207,6 +208,30 @@ describe('PREDICTION_LOG is changed while answered predictions wait', { concurre
     );
     expect(rows).toBe(load.answers.length + (mode === 'off' ? 0 : 1));
   });
+});
+
+it('DATABASE_URL is changed while answered predictions wait: they go to the database of the next start', async () => {
+  const service = await prepareService();
+  const { url } = await service.start();
+  await service.proxy.set('refuse');
+  const load = await runLoad({ url, connections: CONNECTIONS }, STAGE_MS);
+  await service.kill();
+  const other = await createTestDatabase();
+  await service.start({ DATABASE_URL: other.url });
+  const stored = await storedWithin(other, load.answers, 30_000);
+  reportFault({
+    fault: 'DATABASE_URL changed',
+    load: `${load.answers.length} predictions in the spool`,
+    rowsExpected: stored.expected,
+    rowsFound: stored.found,
+    duplicates: stored.duplicates,
+    recoverySeconds: stored.seconds,
+  });
+  expectNothingLost(stored);
+  await stateWithin(service, 'ok');
+  expect(service.logged(/^an earlier process has left its spool/)).toBeGreaterThan(0);
+  await service.kill();
+  await other.drop();
 });
 
 describe('WORKERS above 1', () => {

@@ -24,7 +24,9 @@ const ROLLBACK_MS = 1_000;
 /** 500 rows of a dozen features. Arrays of so many values are made in half a millisecond, in which nobody is answered. */
 const SLICE_VALUES = 8_500;
 
-const BEGIN = 'begin isolation level read committed';
+/** Where commits are confirmed before they are on the disk, a crash of the server would lose what the spool no longer has. */
+const BEGIN = `begin isolation level read committed;
+  select set_config('synchronous_commit', 'local', true) where current_setting('synchronous_commit') = 'off'`;
 
 /** How a transaction ends. */
 type End = 'commit' | 'rollback';
@@ -34,7 +36,7 @@ export function createPredictionsTable(pool: Pool): PredictionStore {
     (end: End): PredictionStore['insert'] =>
     (columns, records, withinMs) =>
       onConnection(pool, columns, withinMs, async (client) => {
-        const [, , fit] = (await client.query(beginAndCompare(client, columns))) as unknown as {
+        const [, , , fit] = (await client.query(beginAndCompare(client, columns))) as unknown as {
           rows: { fits: boolean }[];
         }[];
         await (fit!.rows[0]?.fits ? copy : insertArrays)(client, columns, records, end);

@@ -335,6 +335,29 @@ describe('what cannot be stored', () => {
   });
 });
 
+test('a row is on the disk when it is stored, also where a database confirms commits before', async () => {
+  await database.query(`
+    create table known (setting text);
+    create function pass() returns trigger language plpgsql as
+      $$ begin insert into known select current_setting('synchronous_commit'); return null; end $$;
+    create trigger noting after insert on predictions for each statement execute function pass()`);
+  const settings = async () => (await database.query<{ setting: string }>('table known')).map(({ setting }) => setting);
+  const { name } = (await database.query<{ name: string }>('select current_database() as name'))[0]!;
+  await database.query(`alter database ${name} set synchronous_commit = off`);
+  const careless = createPool({ url: database.url, onError: () => undefined, max: 1 });
+  try {
+    const records = makeRecords(2);
+    await createPredictionsTable(careless).insert(columns, records);
+    await createPredictionsTable(careless).insertMissing(columns, records);
+    await database.query(`alter database ${name} reset synchronous_commit`);
+    await store.insertMissing(columns, records);
+    expect(await settings()).toEqual(['local', 'local', 'on']);
+  } finally {
+    await database.query(`alter database ${name} reset synchronous_commit`);
+    await careless.end();
+  }
+});
+
 test.each([
   ['by COPY', columns],
   ['by arrays', [...columns.slice(0, 1), { name: 'x', type: 'bigint' }, ...columns.slice(2)] as Column[]],
