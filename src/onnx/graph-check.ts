@@ -114,7 +114,7 @@ function nodeProblem(node: DecodedNode): string | undefined {
     ({ name = '', i = 0, type }) => type === AttributeType.INT && Object.hasOwn(allowed, name) && allowed[name] === i,
   );
   if (attribute.length !== Object.keys(allowed).length || asAllowed.length !== attribute.length) {
-    const wanted = Object.entries(allowed).map(([name, value]) => `${name} ${value}`);
+    const wanted = Object.entries(allowed).map(([name, value]) => `the attribute ${name} = ${value}`);
     return `${told(node)} must have ${wanted.join(', ') || 'no attributes'}.`;
   }
   return output.length === 1 ? undefined : `${told(node)} must have one output.`;

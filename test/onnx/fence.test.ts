@@ -135,9 +135,17 @@ describe('what computes anything else than an exported pipeline is refused:', ()
     ],
     ['the mean of all rows', graphOf((graph) => graph.add('ReduceMean', 'y', ['x'])), /\(ReduceMean\) is not let in/],
     ['a name that JavaScript knows', graphOf((graph) => graph.add('constructor', 'y', ['x'])), /is not let in/],
-    ['another row', graphOf((graph) => graph.add('Gather', 'y', ['x', graph.int64('i', [0])], { axis: 0 })), /axis 1/],
-    ['all rows one below the other', graphOf((graph) => graph.add('Concat', 'y', ['x', 'x'], { axis: 0 })), /axis 1/],
-    ['whole numbers', graphOf((graph) => graph.add('Cast', 'y', ['x'], { to: DataType.INT64 })), /must have to 11/],
+    [
+      'another row',
+      graphOf((graph) => graph.add('Gather', 'y', ['x', graph.int64('i', [0])], { axis: 0 })),
+      /axis = 1/,
+    ],
+    ['all rows one below the other', graphOf((graph) => graph.add('Concat', 'y', ['x', 'x'], { axis: 0 })), /axis = 1/],
+    [
+      'whole numbers',
+      graphOf((graph) => graph.add('Cast', 'y', ['x'], { to: DataType.INT64 })),
+      /must have the attribute to = 11/,
+    ],
     ['an attribute too many', graphOf((graph) => graph.add('Add', 'y', ['x', 'x'], { broadcast: 1 })), /no attributes/],
     [
       'each row beside every other',
