@@ -98,9 +98,9 @@ export function createLineSink(fd: 1 | 2, tellDropped: (count: number) => string
   }
 
   function flushSync(): void {
+    // The thread pool has some of it, and goes on by itself.
+    if (underWay) return;
     const startedAt = performance.now();
-    // What the thread pool has been given is written before the process ends.
-    if (underWay) begun = chunk.length;
     for (let movedAt = startedAt; takeChunk(); ) {
       try {
         begun += writeSync(descriptor, chunk, begun);
@@ -113,7 +113,12 @@ export function createLineSink(fd: 1 | 2, tellDropped: (count: number) => string
     }
   }
 
-  process.on('exit', flushSync);
+  process.on('exit', () => {
+    // What the thread pool has been given it writes before the process ends, but nobody hands it the rest.
+    if (underWay) begun = chunk.length;
+    underWay = false;
+    flushSync();
+  });
   return {
     write(line) {
       if (waitingSize + line.length > WAITING_LENGTH) {

@@ -1,6 +1,6 @@
 import { execFileSync, spawn } from 'node:child_process';
 import { once } from 'node:events';
-import { closeSync, constants, openSync, readSync } from 'node:fs';
+import { closeSync, constants, openSync, readFileSync, readSync } from 'node:fs';
 import { rm } from 'node:fs/promises';
 import { join } from 'node:path';
 import { afterAll, beforeAll, expect, it } from 'vitest';
@@ -105,4 +105,17 @@ it('does not mix the lines of processes that share a pipe, however slowly it is 
   });
   for (const { end } of writers) expect(await end()).toBe(0);
   expect(text.split('\n').filter((line) => line !== '' && !/^\d+ x+$/.test(line))).toEqual([]);
+});
+
+it('loses no line of a file when the process ends at once', async () => {
+  const path = join(directory, 'file');
+  const file = openSync(path, 'w');
+  const writer = startWriter(file, { lines: 2_000, length: 200 });
+  expect(await writer.end()).toBe(0);
+  closeSync(file);
+  const numbers = readFileSync(path, 'utf8')
+    .trimEnd()
+    .split('\n')
+    .map((line) => Number.parseInt(line, 10));
+  expect(numbers.sort((a, b) => a - b)).toEqual(Array.from({ length: 2_000 }, (_, i) => i));
 });
