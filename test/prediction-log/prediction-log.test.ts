@@ -81,6 +81,24 @@ test.each([
   ).toEqual(predictions.map((prediction, row) => ({ prediction, crim: 13 * row, lstat: 13 * row + 12 })));
 });
 
+test('a batch that is larger than all of the spool goes straight to Postgres and keeps no other out of the spool', async () => {
+  const spooled = await createPredictionLog({ ...common(), mode: 'spool', maxBytes: 65_536, log: noted });
+  const append = (rows: number) => {
+    const batch = makeBatch(rows);
+    batch.features = batch.features.map((_, i) => i % 100);
+    return spooled.append(batch);
+  };
+  try {
+    await append(1_000);
+    expect(spooled.facts().lastError).toMatch(/SPOOL_MAX_BYTES/);
+    await eventually(async () => spooled.facts().lastError === null);
+    // Nobody waits for what the spool takes.
+    expect(append(1)).toBe(undefined);
+  } finally {
+    await spooled.close(5_000);
+  }
+});
+
 test('each time that neither spool nor Postgres takes predictions is told anew', { timeout: 30_000 }, async () => {
   const messages: string[] = [];
   const noteMessage = (_fields: object, message: string) => messages.push(message);

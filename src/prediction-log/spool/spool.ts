@@ -171,9 +171,10 @@ export function createSpool({ root, columns, maxBytes, fsync, log }: SpoolOption
 
   function probe(): void | Promise<void> {
     // Zeros at the end of a file are what a power loss leaves: no reader takes them for records.
-    const zeros = scratch.subarray(0, lastBytes).fill(0);
+    // No more than a segment holds: a batch that is larger than all of the spool must not keep the others out of it.
+    const zeros = scratch.subarray(0, Math.max(0, Math.min(lastBytes, segmentBytes - header.length))).fill(0);
     try {
-      makeSureOfRoom(header.length + lastBytes);
+      makeSureOfRoom(header.length + zeros.length);
       open ??= begin();
       const { length } = open.file;
       open.file.append(zeros);
