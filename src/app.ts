@@ -106,6 +106,7 @@ async function compose({ config, databaseUrl, spoolRoot, log }: AppOptions, clos
     predictionLog,
     featureCount,
     maxRequestRows: config.maxBatchRows,
+    log,
   });
   closers.push(serving.drain);
 

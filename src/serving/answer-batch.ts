@@ -1,5 +1,5 @@
 /** One batch, from the rows of several callers to their answers: join, run, name, store. */
-import { RidgelineError } from '../errors.ts';
+import { RidgelineError, reasonOf } from '../errors.ts';
 import type { EncodedRows } from '../feature-schema.ts';
 import type { Predictor } from '../inference/predictor.ts';
 import type { PredictionLog } from '../prediction-log/prediction-log.ts';
@@ -14,6 +14,7 @@ export interface BatchAnswererOptions {
   featureCount: number;
   /** The most rows of a batch: memory for so many is set aside. */
   maxRows: number;
+  log: Record<'warn', (fields: object, message: string) => void>;
 }
 
 /**
@@ -24,9 +25,10 @@ export interface BatchAnswererOptions {
 export type BatchAnswerer = (jobs: readonly EncodedRows[]) => Promise<Outcome[]>;
 
 export function createBatchAnswerer(options: BatchAnswererOptions): BatchAnswerer {
-  const { currentPredictor, predictionLog, featureCount, maxRows } = options;
+  const { currentPredictor, predictionLog, featureCount, maxRows, log } = options;
   const newPredictionIds = createPredictionIds();
   const memory = createBatchMemory(maxRows, featureCount);
+  let failingVersion: string | undefined;
 
   async function answerBatch(jobs: readonly EncodedRows[]): Promise<Outcome[]> {
     const predictor = currentPredictor();
@@ -39,8 +41,10 @@ export function createBatchAnswerer(options: BatchAnswererOptions): BatchAnswere
     const output = memory.predictions(rows);
     try {
       predictor.predict(features, rows, output);
-    } catch {
-      return await answerOneByOne(jobs);
+    } catch (error) {
+      if (jobs.length > 1) return await answerOneByOne(jobs);
+      noteFailure(predictor, error);
+      return [notComputable];
     }
     const predictions = toArray(output);
     if (!predictions.every(Number.isFinite)) {
@@ -69,10 +73,16 @@ export function createBatchAnswerer(options: BatchAnswererOptions): BatchAnswere
 
   /** Rows on which the runtime gives up must not cost others their answer. Rare, so each request simply runs alone. */
   async function answerOneByOne(jobs: readonly EncodedRows[]): Promise<Outcome[]> {
-    if (jobs.length === 1) return [notComputable];
     const outcomes: Outcome[] = [];
     for (const job of jobs) outcomes.push(...(await answerBatch([job])));
     return outcomes;
+  }
+
+  /** Once a version: whoever sends such values may send thousands. */
+  function noteFailure({ pipelineVersion }: Predictor, error: unknown): void {
+    if (failingVersion === pipelineVersion) return;
+    failingVersion = pipelineVersion;
+    log.warn({ pipelineVersion, reason: reasonOf(error) }, 'a pipeline cannot be run with the values of a request');
   }
 
   /** Rare as well, so those that are not refused simply run again. */

@@ -18,6 +18,7 @@ const predictor = {
 /** An answerer, and the features of each batch that it has stored. */
 function setUp({ append, refusal }: Partial<Pick<PredictionLog, 'append'>> & { refusal?: RidgelineError } = {}) {
   const stored: number[][] = [];
+  const warned: object[] = [];
   const answerBatch = createBatchAnswerer({
     currentPredictor: () => predictor,
     predictionLog: {
@@ -29,8 +30,9 @@ function setUp({ append, refusal }: Partial<Pick<PredictionLog, 'append'>> & { r
     },
     featureCount: 1,
     maxRows: 100,
+    log: { warn: (fields) => warned.push(fields) },
   });
-  return { answerBatch: (...jobs: number[][]) => answerBatch(jobs.map(toRows)), stored };
+  return { answerBatch: (...jobs: number[][]) => answerBatch(jobs.map(toRows)), stored, warned };
 }
 
 const toRows = (features: number[]) => ({ rows: features.length, features });
@@ -54,13 +56,15 @@ test('a request whose prediction is not finite is refused alone, by its row, and
 });
 
 test('a run that gives up costs the request alone that it gives up on, which hears nothing of the runtime', async () => {
-  const { answerBatch, stored } = setUp();
+  const { answerBatch, stored, warned } = setUp();
   const outcomes = await answerBatch([1], [13, 2], [3], [99]);
   expect(outcomes[1]).toEqual({ faults: [{ row: undefined, code: 'not_computable', message: expect.any(String) }] });
   expect(JSON.stringify(outcomes)).not.toContain('onnxruntime');
   expect([outcomes[0], outcomes[2]].map(predictionsOf)).toEqual([[2], [6]]);
   expect(outcomes[3]).toMatchObject({ faults: [{ row: 0, code: 'not_finite' }] });
   expect(stored).toEqual([[1], [3]]);
+  await answerBatch([13]);
+  expect(warned).toEqual([{ pipelineVersion: 'v1', reason: expect.any(String) }]);
 });
 
 test('nobody is answered before the batch is stored, nor when it cannot be', async () => {
@@ -93,6 +97,7 @@ test('without a pipeline the batch is refused', async () => {
     predictionLog: { append: () => undefined, refusal: () => undefined },
     featureCount: 1,
     maxRows: 1,
+    log: { warn: () => undefined },
   });
   await expect(answerBatch([toRows([1])])).rejects.toMatchObject({ code: 'no_pipeline' });
 });
