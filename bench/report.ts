@@ -2,7 +2,6 @@
 import { execFileSync } from 'node:child_process';
 import { readFileSync, writeFileSync } from 'node:fs';
 import { cpus, totalmem } from 'node:os';
-import { median } from './statistics.ts';
 
 export interface Row {
   what: string;
@@ -10,54 +9,38 @@ export interface Row {
   /** From the least to the most of the rounds. */
   spread?: string;
   bar?: string;
-  /** `unclear`: the load generator or the machine has disturbed the measurement too much to say. */
-  verdict?: 'met' | 'missed' | 'unclear' | 'failed';
-  note?: string;
+  verdict?: 'met' | 'missed' | 'failed';
+  note?: string | undefined;
 }
 
 /** `x` is a ratio; `MB` is 10^6 bytes. */
-export type Unit = 'x' | 'us' | 'ms' | 's' | 'MB' | '/s' | '%';
+export type Unit = 'x' | 'us' | 'ms' | 's' | 'MB' | '/s';
 
-const DIGITS: Record<Unit, number> = { x: 2, us: 1, ms: 2, s: 2, MB: 1, '/s': 0, '%': 1 };
+const DIGITS: Record<Unit, number> = { x: 2, us: 1, ms: 2, s: 2, MB: 1, '/s': 0 };
 
-export function shown(value: number, unit: Unit): string {
+export function format(value: number, unit: Unit): string {
   if (!Number.isFinite(value)) return '–';
   const digits = DIGITS[unit];
   const text = value.toLocaleString('en-US', { minimumFractionDigits: digits, maximumFractionDigits: digits });
-  return unit === 'x' || unit === '/s' || unit === '%' ? `${text}${unit}` : `${text} ${unit}`;
-}
-
-export interface Bar {
-  atLeast?: number;
-  atMost?: number;
+  return unit === 'x' || unit === '/s' ? `${text}${unit}` : `${text} ${unit}`;
 }
 
 /** One row from one value a round: the median is held against the bar. */
 export function figure(
   what: string,
   values: readonly number[],
-  { unit, note, atLeast, atMost }: Bar & { unit: Unit; note?: string },
+  { unit, note, atLeast, atMost }: { unit: Unit; note?: string | undefined; atLeast?: number; atMost?: number },
 ): Row {
   const middle = median(values);
-  const bar =
-    atLeast !== undefined
-      ? `at least ${shown(atLeast, unit)}`
-      : atMost !== undefined
-        ? `at most ${shown(atMost, unit)}`
-        : undefined;
+  const [words, limit] = atLeast === undefined ? ['at most', atMost] : ['at least', atLeast];
   const met = middle >= (atLeast ?? Number.NEGATIVE_INFINITY) && middle <= (atMost ?? Number.POSITIVE_INFINITY);
   return {
     what,
-    measured: shown(middle, unit),
-    ...(values.length > 1 && { spread: `${shown(Math.min(...values), unit)} – ${shown(Math.max(...values), unit)}` }),
-    ...(bar && { bar, verdict: met ? 'met' : 'missed' }),
-    ...(note && { note }),
+    measured: format(middle, unit),
+    ...(values.length > 1 && { spread: `${format(Math.min(...values), unit)} – ${format(Math.max(...values), unit)}` }),
+    ...(limit !== undefined && { bar: `${words} ${format(limit, unit)}`, verdict: met ? 'met' : 'missed' }),
+    note,
   };
-}
-
-/** One row for something that is so or is not. */
-export function fact(what: string, holds: boolean, { measured, bar }: { measured: string; bar: string }): Row {
-  return { what, measured, bar, verdict: holds ? 'met' : 'missed' };
 }
 
 /** The ratio of two figures in each round. */
@@ -65,14 +48,26 @@ export function ratios(ours: readonly number[], theirs: readonly number[]): numb
   return ours.map((value, round) => value / theirs[round]!);
 }
 
+/** The value below which the share `q` (0 to 1) of the sorted values lies; NaN when there are none. */
+export function quantile(sorted: ArrayLike<number>, q: number): number {
+  return sorted[Math.min(sorted.length - 1, Math.floor(sorted.length * q))] ?? Number.NaN;
+}
+
+/** The middle value, or the mean of the two in the middle: not moved by a round in which the machine did something else. */
+export function median(values: readonly number[]): number {
+  const sorted = values.toSorted((a, b) => a - b);
+  const middle = sorted.length / 2;
+  return (sorted[Math.ceil(middle - 1)]! + sorted[Math.floor(middle)]!) / 2;
+}
+
 const COLUMNS = ['What', 'Measured', 'Spread', 'Bar', '', 'Note'];
-const cells = ({ what, measured, spread, bar, verdict, note }: Row): string[] => [
-  what,
-  measured,
-  spread ?? '',
-  bar ?? '',
-  verdict ?? '',
-  note ?? '',
+const cells = (row: Row) => [
+  row.what,
+  row.measured,
+  row.spread ?? '',
+  row.bar ?? '',
+  row.verdict ?? '',
+  row.note ?? '',
 ];
 
 export function asText(rows: readonly Row[]): string {
@@ -81,35 +76,36 @@ export function asText(rows: readonly Row[]): string {
   return table
     .map((row) =>
       row
-        .map((cell, column) => cell.padEnd(widths[column]!))
+        .map((cell, i) => cell.padEnd(widths[i]!))
         .join('  ')
         .trimEnd(),
     )
     .join('\n');
 }
 
-export interface Circumstances {
-  command: string;
-  /** Which core does what. */
-  places: readonly string[];
-}
-
-function asMarkdown(rows: readonly Row[], { command, places }: Circumstances): string {
+/** Writes the table into a document, between two comments such as `<!-- bench: begin -->` and its end. */
+export function writeInto(file: string, name: string, rows: readonly Row[], facts: readonly string[]): void {
+  const text = readFileSync(file, 'utf8');
+  const [begin, end] = [`<!-- ${name}: begin -->`, `<!-- ${name}: end -->`];
+  const [from, to] = [text.indexOf(begin), text.indexOf(end)];
+  if (from === -1 || to < from)
+    throw new Error(`--markdown ${file}: the document needs the lines ${begin} and ${end}.`);
   const line = (row: readonly string[]) => `| ${row.map((cell) => cell.replaceAll('|', '\\|')).join(' | ')} |`;
   const strong = (row: Row) =>
     row.verdict && row.verdict !== 'met' ? cells(row).with(4, `**${row.verdict}**`) : cells(row);
-  return [
-    `- Command: \`${command}\``,
-    `- Commit: ${commit()}`,
-    `- Machine: ${cpus().length} cores (${cpus()[0]?.model.trim() || process.arch}), ` +
-      `${Math.round(totalmem() / 2 ** 30)} GiB, Node ${process.versions.node}, ${process.platform} ${process.arch}`,
-    `- Places: ${places.join(' ')}`,
-    `- Date: ${new Date().toISOString().slice(0, 10)}`,
+  const machine =
+    `${cpus().length} cores (${cpus()[0]?.model.trim() || process.arch}), ${Math.round(totalmem() / 2 ** 30)} GiB, ` +
+    `Node ${process.versions.node}, ${process.platform} ${process.arch}`;
+  const table = [
+    ...[...facts, `Commit: ${commit()}`, `Machine: ${machine}`, `Date: ${new Date().toISOString().slice(0, 10)}`].map(
+      (fact) => `- ${fact}`,
+    ),
     '',
     line(COLUMNS),
     line(COLUMNS.map((_, column) => (column === 1 || column === 2 ? '---:' : '---'))),
     ...rows.map((row) => line(strong(row))),
-  ].join('\n');
+  ];
+  writeFileSync(file, `${text.slice(0, from + begin.length)}\n\n${table.join('\n')}\n\n${text.slice(to)}`);
 }
 
 function commit(): string {
@@ -119,29 +115,4 @@ function commit(): string {
   } catch {
     return 'unknown';
   }
-}
-
-/** A place in a document, between two comments, for one command's results: "bench", or "bench big-table". */
-export interface DocumentPlace {
-  write(rows: readonly Row[], circumstances: Circumstances): void;
-}
-
-/** Finds the place. Throws when the document has none, best called before an hour of measuring. */
-export function findPlace(file: string, name: string): DocumentPlace {
-  const begin = `<!-- ${name}: begin -->`;
-  const end = `<!-- ${name}: end -->`;
-  const split = () => {
-    const text = readFileSync(file, 'utf8');
-    const [from, to] = [text.indexOf(begin), text.indexOf(end)];
-    if (from === -1 || to < from)
-      throw new Error(`--markdown ${file}: the document needs the lines ${begin} and ${end}.`);
-    return [text.slice(0, from + begin.length), text.slice(to)] as const;
-  };
-  split();
-  return {
-    write(rows, circumstances) {
-      const [before, after] = split();
-      writeFileSync(file, `${before}\n\n${asMarkdown(rows, circumstances)}\n\n${after}`);
-    },
-  };
 }

@@ -1,9 +1,8 @@
 /** A thousand rows in a request: against the JSON alone that such a request and its answer are made of. */
+import { type Bench, inTurns } from '../environment.ts';
 import { closedLoop } from '../load.ts';
-import { batchBody, batchQuestions } from '../questions.ts';
-import { figure, type Row, ratios, shown } from '../report.ts';
-import { median, quantile } from '../statistics.ts';
-import type { Bench } from '../surroundings.ts';
+import { figure, format, median, quantile, type Row, ratios } from '../report.ts';
+import { batchBody, batchRequests } from '../requests.ts';
 
 const ROWS = 1000;
 /** As many callers as keep the core busy: one is being answered while others are on their way. */
@@ -13,43 +12,34 @@ const JSON_TIMES = 50;
 export async function batch(bench: Bench): Promise<Row[]> {
   const { plan } = bench;
   const service = await bench.startService();
-  const questions = batchQuestions(ROWS);
-  const load = (connections: number, seconds: number) => closedLoop(service, questions, { connections, seconds });
+  const requests = batchRequests(ROWS);
+  const load = (connections: number, seconds: number) => closedLoop(service, requests, { connections, seconds });
   await load(BUSY_CONNECTIONS, plan.warmUpSeconds);
-
-  const alone: number[] = [];
-  const json: number[] = [];
-  const busy: number[] = [];
-  const answeredRates: number[] = [];
-  const storedRates: number[] = [];
-  for (let round = 0; round < plan.rounds; round++) {
-    await bench.drained();
-    json.push(jsonMilliseconds());
-    const single = await load(1, plan.seconds / 2);
-    alone.push(quantile(single.latencies, 0.5));
-    await bench.drained();
-    const startedAt = performance.now();
-    const result = await load(BUSY_CONNECTIONS, plan.seconds / 2);
-    const rows = service.answeredRows;
-    await bench.drained();
-    busy.push((result.seconds * 1000) / result.answers);
-    answeredRates.push(result.rows / result.seconds);
-    storedRates.push(rows / ((performance.now() - startedAt) / 1000));
-  }
+  const { json, alone, stored } = await inTurns(2 * plan.rounds, {
+    json: async () => jsonMilliseconds(),
+    async alone() {
+      await bench.drained();
+      return quantile((await load(1, plan.seconds)).latencies, 0.5);
+    },
+    async stored() {
+      await bench.drained();
+      const startedAt = performance.now();
+      await load(BUSY_CONNECTIONS, plan.seconds);
+      const rows = service.answeredRows;
+      await bench.drained();
+      return rows / ((performance.now() - startedAt) / 1000);
+    },
+  });
   return [
     figure('1,000 rows: latency, of JSON.parse + JSON.stringify', ratios(alone, json), {
       unit: 'x',
       atMost: 2,
-      note: `one connection; ${shown(median(alone), 'ms')} against ${shown(median(json), 'ms')}`,
+      note: `one connection; ${format(median(alone), 'ms')} against ${format(median(json), 'ms')}`,
     }),
-    figure('1,000 rows: time for a request when busy, of the same', ratios(busy, json), {
-      unit: 'x',
-      note: `${BUSY_CONNECTIONS} connections, ${shown(median(busy), 'ms')}`,
-    }),
-    figure('1,000 rows: stored', storedRates, {
+    figure('1,000 rows: stored', stored, {
       unit: '/s',
       atLeast: 100_000,
-      note: `rows, until the last is in PostgreSQL; answered ${shown(median(answeredRates), '/s')}`,
+      note: 'rows, until the last is in PostgreSQL',
     }),
   ];
 }

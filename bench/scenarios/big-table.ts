@@ -1,6 +1,6 @@
 /**
- * Inserting into `predictions` when it holds ten million rows, against an empty one: two databases on one server, in
- * turns, through the same COPY that the relay uses. The ten million are made by PostgreSQL itself, in order of time.
+ * Inserting into `predictions` when it holds ten million rows, against an empty one: two databases on one server, in turns,
+ * through the same COPY that the relay uses. The ten million are made by PostgreSQL itself, in order of time.
  */
 import { Client } from 'pg';
 import { migrate } from '../../src/database/migrate.ts';
@@ -11,17 +11,15 @@ import { encodeRecords, recordColumns } from '../../src/prediction-log/postgres/
 import { createPredictionsTable } from '../../src/prediction-log/postgres/predictions-table.ts';
 import { blocksOf } from '../../src/prediction-log/prediction-batch.ts';
 import { createPredictionIds } from '../../src/serving/prediction-ids.ts';
-import { figure, type Row, ratios, shown } from '../report.ts';
-import { median } from '../statistics.ts';
-import type { Bench } from '../surroundings.ts';
+import { type Bench, inTurns } from '../environment.ts';
+import { figure, format, median, type Row, ratios } from '../report.ts';
 
 const ROWS = 10_000_000;
 const CHUNK_ROWS = 1_000_000;
-/** The relay's batch. */
+/** What the relay copies at once. */
 const COPY_ROWS = 10_000;
 const COPIES = 20;
-/** For each of the plan's: a turn takes less than a second. */
-const ROUNDS = 3;
+const ROUNDS = 15;
 
 /**
  * $1 first row, $2 last row, $3 rows in all. Row i is answered at the i-th moment between the start of the month and now;
@@ -39,45 +37,32 @@ from generate_series($1::bigint, $2::bigint) as i,
     as moment, md5(i::text) as digest) as made`;
 
 /** Here PostgreSQL is what is measured, on the core of this process. */
-export const bigTable = (bench: Bench): Promise<Row[]> => bench.cores.standingBack(() => compare(bench));
+export const bigTable = (bench: Bench): Promise<Row[]> => bench.cores.withoutPriority(() => compare(bench));
 
 async function compare(bench: Bench): Promise<Row[]> {
   const total = bench.plan.quick ? ROWS / 100 : ROWS;
   const empty = await createDatabase(bench, 'bench_empty');
   const big = await createDatabase(bench, 'bench_big');
   try {
-    bench.say(`filling a table with:${GENERATE.replaceAll('\n', '\n    ')}`);
-    const startedAt = performance.now();
     for (let first = 1; first <= total; first += CHUNK_ROWS) {
       await big.client.query(GENERATE, [first, Math.min(total, first + CHUNK_ROWS - 1), total]);
-      bench.say(`${Math.min(total, first + CHUNK_ROWS - 1).toLocaleString('en-US')} rows`);
     }
     await big.client.query('vacuum analyze predictions');
-    await big.client.query('checkpoint');
-    const fillSeconds = (performance.now() - startedAt) / 1000;
-    const { rows } = await big.client.query(
-      `select sum(pg_total_relation_size(oid)) / 1e6 as megabytes from pg_class
-       where relispartition and relkind = 'r' and relname like 'predictions%'`,
-    );
-
-    const rates = { empty: [] as number[], big: [] as number[] };
-    for (let round = 0; round < bench.plan.rounds * ROUNDS; round++) {
-      await empty.client.query('truncate predictions');
-      // Truncating drops what still has to be written. Without this the other table alone would pay for its last turn.
-      await empty.client.query('checkpoint');
-      rates.empty.push(await empty.insertRate());
-      await big.client.query('checkpoint');
-      rates.big.push(await big.insertRate());
-    }
-    return [
-      figure(`insert rate at ${total.toLocaleString('en-US')} rows, of empty`, ratios(rates.big, rates.empty), {
-        unit: 'x',
-        atLeast: 0.9,
-        note:
-          `rows in COPYs of ${COPY_ROWS.toLocaleString('en-US')}: ${shown(median(rates.big), '/s')} against ${shown(median(rates.empty), '/s')}; ` +
-          `the table, ${shown(Number(rows[0].megabytes), 'MB')} with indexes, was filled in ${shown(fillSeconds, 's')}`,
-      }),
-    ];
+    // Before each turn what the last one has left is written: truncating drops it, so that the other alone would pay.
+    const rates = await inTurns(bench.plan.quick ? 1 : ROUNDS, {
+      async empty() {
+        await empty.client.query('truncate predictions');
+        await empty.client.query('checkpoint');
+        return await empty.insertRate();
+      },
+      async big() {
+        await big.client.query('checkpoint');
+        return await big.insertRate();
+      },
+    });
+    const note = `rows in COPYs: ${format(median(rates.big), '/s')} against ${format(median(rates.empty), '/s')}`;
+    const what = `insert rate at ${total.toLocaleString('en-US')} rows, of empty`;
+    return [figure(what, ratios(rates.big, rates.empty), { unit: 'x', atLeast: 0.9, note })];
   } finally {
     await empty.drop();
     await big.drop();
@@ -86,14 +71,13 @@ async function compare(bench: Bench): Promise<Row[]> {
 
 async function createDatabase(bench: Bench, name: string) {
   await bench.query(`create database ${name}`);
-  const url = new URL(bench.databaseUrl);
-  url.pathname = `/${name}`;
-  await migrate(url.href);
+  const url = Object.assign(new URL(bench.settings.DATABASE_URL), { pathname: `/${name}` }).href;
+  await migrate(url);
   // The pools of src/ give up a statement after seconds; filling takes longer.
-  const client = new Client({ connectionString: url.href });
+  const client = new Client({ connectionString: url });
   client.on('error', () => undefined);
   await client.connect();
-  const pool = createPool({ url: url.href, onError: () => undefined, max: 1 });
+  const pool = createPool({ url, onError: () => undefined, max: 1 });
   const store = createPredictionsTable(pool);
   return {
     client,
@@ -118,22 +102,13 @@ async function createDatabase(bench: Bench, name: string) {
 
 const newPredictionIds = createPredictionIds();
 const columns = recordColumns(sqlColumns(housing));
-const example = exampleRow(housing);
-const exampleFeatures = featureNames(housing).map((name) => example[name]!);
+const row = featureNames(housing).map((name) => exampleRow(housing)[name]!);
 
 function newRecords(): Buffer {
   const createdAt = new Date();
   const ids = new Uint8Array(16 * COPY_ROWS);
   newPredictionIds(ids, createdAt.getTime());
-  const batch = {
-    ids,
-    features: Float64Array.from(
-      { length: COPY_ROWS * exampleFeatures.length },
-      (_, i) => exampleFeatures[i % exampleFeatures.length]!,
-    ),
-    predictions: Float64Array.from({ length: COPY_ROWS }, (_, i) => 20 + Math.sin(i)),
-    pipelineVersion: '2026_01_01__00_00_00',
-    createdAt,
-  };
-  return encodeRecords([blocksOf(batch)], columns);
+  const features = Float64Array.from({ length: COPY_ROWS * row.length }, (_, i) => row[i % row.length]!);
+  const predictions = Float64Array.from({ length: COPY_ROWS }, (_, i) => 20 + Math.sin(i));
+  return encodeRecords([blocksOf({ ids, features, predictions, pipelineVersion: 'bench', createdAt })], columns);
 }

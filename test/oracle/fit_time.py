@@ -1,6 +1,6 @@
 """Times scikit-learn's fit and 10-fold cross-validation of the housing pipeline.
 
-    /tmp/oracle-venv/bin/python test/oracle/fit_time.py [--rows 1000000] [--csv PATH]
+    /tmp/oracle-venv/bin/python test/oracle/fit_time.py [--rows 1000000] [--csv PATH] [--ours]
 
 With --csv the rows come from a file with the 13 columns and MEDV named in its header (either
 case); --rows, when given too, takes the first so many. Without, they are generated. With i the
@@ -11,14 +11,22 @@ row number from 0 and j the column number (13 features in order, then 13 for the
     CHAS = 1 if u < 0.07 else 0              RAD = [1, 2, 3, 4, 5, 6, 7, 8, 24][floor(9 * u)]
     MEDV = 30 + 4 * u(RM) - 8 * u(LSTAT) - 3 * u(PTRATIO) + 2 * CHAS + RAD / 12 + 4 * (u(13) - 0.5)
 
+With --ours the same rows are trained by `npm run train` too, from a CSV file for both, into the
+database that the settings name.
+
 Prints one JSON object: rows, read_seconds, fit_seconds, cross_validate_seconds, rss_mb (the
-process's peak). One process; BLAS threads as the environment has them.
+process's peak) and, with --ours, ours_seconds, which also has the export, its comparison with the
+fit on every row, and the publication. One process; BLAS threads as the environment has them:
+OPENBLAS_NUM_THREADS=1 and `taskset -c 0` for a comparison on one core.
 """
 
 import argparse
 import json
+import os
 import resource
+import subprocess
 import sys
+import tempfile
 import time
 
 import numpy as np
@@ -63,8 +71,24 @@ def main():
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
     parser.add_argument("--rows", type=int, help="default 1000000, or all of the CSV")
     parser.add_argument("--csv")
+    parser.add_argument("--ours", action="store_true", help="train the same file with npm run train as well")
     options = parser.parse_args()
 
+    with tempfile.TemporaryDirectory() as directory:
+        if options.ours and not options.csv:
+            options.csv = os.path.join(directory, "rows.csv")
+            generate(options.rows or 1_000_000).to_csv(options.csv, index=False)
+        ours = {"ours_seconds": train_ours(options.csv)} if options.ours else {}
+        print(json.dumps({**time_sklearn(options), **ours}))
+
+
+def train_ours(csv):
+    command = ["npm", "run", "--silent", "train", "--", "--json", "--data", os.path.abspath(csv)]
+    output = subprocess.run(command, check=True, capture_output=True, text=True).stdout
+    return json.loads(output.strip().splitlines()[-1])["duration_ms"] / 1000
+
+
+def time_sklearn(options):
     start = time.perf_counter()
     if options.csv:
         frame = pd.read_csv(options.csv, nrows=options.rows)
@@ -91,17 +115,13 @@ def main():
 
     peak = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss
     peak_mb = peak / (1024 * 1024 if sys.platform == "darwin" else 1024)
-    print(
-        json.dumps(
-            {
-                "rows": len(X),
-                "read_seconds": round(read_seconds, 4),
-                "fit_seconds": round(fit_seconds, 4),
-                "cross_validate_seconds": round(cross_validate_seconds, 4),
-                "rss_mb": round(peak_mb, 1),
-            }
-        )
-    )
+    return {
+        "rows": len(X),
+        "read_seconds": round(read_seconds, 4),
+        "fit_seconds": round(fit_seconds, 4),
+        "cross_validate_seconds": round(cross_validate_seconds, 4),
+        "rss_mb": round(peak_mb, 1),
+    }
 
 
 if __name__ == "__main__":

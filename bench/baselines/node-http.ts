@@ -1,7 +1,6 @@
-/** The other baseline: node:http alone. It parses the JSON that it is sent and answers a constant. */
+/** node:http alone. It parses the JSON that it is sent and answers a constant. */
 import { createServer } from 'node:http';
-import type { AddressInfo } from 'node:net';
-import { announce, constantAnswer } from './baseline-answer.ts';
+import { announce, constantAnswer } from './announce.ts';
 
 const server = createServer((request, response) => {
   let body = '';
@@ -16,5 +15,4 @@ const server = createServer((request, response) => {
     response.end(text);
   });
 });
-server.listen(0, '127.0.0.1', () => announce((server.address() as AddressInfo).port));
-process.once('SIGTERM', () => process.exit(0));
+server.listen(0, '127.0.0.1', () => announce(server));

@@ -1,6 +1,6 @@
 /**
- * One keep-alive HTTP connection that asks one question at a time. It reads just enough of an answer to find its end,
- * past the streams of Node: a general client would cost the load generator more than the service spends on the request.
+ * A keep-alive HTTP connection with one request under way at a time. It reads just enough of an answer to find its end,
+ * past Node's streams: a general client would cost the load generator more than the service spends on the request.
  */
 import { connect } from 'node:net';
 
@@ -14,16 +14,15 @@ export interface HttpAnswer {
 export interface Connection {
   /** Sends a whole request. The answer's texts can be read during the call of `onAnswer` only. */
   send(request: Buffer, onAnswer: (answer: HttpAnswer) => void, onFailure: (error: Error) => void): void;
-  /** Sends a whole request; rejects when the connection breaks first. */
+  /** The same for a single request; rejects when the connection breaks first. */
   ask(request: Buffer): Promise<{ status: number; body: string }>;
   close(): void;
 }
 
-/** A question that nobody answers must not keep the benchmark for ever. */
 const SILENCE_MS = 60_000;
 /**
- * What arrives on any connection is read into the same memory, and taken out of it before the next is read: memory of its
- * own for each of hundreds would not fit the caches, and the load generator would be the slowest part.
+ * All connections are read into the same memory, which is taken out of before the next is read: memory of its own for each
+ * of hundreds would not fit the caches, and the load generator would be the slowest part.
  */
 const arrivals = Buffer.allocUnsafe(64 * 1024);
 
@@ -35,40 +34,31 @@ export function openConnection(url: string): Promise<Connection> {
   function received(count: number, buffer: Uint8Array): boolean {
     const fresh = (buffer as Buffer).subarray(0, count);
     const bytes = begun ? Buffer.concat([begun, fresh]) : fresh;
-    const answer = takeAnswer(bytes);
-    if (answer === 'unreadable') {
-      socket.destroy(new Error(`an answer without content-length:\n${bytes.toString('latin1')}`));
-    } else if (answer === undefined) {
+    const answer = readAnswer(bytes);
+    if (!answer) {
       begun = begun ? bytes : Buffer.from(bytes);
-    } else {
-      begun = undefined;
-      const { onAnswer } = waiting!;
-      waiting = undefined;
-      onAnswer(answer);
+      return true;
     }
+    begun = undefined;
+    const { onAnswer } = waiting!;
+    waiting = undefined;
+    onAnswer(answer);
     return true;
   }
 
-  const socket = connect({
-    host: hostname,
-    port: Number(port),
-    noDelay: true,
-    onread: { buffer: arrivals, callback: received },
-  });
+  const onread = { buffer: arrivals, callback: received };
+  const socket = connect({ host: hostname, port: Number(port), noDelay: true, onread });
   socket.setTimeout(SILENCE_MS, () => socket.destroy(new Error('no answer within a minute')));
-  const end = (error: Error) => {
+  const fail = (error: Error) => {
     waiting?.onFailure(error);
     waiting = undefined;
   };
-  socket.on('error', end);
-  socket.on('close', () => end(new Error('the connection was closed before the answer')));
+  socket.on('error', fail);
+  socket.on('close', () => fail(new Error('the connection was closed before the answer')));
 
   const connection: Connection = {
     send(request, onAnswer, onFailure) {
-      if (socket.destroyed) {
-        onFailure(new Error('the connection is closed'));
-        return;
-      }
+      if (socket.destroyed) return onFailure(new Error('the connection is closed'));
       waiting = { onAnswer, onFailure };
       socket.write(request);
     },
@@ -88,35 +78,29 @@ const STATUS_AT = 'HTTP/1.1 '.length;
 const HEAD_END = Buffer.from('\r\n\r\n', 'latin1');
 const CONTENT_LENGTH = Buffer.from('\r\ncontent-length: ', 'latin1');
 
-/** The answer, once all of it is there. One question is under way at a time, so nothing follows it. */
-function takeAnswer(bytes: Buffer): HttpAnswer | 'unreadable' | undefined {
+/** The answer, once all of it is there. Every target declares its length. */
+function readAnswer(bytes: Buffer): HttpAnswer | undefined {
   const headEnd = bytes.indexOf(HEAD_END);
   if (headEnd === -1) return undefined;
-  const field = bytes.indexOf(CONTENT_LENGTH);
-  if (field === -1 || field > headEnd) return 'unreadable';
   const bodyAt = headEnd + HEAD_END.length;
-  if (bytes.length < bodyAt + digitsAt(bytes, field + CONTENT_LENGTH.length)) return undefined;
+  const length = readDigits(bytes, bytes.indexOf(CONTENT_LENGTH) + CONTENT_LENGTH.length);
+  if (bytes.length < bodyAt + length) return undefined;
   return {
-    status: digitsAt(bytes, STATUS_AT),
+    status: readDigits(bytes, STATUS_AT),
     head: () => bytes.toString('latin1', 0, headEnd),
     body: () => bytes.toString('latin1', bodyAt),
   };
 }
 
-function digitsAt(bytes: Buffer, start: number): number {
+function readDigits(bytes: Buffer, start: number): number {
   let value = 0;
   for (let at = start; bytes[at]! >= 48 && bytes[at]! <= 57; at++) value = value * 10 + bytes[at]! - 48;
   return value;
 }
 
 export function postRequest(path: string, body: string): Buffer {
-  const head = [
-    `POST ${path} HTTP/1.1`,
-    'host: bench',
-    'content-type: application/json',
-    `content-length: ${body.length}`,
-  ];
-  return Buffer.from(`${head.join('\r\n')}\r\n\r\n${body}`, 'latin1');
+  const head = `POST ${path} HTTP/1.1\r\nhost: bench\r\ncontent-type: application/json\r\ncontent-length: ${body.length}`;
+  return Buffer.from(`${head}\r\n\r\n${body}`, 'latin1');
 }
 
 export function getRequest(path: string): Buffer {

@@ -4,15 +4,15 @@ import { fitPipeline, predictPipeline } from '../src/estimators/pipeline.ts';
 import { columnsOfKind, featureNames } from '../src/feature-schema.ts';
 import { loadHousingDataset } from '../src/housing/dataset.ts';
 import { housing } from '../src/housing/features.ts';
-import { postRequest } from './connection.ts';
+import { postRequest } from './http-client.ts';
 
-export interface Question {
-  request: Buffer;
+export interface Request {
+  bytes: Buffer;
   /** The houses that are asked about, as row numbers of the data set. */
   houses: readonly number[];
 }
 
-/** Whether a body answers the question about these houses. */
+/** Whether a body answers for these houses. */
 export type Check = (body: string, houses: readonly number[]) => boolean;
 
 const dataset = loadHousingDataset();
@@ -22,22 +22,21 @@ const bodies = Array.from({ length: dataset.X.rows }, (_, row) =>
 );
 
 /** Every house on its own, to be asked in turn. */
-export const singleQuestions: readonly Question[] = bodies.map((body, house) => ({
-  request: postRequest('/predict', body),
+export const singleRequests: readonly Request[] = bodies.map((body, house) => ({
+  bytes: postRequest('/predict', body),
   houses: [house],
 }));
 
-/** The body of a batch about so many houses. */
 export function batchBody(rows: number, firstHouse = 0): { body: string; houses: number[] } {
   const houses = Array.from({ length: rows }, (_, i) => (firstHouse + i) % bodies.length);
   return { body: `{"instances":[${houses.map((house) => bodies[house]).join(',')}]}`, houses };
 }
 
 /** A few different batches of so many rows. */
-export function batchQuestions(rows: number): Question[] {
+export function batchRequests(rows: number): Request[] {
   return [0, 100, 200, 300, 400].map((firstHouse) => {
     const { body, houses } = batchBody(rows, firstHouse);
-    return { request: postRequest('/predict/batch', body), houses };
+    return { bytes: postRequest('/predict/batch', body), houses };
   });
 }
 
