@@ -112,14 +112,22 @@ function lockNew(directory: string): Lock | undefined {
 /** One level after the other, as Node's way of making all of them takes a full disk for a missing parent. */
 function makeDirectory(path: string, fsync: boolean): void {
   try {
-    mkdirSync(path);
+    makeUnlessThere(path);
   } catch (error) {
-    if ((error as NodeJS.ErrnoException).code === 'EEXIST') return;
     if (!isGone(error) || dirname(path) === path) throw error;
     makeDirectory(dirname(path), fsync);
-    mkdirSync(path);
+    makeUnlessThere(path);
   }
   if (fsync) syncDirectory(dirname(path));
+}
+
+/** Another worker may make the same one in any moment. */
+function makeUnlessThere(path: string): void {
+  try {
+    mkdirSync(path);
+  } catch (error) {
+    if ((error as NodeJS.ErrnoException).code !== 'EEXIST') throw error;
+  }
 }
 
 export function syncDirectory(directory: string): void {
