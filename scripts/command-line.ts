@@ -12,21 +12,32 @@ export interface Command<Options extends OptionDescriptions> {
   usage: string;
   /** Its options but for --help, which every command has. */
   options: Options;
+  /** What its only argument is called in `usage`; without it the command takes options alone. */
+  argument?: string;
 }
 
 /**
- * The values of the options. Ends the process, before the command has done anything: with 0 after --help, with 2 for what
- * is not an option, an option twice, or one that npm has kept for itself.
+ * The values of the options, and the argument, '' where the command has none. Ends the process, before the command has
+ * done anything: with 0 after --help, with 2 for what is not an option, an option twice, one that npm has kept for itself,
+ * or more or fewer arguments than one.
  */
-export function readCommandLine<Options extends OptionDescriptions>(command: Command<Options>): Values<Options> {
+export function readCommandLine<Options extends OptionDescriptions>(
+  command: Command<Options>,
+): { values: Values<Options>; argument: string } {
   try {
     refuseTakenByNpm(command);
     const options = { ...command.options, help: { type: 'boolean' } } as const;
-    const { values, tokens } = parseArgs({ options, tokens: true });
+    const allowPositionals = command.argument !== undefined;
+    const { values, positionals, tokens } = parseArgs({ options, allowPositionals, tokens: true });
     const given = tokens.flatMap((token) => (token.kind === 'option' ? [token] : []));
     const twice = given.find((token, i) => given.findIndex((other) => other.name === token.name) !== i);
     if (twice) throw new Error(`--${twice.name} is there twice; which one is meant?`);
-    if (!(values as { help?: boolean }).help) return values as Values<Options>;
+    if (!(values as { help?: boolean }).help) {
+      const [argument = '', surplus] = positionals;
+      if (allowPositionals && argument === '') throw new Error(`${command.argument} is missing`);
+      if (surplus !== undefined) throw new Error(`'${surplus}': expected one ${command.argument}`);
+      return { values: values as Values<Options>, argument };
+    }
   } catch (error) {
     failUsage(command, reasonOf(error));
   }

@@ -90,7 +90,7 @@ const command = {
 } as const;
 
 function readArguments(): Arguments {
-  const values = readCommandLine(command);
+  const { values } = readCommandLine(command);
   const alpha = numberArgument('--alpha', values.alpha);
   const seed = numberArgument('--seed', values.seed);
   if (alpha <= 0) failUsage(command, `--alpha ${values.alpha}: expected a number above 0`);

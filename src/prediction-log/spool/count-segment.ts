@@ -23,13 +23,19 @@ const ZEROS = Buffer.alloc(LONGEST_FRAME);
 /** A link leads somewhere else, and a pipe would be waited for. */
 const READ_FILE = constants.O_RDONLY | constants.O_NOFOLLOW | constants.O_NONBLOCK;
 
-export async function countSegment(path: string): Promise<SegmentCount> {
+/** Opens it for reading. Rejects for what is not a file of its own. */
+export async function openSegment(path: string): Promise<FileHandle> {
   const file = await open(path, READ_FILE);
+  if ((await file.stat()).isFile()) return file;
+  await file.close();
+  throw new Error('it is not a file');
+}
+
+export async function countSegment(path: string): Promise<SegmentCount> {
+  const file = await openSegment(path);
   try {
-    const stat = await file.stat();
-    if (!stat.isFile()) throw new Error('it is not a file');
-    const { size } = stat;
-    const count = { path, pendingRows: 0, writtenBytes: 0, modifiedMs: stat.mtimeMs, isProof: false };
+    const { size, mtimeMs } = await file.stat();
+    const count = { path, pendingRows: 0, writtenBytes: 0, modifiedMs: mtimeMs, isProof: false };
     const window = Buffer.allocUnsafe(Math.min(WINDOW_BYTES, size));
     for (let position = 0; position < size; ) {
       const { bytes, rows, frames, consumed, isTorn, end } = await countWindow(file, window, position, size - position);
