@@ -235,6 +235,17 @@ it('DATABASE_URL is changed while answered predictions wait: they go to the data
 });
 
 describe('WORKERS above 1', () => {
+  it('all of them can begin their spools in the same moment', { timeout: 180_000 }, async () => {
+    for (let start = 0; start < inForm(8, 60); start++) {
+      const service = await prepareService({ settings: { WORKERS: '2' } });
+      const { url } = await service.start();
+      await service.proxy.set('refuse');
+      const load = await runLoad({ url, connections: CONNECTIONS }, 150);
+      await service.kill();
+      expect(load.failures).toEqual([]);
+    }
+  });
+
   it('health speaks for all of them, and says which is silent', async () => {
     const service = await prepareService({ settings: { WORKERS: '2' } });
     const { url } = await service.start();
