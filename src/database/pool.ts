@@ -11,7 +11,7 @@ const STATEMENT_TIMEOUT_MS = 15_000;
 const IDLE_IN_TRANSACTION_MS = 60_000;
 
 /** The oldest major version whose makers still mend it. */
-export const OLDEST_POSTGRES = 15;
+const OLDEST_POSTGRES = 15;
 
 /** Told once a connection is there: PgBouncer refuses connections that bring such limits with them. */
 const LIMITS = `set_config('statement_timeout', '${STATEMENT_TIMEOUT_MS}', false),

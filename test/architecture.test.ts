@@ -1,0 +1,337 @@
+import { readdirSync, readFileSync } from 'node:fs';
+import { dirname, join, relative, sep } from 'node:path';
+import { describe, expect, test } from 'vitest';
+
+const root = join(import.meta.dirname, '..');
+
+/**
+ * The rooms from the lowest level to the highest: a room may import from lower levels, never from its own or above.
+ * A file that lies in src/ itself is a room of its own.
+ */
+const levels = [
+  ['env-file', 'database-url'],
+  ['setting-names'],
+  [
+    'agreement',
+    'closers',
+    'config',
+    'disk-advice',
+    'errors',
+    'feature-schema',
+    'health',
+    'line-sink',
+    'runtime',
+    'within',
+  ],
+  ['log', 'outage'],
+  ['estimators', 'onnx', 'database', 'embedded-postgres'],
+  ['inference', 'registry', 'prediction-log'],
+  ['serving', 'training'],
+  ['retraining', 'http'],
+  ['housing'],
+  ['process'],
+  ['app'],
+  ['server'],
+  ['scripts'],
+];
+/** Who composes the house and may know the data set by name. */
+const composition = ['process', 'app', 'server', 'scripts'];
+
+interface Import {
+  /** The importing file, from the root, such as src/app.ts. */
+  from: string;
+  /** A file from the root, or the name of a package or of a module of Node. */
+  to: string;
+}
+
+const files = ['src', 'scripts'].flatMap(filesIn);
+const sources = textsOf(files);
+
+/** TypeScript in a directory, as paths from the root. */
+function filesIn(directory: string): string[] {
+  return readdirSync(join(root, directory), { recursive: true, encoding: 'utf8' })
+    .filter((file) => file.endsWith('.ts') && !file.endsWith('.d.ts'))
+    .map((file) => join(directory, file).split(sep).join('/'));
+}
+
+function textsOf(paths: readonly string[]): Map<string, string> {
+  return new Map(paths.map((path) => [path, readFileSync(join(root, path), 'utf8')]));
+}
+
+/** What an import or a re-export ends in, on one line or on the last of several; or a dynamic import. */
+const statement =
+  /^(?:import\b(?:[^'"\n]*\bfrom)?|export\b[^'"\n]*\bfrom|\} from)\s*['"]([^'"\n]+)['"]|\bimport\(\s*['"]([^'"]+)['"]/gm;
+
+const imports = importsOf(sources);
+
+function importsOf(texts: ReadonlyMap<string, string>): Import[] {
+  return Array.from(texts).flatMap(([from, text]) =>
+    Array.from(text.matchAll(statement), ([, stated, dynamic]) => ({ from, to: resolve(from, (stated ?? dynamic)!) })),
+  );
+}
+
+function resolve(from: string, specifier: string): string {
+  if (!specifier.startsWith('.')) return specifier;
+  return relative(root, join(root, dirname(from), specifier))
+    .split(sep)
+    .join('/');
+}
+
+/** src/http/routes/predict.ts is in http, src/app.ts is app, scripts/train.ts is in scripts. */
+function roomOf(file: string): string {
+  const [top, room] = file.split('/');
+  return top === 'scripts' ? top : room!.replace(/\.ts$/, '');
+}
+
+const levelOf = (file: string) => levels.findIndex((rooms) => rooms.includes(roomOf(file)));
+const isOurs = (to: string) => to.startsWith('src/') || to.startsWith('scripts/');
+const packageOf = (to: string) =>
+  to
+    .split('/')
+    .slice(0, to.startsWith('@') ? 2 : 1)
+    .join('/');
+const show = ({ from, to }: Import) => `${from} imports ${to}`;
+
+/** The files that import one of these packages. */
+function importersOf(...packages: string[]): string[] {
+  return [...new Set(imports.filter(({ to }) => packages.includes(packageOf(to))).map(({ from }) => from))];
+}
+
+describe('the source files', () => {
+  test('are found, and so are their imports, types and side effects too', () => {
+    expect(files).toContain('src/app.ts');
+    expect(imports.length).toBeGreaterThan(files.length);
+    expect(imports).toContainEqual({ from: 'src/app.ts', to: 'src/config.ts' });
+    expect(imports).toContainEqual({ from: 'src/inference/onnx-session.ts', to: 'src/runtime.ts' });
+    expect(imports).toContainEqual({ from: 'src/http/routes/predict.ts', to: 'src/feature-schema.ts' });
+    for (const { to } of imports.filter((one) => isOurs(one.to))) expect(files).toContain(to);
+  });
+
+  test('all lie in a room that the plan of the house knows', () => {
+    expect(files.filter((file) => levelOf(file) === -1)).toEqual([]);
+  });
+
+  test('have names that say what is in them: no utils, no helpers, no index', () => {
+    expect(files.filter((file) => /(^|\/)(utils?|helpers?|index|common|misc|shared)(\.ts|\/)/.test(file))).toEqual([]);
+  });
+});
+
+describe('imports', () => {
+  test('run one way: from a room to lower ones, and not to its neighbours', () => {
+    const wrong = imports.filter(
+      ({ from, to }) => isOurs(to) && roomOf(from) !== roomOf(to) && levelOf(to) >= levelOf(from),
+    );
+    expect(wrong.map(show)).toEqual([]);
+  });
+
+  test('make no cycle', () => {
+    const cycles: string[] = [];
+    const done = new Set<string>();
+    function visit(file: string, path: string[]): void {
+      if (path.includes(file)) cycles.push([...path.slice(path.indexOf(file)), file].join(' -> '));
+      if (done.has(file) || path.includes(file)) return;
+      for (const { to } of imports.filter(({ from }) => from === file)) if (isOurs(to)) visit(to, [...path, file]);
+      done.add(file);
+    }
+    for (const file of files) visit(file, []);
+    expect(cycles).toEqual([]);
+  });
+
+  test('of src/housing are in the composition alone', () => {
+    const knowing = imports.filter(({ from, to }) => to.startsWith('src/housing/') && roomOf(from) !== 'housing');
+    expect(knowing.length).toBeGreaterThan(0);
+    expect(knowing.filter(({ from }) => !composition.includes(roomOf(from))).map(show)).toEqual([]);
+  });
+
+  test('name the file with its ending, and no directory', () => {
+    for (const { to } of imports.filter((one) => isOurs(one.to))) expect(to).toMatch(/\.ts$/);
+  });
+});
+
+describe('one place alone knows', () => {
+  test('fastify: http/ and app.ts', () => {
+    const knowing = importersOf('fastify', 'fastify-type-provider-zod', '@fastify/swagger', '@fastify/swagger-ui');
+    expect(knowing).toContain('src/app.ts');
+    expect(knowing.filter((file) => file !== 'src/app.ts' && roomOf(file) !== 'http')).toEqual([]);
+  });
+
+  test('pg: database/ and embedded-postgres/; COPY streams: the owner of the table', () => {
+    expect(new Set(importersOf('pg', 'node-pg-migrate').map(roomOf))).toEqual(
+      new Set(['database', 'embedded-postgres']),
+    );
+    expect(importersOf('pg-copy-streams')).toEqual(['src/prediction-log/postgres/predictions-table.ts']);
+  });
+
+  test('pg-connection-string: database-url.ts', () => {
+    expect(importersOf('pg-connection-string')).toEqual(['src/database-url.ts']);
+  });
+
+  test('onnxruntime-node: inference/onnx-session.ts', () => {
+    expect(importersOf('onnxruntime-node')).toEqual(['src/inference/onnx-session.ts']);
+  });
+
+  test('process.env: config.ts, and runtime.ts for what a library reads', () => {
+    const knowing = files.filter((file) =>
+      /process\.env|\{[^}]*\benv\b[^}]*\} = process|import.*\benv\b.*'node:process'/.test(sources.get(file)!),
+    );
+    expect(knowing.sort()).toEqual(['src/config.ts', 'src/runtime.ts']);
+  });
+});
+
+const MOST_LINES_OF_A_FILE = 250;
+const MOST_LINES_OF_A_FUNCTION = 70;
+/** Functions that are longer, and why. */
+const longFor: Record<string, string> = {
+  'src/app.ts compose': 'the composition root: every part is made once, one after another',
+  'src/http/routes/predict.ts registerPredictRoutes': 'two routes, each with its description for the documentation',
+};
+
+describe('length', () => {
+  test(`of a file is at most ${MOST_LINES_OF_A_FILE} lines`, () => {
+    const long = [...sources].map(([file, text]) => [file, text.split('\n').length - 1] as const);
+    expect(long.filter(([, lines]) => lines > MOST_LINES_OF_A_FILE)).toEqual([]);
+  });
+
+  test(`of a function is at most ${MOST_LINES_OF_A_FUNCTION} lines, without the functions and methods declared in it`, () => {
+    const found = [...sources].flatMap(([file, text]) => functionsIn(text).map((one) => ({ file, ...one })));
+    expect(found.length).toBeGreaterThan(files.length);
+    const long = found.filter(({ lines }) => lines > MOST_LINES_OF_A_FUNCTION);
+    expect(long.filter(({ file, name }) => !(`${file} ${name}` in longFor))).toEqual([]);
+  });
+
+  test('is found of functions in functions, of methods and of arrow functions', () => {
+    const text = `export function outer({\n  a,\n}: Options): void {\n  const arrow = (b) => {\n    b();\n  };\n  return {\n    async method(c) {\n    },\n  };\n}\n`;
+    expect(functionsIn(text)).toEqual([
+      { name: 'arrow', lines: 3 },
+      { name: 'method', lines: 2 },
+      { name: 'outer', lines: 6 },
+    ]);
+  });
+});
+
+/** Where a function begins that has a name and several lines, as Biome writes it. */
+const head =
+  /^( *)(?:(?:export )?(?:async )?function\*? (\w+)|(?:export )?const (\w+) = (?:async )?(?:\(.*|\w+ )=> \{$|(?:async )?(?!(?:if|for|while|switch|catch|function)\b)(\w+)\(.*\) \{$)/;
+
+/** Functions with their lines, without those of the functions in them. It ends at the bracket below its first letter. */
+function functionsIn(text: string): { name: string; lines: number }[] {
+  const open: { name: string; indent: string; lines: number }[] = [];
+  const found: { name: string; lines: number }[] = [];
+  for (const line of text.split('\n')) {
+    const [, indent, ...names] = head.exec(line) ?? [];
+    if (indent !== undefined && !line.endsWith(';')) open.push({ name: names.find(Boolean)!, indent, lines: 0 });
+    const innermost = open.at(-1);
+    if (!innermost) continue;
+    innermost.lines++;
+    if (!/^\}[;,)]*$/.test(line.slice(innermost.indent.length)) || !line.startsWith(innermost.indent)) continue;
+    open.pop();
+    found.push({ name: innermost.name, lines: innermost.lines });
+  }
+  return found;
+}
+
+/** Values that no other source file uses, and why they are exported all the same. */
+const exportedFor: Record<string, string> = {
+  'src/agreement.ts AGREEMENT_TOLERANCE': 'tests put differences on both sides of it',
+  'src/config.ts settingNames': 'README and .env.example are compared with it',
+  'src/database/connection-failure.ts isUnavailable': 'the one judgement under which all others are tested',
+  'src/embedded-postgres/binaries.ts findPackage': 'platforms other than this one cannot be had in a test',
+  'src/env-file.ts parseEnvFile': 'a property test compares it with dotenv, without a file for each text',
+  'src/http/fast-path/body-buffers.ts MEMORY_BYTES': 'tests send bodies on both sides of it',
+  'src/http/fast-path/body-buffers.ts WORTHWHILE_BYTES': 'tests send bodies on both sides of it',
+  'src/onnx/export-pipeline.ts INPUT_NAME': 'the bench runs a pipeline without our code, as anybody may',
+  'src/onnx/export-pipeline.ts OUTPUT_NAME': 'the bench runs a pipeline without our code, as anybody may',
+  'src/prediction-log/postgres/tuples.ts splitRecords': 'tests compare records one by one',
+  'src/process/prepare.ts prepareDatabase': 'tests of HTTP start the app without the process around it',
+  'src/setting-names.ts editDistance': 'a property test compares it with the definition',
+  'src/setting-names.ts nearestSetting': 'tables of misspelt names',
+  'src/training/cross-validation.ts crossValPredict': 'compared with scikit-learn, which has it under this name',
+};
+
+describe('what is exported', () => {
+  const exported = [...sources].flatMap(([file, text]) =>
+    Array.from(
+      text.matchAll(/^export (?:async )?(function\*?|const|let|class|interface|type) (\w+)/gm),
+      ([, kind, name]) => ({
+        file,
+        name: name!,
+        isType: kind === 'interface' || kind === 'type',
+      }),
+    ),
+  );
+  const isUsed = ({ file, name, isType }: (typeof exported)[number]) => {
+    const word = new RegExp(`\\b${name}\\b`, 'g');
+    // A type may be there for what its own file exports.
+    if (isType && sources.get(file)!.match(word)!.length > 1) return true;
+    return [...sources].some(([other, text]) => other !== file && text.search(word) !== -1);
+  };
+
+  test('has a user in src/ or scripts/, or a reason', () => {
+    const unused = exported.filter((one) => !isUsed(one)).map(({ file, name }) => `${file} ${name}`);
+    expect(exported.length).toBeGreaterThan(files.length);
+    expect(unused.sort()).toEqual(Object.keys(exportedFor).sort());
+  });
+});
+
+/**
+ * The test of what has none of its own name and is imported by none, because it is reached by way of something else: for
+ * a file, or for all of a directory that have no test of their own.
+ */
+const testedBy: Record<string, string> = {
+  'scripts/': 'server/commands',
+  'scripts/schedule.ts': 'server/schedule',
+  'scripts/spool.ts': 'server/spool',
+  'scripts/train.ts': 'server/swap',
+  'src/app.ts': 'http/predict',
+  'src/database/probe.ts': 'http/health',
+  'src/embedded-postgres/': 'embedded-postgres/embedded-postgres',
+  'src/http/': 'http/predict',
+  'src/http/connections/': 'http/connections/connections',
+  'src/http/fast-path/': 'http/fast-path/whole-body-request',
+  'src/http/parse-body.ts': 'http/unreadable-bodies',
+  'src/http/plugins/docs.ts': 'http/docs',
+  'src/http/plugins/drain.ts': 'http/connections/connections',
+  'src/http/plugins/request-id.ts': 'http/errors',
+  'src/http/routes/health.ts': 'http/health',
+  'src/http/schemas/': 'http/docs',
+  'src/log.ts': 'line-sink',
+  'src/onnx/': 'onnx/fence',
+  'src/outage.ts': 'prediction-log/relay/relay',
+  'src/prediction-log/intake.ts': 'prediction-log/prediction-log',
+  'src/prediction-log/relay/': 'prediction-log/relay/relay',
+  'src/prediction-log/spool-lines.ts': 'server/spool',
+  'src/prediction-log/spool/': 'prediction-log/spool/spool',
+  'src/process/': 'server/start',
+  'src/process/gather.ts': 'faults/health',
+  'src/process/shutdown.ts': 'server/shutdown',
+  'src/process/workers.ts': 'faults/process-death',
+  'src/registry/': 'registry/served-pipeline',
+  'src/retraining/': 'server/schedule',
+  'src/server.ts': 'server/start',
+  'src/serving/': 'serving/answer-batch',
+  'src/serving/serving.ts': 'http/overload',
+  'src/training/': 'training/csv-dataset',
+  'src/within.ts': 'prediction-log/direct-writer',
+};
+
+describe('every source file', () => {
+  const tests = filesIn('test').filter((file) => file.endsWith('.test.ts'));
+  const imported = new Set(importsOf(textsOf(tests)).map(({ to }) => to));
+  const untested = files.filter(
+    (file) => !imported.has(file) && !tests.includes(file.replace(/^src/, 'test').replace(/\.ts$/, '.test.ts')),
+  );
+  /** The entry for the file itself, or for the nearest directory that has one. */
+  const entryFor = (file: string) =>
+    Object.keys(testedBy)
+      .filter((path) => path === file || (path.endsWith('/') && file.startsWith(path)))
+      .sort((a, b) => b.length - a.length)[0];
+
+  test('has a test of its own, is imported by one, or stands in the list with the test that reaches it', () => {
+    expect(untested.filter((file) => !entryFor(file))).toEqual([]);
+  });
+
+  test('that stands in the list needs it, and the test is there', () => {
+    expect(Object.keys(testedBy).filter((path) => !untested.map(entryFor).includes(path))).toEqual([]);
+    expect(Object.values(testedBy).filter((name) => !tests.includes(`test/${name}.test.ts`))).toEqual([]);
+  });
+});
