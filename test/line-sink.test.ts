@@ -5,7 +5,7 @@ import { rm } from 'node:fs/promises';
 import { join } from 'node:path';
 import { afterAll, beforeAll, expect, it } from 'vitest';
 import { makeDirectory } from './support/directory.ts';
-import { eventually } from './support/server.ts';
+import { eventually } from './support/eventually.ts';
 
 let directory: string;
 beforeAll(async () => {

@@ -8,7 +8,7 @@ import { migrate } from '../../src/database/migrate.ts';
 import { type EmbeddedPostgres, startEmbeddedPostgres } from '../../src/embedded-postgres/embedded-postgres.ts';
 import { RidgelineError } from '../../src/errors.ts';
 import { makeDirectory } from '../support/directory.ts';
-import { eventually } from '../support/server.ts';
+import { eventually } from '../support/eventually.ts';
 
 /** Made by make.sh beside them: an authority that nobody knows, and what it and others have signed for one key. */
 const certificates = join(import.meta.dirname, 'certificates');

@@ -8,7 +8,7 @@ import { describe, expect, inject, it } from 'vitest';
 import { migrate } from '../../src/database/migrate.ts';
 import { openDatabase } from '../../src/process/open-database.ts';
 import { makeDirectory } from '../support/directory.ts';
-import { eventually } from '../support/server.ts';
+import { eventually } from '../support/eventually.ts';
 import { inForm, isShort } from './form.ts';
 import { runLoad, startLoad } from './load.ts';
 import { plant } from './planted/planted.ts';

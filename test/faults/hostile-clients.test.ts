@@ -9,7 +9,7 @@ import fc from 'fast-check';
 import { describe, expect, it } from 'vitest';
 import { featureNames } from '../../src/feature-schema.ts';
 import { housing } from '../../src/housing/features.ts';
-import { eventually } from '../support/server.ts';
+import { eventually } from '../support/eventually.ts';
 import { inForm, isShort } from './form.ts';
 import { houses, startLoad } from './load.ts';
 import { reportFault } from './report.ts';

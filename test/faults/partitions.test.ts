@@ -1,7 +1,7 @@
 /** Months without a partition, and readers that hold up the making of one: no caller may notice, no row may be lost. */
 import { Client } from 'pg';
 import { describe, expect, it } from 'vitest';
-import { eventually } from '../support/server.ts';
+import { eventually } from '../support/eventually.ts';
 import { inForm, isShort } from './form.ts';
 import { runLoad, startLoad } from './load.ts';
 import { reportFault } from './report.ts';

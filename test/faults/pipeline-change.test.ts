@@ -11,7 +11,7 @@ import { decodeModel, encodeModel } from '../../src/onnx/messages.ts';
 import { sha256Of } from '../../src/registry/artefacts.ts';
 import type { NewPipeline } from '../../src/registry/pipeline-versions.ts';
 import { type RawField, rawMessage } from '../onnx/models.ts';
-import { eventually } from '../support/server.ts';
+import { eventually } from '../support/eventually.ts';
 import { inForm, isShort } from './form.ts';
 import { type Load, startLoad } from './load.ts';
 import { answersOf, dataset, openRegistry, roles, train, wrongAnswers } from './pipelines.ts';

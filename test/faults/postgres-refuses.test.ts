@@ -3,7 +3,7 @@ import { readdir, readFile, rm } from 'node:fs/promises';
 import { join } from 'node:path';
 import { setTimeout as delay } from 'node:timers/promises';
 import { describe, expect, it } from 'vitest';
-import { eventually } from '../support/server.ts';
+import { eventually } from '../support/eventually.ts';
 import { inForm, isShort } from './form.ts';
 import { type Answer, houses, type Load, runLoad, startLoad } from './load.ts';
 import { reportFault } from './report.ts';

@@ -3,7 +3,7 @@ import { mkdir } from 'node:fs/promises';
 import { join } from 'node:path';
 import { setTimeout as delay } from 'node:timers/promises';
 import { describe, expect, it } from 'vitest';
-import { makeDirectories } from '../support/server.ts';
+import { makeDirectories } from '../support/directory.ts';
 import { inForm } from './form.ts';
 import { startLoad } from './load.ts';
 import { plant } from './planted/planted.ts';

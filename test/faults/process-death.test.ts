@@ -2,7 +2,7 @@
 import { randomInt } from 'node:crypto';
 import { setTimeout as delay } from 'node:timers/promises';
 import { describe, expect, it } from 'vitest';
-import { eventually } from '../support/server.ts';
+import { eventually } from '../support/eventually.ts';
 import { inForm } from './form.ts';
 import { type Answer, startLoad } from './load.ts';
 import { plant } from './planted/planted.ts';

@@ -2,7 +2,8 @@
 import { readFileSync } from 'node:fs';
 import { onTestFinished as afterThisTest } from 'vitest';
 import { createTestDatabase, type TestDatabase } from '../support/database.ts';
-import { makeDirectories, type ServerDirectories, type ServerProcess, startServer } from '../support/server.ts';
+import { makeDirectories, type ServerDirectories } from '../support/directory.ts';
+import { type ServerProcess, startServer } from '../support/server.ts';
 import { createTcpProxy, type TcpProxy } from './tcp-proxy.ts';
 
 export interface Health {

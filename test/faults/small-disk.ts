@@ -2,7 +2,7 @@
 import { execFileSync } from 'node:child_process';
 import { closeSync, openSync, writeSync } from 'node:fs';
 import { mkdir } from 'node:fs/promises';
-import type { ServerDirectories } from '../support/server.ts';
+import type { ServerDirectories } from '../support/directory.ts';
 
 /** Mounts it at DATA_DIR, and returns what unmounts it. */
 export const mountSmallDisk = process.platform === 'linux' && process.getuid?.() === 0 ? mount : undefined;

@@ -4,7 +4,7 @@ import { cp, mkdir, readdir, readFile, rm, writeFile } from 'node:fs/promises';
 import { join } from 'node:path';
 import { setTimeout as delay } from 'node:timers/promises';
 import { afterAll, beforeAll, describe, expect, it } from 'vitest';
-import { eventually } from '../support/server.ts';
+import { eventually } from '../support/eventually.ts';
 import { isShort } from './form.ts';
 import { type Answer, houses, runLoad } from './load.ts';
 import { reportFault } from './report.ts';

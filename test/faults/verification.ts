@@ -1,6 +1,6 @@
 /** Whether what was answered is what is stored: the check that every fault ends with. */
 import { expect } from 'vitest';
-import { eventually } from '../support/server.ts';
+import { eventually } from '../support/eventually.ts';
 import type { Answer } from './load.ts';
 
 /** The slice of a test database that this file uses. */

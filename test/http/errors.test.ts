@@ -2,8 +2,8 @@ import { once } from 'node:events';
 import { connect } from 'node:net';
 import { afterAll, beforeAll, describe, expect, it } from 'vitest';
 import { startTestApp, type TestApp } from '../support/app.ts';
+import { eventually } from '../support/eventually.ts';
 import { articleRow, type ProblemAnswer, post } from '../support/requests.ts';
-import { eventually } from '../support/server.ts';
 
 let app: TestApp;
 beforeAll(async () => {

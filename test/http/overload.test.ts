@@ -1,8 +1,8 @@
 import { Client } from 'pg';
 import { afterAll, beforeAll, expect, it } from 'vitest';
 import { startTestApp, type TestApp } from '../support/app.ts';
+import { eventually } from '../support/eventually.ts';
 import { articleRow, type ProblemAnswer, post } from '../support/requests.ts';
-import { eventually } from '../support/server.ts';
 
 let app: TestApp;
 beforeAll(async () => {

@@ -1,7 +1,7 @@
 import { afterAll, beforeAll, describe, expect, it } from 'vitest';
 import { startTestApp, type TestApp } from '../support/app.ts';
+import { eventually } from '../support/eventually.ts';
 import { articleAnswer, articleRow, type PredictAnswer, type ProblemAnswer, post } from '../support/requests.ts';
-import { eventually } from '../support/server.ts';
 
 let app: TestApp;
 beforeAll(async () => {

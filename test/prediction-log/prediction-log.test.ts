@@ -8,7 +8,7 @@ import { createPredictionsTable } from '../../src/prediction-log/postgres/predic
 import { createPredictionLog, type PredictionLog } from '../../src/prediction-log/prediction-log.ts';
 import { createTestDatabase, type TestDatabase } from '../support/database.ts';
 import { makeDirectory } from '../support/directory.ts';
-import { eventually } from '../support/server.ts';
+import { eventually } from '../support/eventually.ts';
 import { makeBatch } from './batches.ts';
 
 let database: TestDatabase;

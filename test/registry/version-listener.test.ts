@@ -3,7 +3,7 @@ import { createClient } from '../../src/database/pool.ts';
 import { PROMOTION_CHANNEL } from '../../src/registry/pipeline-versions.ts';
 import { startVersionListener } from '../../src/registry/version-listener.ts';
 import { createTestDatabase, type TestDatabase } from '../support/database.ts';
-import { eventually } from '../support/server.ts';
+import { eventually } from '../support/eventually.ts';
 
 const NEVER = 3600;
 

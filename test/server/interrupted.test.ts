@@ -6,7 +6,8 @@ import { join } from 'node:path';
 import { setTimeout as delay } from 'node:timers/promises';
 import { promisify } from 'node:util';
 import { afterEach, beforeEach, describe, expect, it } from 'vitest';
-import { childEnvironment, entryPoint, makeDirectories, type ServerDirectories } from '../support/server.ts';
+import { makeDirectories, type ServerDirectories } from '../support/directory.ts';
+import { childEnvironment, entryPoint } from '../support/server.ts';
 
 const run = promisify(execFile);
 const scripts = {

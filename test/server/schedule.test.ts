@@ -3,7 +3,9 @@ import { once } from 'node:events';
 import { join } from 'node:path';
 import { afterAll, beforeAll, expect, it } from 'vitest';
 import { createTestDatabase, type TestDatabase } from '../support/database.ts';
-import { childEnvironment, eventually, makeDirectories, type ServerDirectories } from '../support/server.ts';
+import { makeDirectories, type ServerDirectories } from '../support/directory.ts';
+import { eventually } from '../support/eventually.ts';
+import { childEnvironment } from '../support/server.ts';
 
 const scheduleScript = join(import.meta.dirname, '../../dist/scripts/schedule.js');
 

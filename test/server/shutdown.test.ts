@@ -2,8 +2,9 @@ import { Agent, request } from 'node:http';
 import { setTimeout as delay } from 'node:timers/promises';
 import { afterAll, beforeAll, expect, it } from 'vitest';
 import { createTestDatabase, type TestDatabase } from '../support/database.ts';
+import { makeDirectories, type ServerDirectories } from '../support/directory.ts';
 import { articleRow, type PredictAnswer } from '../support/requests.ts';
-import { makeDirectories, type ServerDirectories, startServer } from '../support/server.ts';
+import { startServer } from '../support/server.ts';
 
 let database: TestDatabase;
 let directories: ServerDirectories;

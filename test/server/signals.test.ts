@@ -6,8 +6,10 @@ import { join } from 'node:path';
 import { setTimeout as delay } from 'node:timers/promises';
 import { afterEach, describe, expect, it } from 'vitest';
 import { createTestDatabase } from '../support/database.ts';
+import { makeDirectories } from '../support/directory.ts';
+import { eventually } from '../support/eventually.ts';
 import { articleRow } from '../support/requests.ts';
-import { childEnvironment, entryPoint, eventually, makeDirectories, startServer } from '../support/server.ts';
+import { childEnvironment, entryPoint, startServer } from '../support/server.ts';
 
 const cleanups: (() => Promise<unknown>)[] = [];
 afterEach(async () => {

@@ -6,15 +6,10 @@ import { join } from 'node:path';
 import { promisify } from 'node:util';
 import { afterEach, describe, expect, inject, it } from 'vitest';
 import { createTestDatabase } from '../support/database.ts';
+import { makeDirectories, type ServerDirectories } from '../support/directory.ts';
+import { eventually } from '../support/eventually.ts';
 import { articleAnswer, articleRow, type PredictAnswer, post } from '../support/requests.ts';
-import {
-  childEnvironment,
-  entryPoint,
-  eventually,
-  makeDirectories,
-  type ServerDirectories,
-  startServer,
-} from '../support/server.ts';
+import { childEnvironment, entryPoint, startServer } from '../support/server.ts';
 
 const run = promisify(execFile);
 const cleanups: (() => Promise<unknown>)[] = [];

@@ -4,16 +4,10 @@ import { promisify } from 'node:util';
 import { afterAll, beforeAll, describe, expect, it } from 'vitest';
 import { fingerprintCode } from '../../src/training/code-fingerprint.ts';
 import { createTestDatabase, type TestDatabase } from '../support/database.ts';
+import { makeDirectories, type ServerDirectories } from '../support/directory.ts';
+import { eventually } from '../support/eventually.ts';
 import { articleRow, type PredictAnswer, post } from '../support/requests.ts';
-import {
-  childEnvironment,
-  eventually,
-  makeDirectories,
-  type ServerDirectories,
-  type ServerProcess,
-  startServer,
-  trainScript,
-} from '../support/server.ts';
+import { childEnvironment, type ServerProcess, startServer, trainScript } from '../support/server.ts';
 
 const run = promisify(execFile);
 let database: TestDatabase;

@@ -4,7 +4,7 @@ import { type App, createApp } from '../../src/app.ts';
 import { type Config, loadConfig } from '../../src/config.ts';
 import { prepareDatabase } from '../../src/process/prepare.ts';
 import { createTestDatabase, type TestDatabase } from './database.ts';
-import { makeDirectories } from './server.ts';
+import { makeDirectories } from './directory.ts';
 
 export interface TestApp {
   url: string;

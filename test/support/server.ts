@@ -2,10 +2,9 @@
 import { type ChildProcess, spawn } from 'node:child_process';
 import { once } from 'node:events';
 import { existsSync } from 'node:fs';
-import { rm } from 'node:fs/promises';
 import { join } from 'node:path';
 import { setTimeout as delay } from 'node:timers/promises';
-import { makeDirectory } from './directory.ts';
+import type { ServerDirectories } from './directory.ts';
 
 export const entryPoint = join(import.meta.dirname, '../../dist/src/server.js');
 /** The server as `npm run dev` runs it, with its libraries where they are installed. */
@@ -21,21 +20,6 @@ export interface ServerProcess {
   logs(): Record<string, unknown>[];
   /** Sends the signal and waits for the end; returns the exit code, or the signal that killed it. */
   stop(signal?: NodeJS.Signals): Promise<number | NodeJS.Signals>;
-}
-
-export interface ServerDirectories {
-  dataDir: string;
-  modelsDir: string;
-  remove(): Promise<void>;
-}
-
-export async function makeDirectories(): Promise<ServerDirectories> {
-  const root = await makeDirectory('server');
-  return {
-    dataDir: join(root, 'data'),
-    modelsDir: join(root, 'models'),
-    remove: () => rm(root, { recursive: true, force: true }),
-  };
 }
 
 /** The environment of a child: ours without settings that would leak in, with those given. */
@@ -96,23 +80,4 @@ export async function startServer(
       return code ?? killedBy!;
     },
   };
-}
-
-/** Calls `check` until it returns something truthy, which it returns; fails with the last error or after the limit. */
-export async function eventually<Result>(
-  check: () => Promise<Result>,
-  limitMs = 10_000,
-): Promise<Exclude<Result, false | null | undefined>> {
-  const deadline = Date.now() + limitMs;
-  while (true) {
-    let failure: unknown = new Error(`not so within ${limitMs} ms`);
-    try {
-      const result = await check();
-      if (result) return result as Exclude<Result, false | null | undefined>;
-    } catch (error) {
-      failure = error;
-    }
-    if (Date.now() > deadline) throw failure;
-    await delay(20);
-  }
 }

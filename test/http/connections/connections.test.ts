@@ -8,7 +8,7 @@ import { describe, expect, it, type TestContext } from 'vitest';
 import { registerConnections } from '../../../src/http/connections/connections.ts';
 import { registerAnswers } from '../../../src/http/fast-path/send-json.ts';
 import { createHttp } from '../../../src/http/server.ts';
-import { eventually } from '../../support/server.ts';
+import { eventually } from '../../support/eventually.ts';
 
 const BODY_LIMIT = 1000;
 

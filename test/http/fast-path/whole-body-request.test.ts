@@ -5,7 +5,7 @@ import { setTimeout as delay } from 'node:timers/promises';
 import { afterEach, beforeEach, describe, expect, it } from 'vitest';
 import { MEMORY_BYTES, WORTHWHILE_BYTES } from '../../../src/http/fast-path/body-buffers.ts';
 import { WholeBodyRequest } from '../../../src/http/fast-path/whole-body-request.ts';
-import { eventually } from '../../support/server.ts';
+import { eventually } from '../../support/eventually.ts';
 
 const LIMIT = MEMORY_BYTES + 1000;
 

@@ -10,7 +10,7 @@ import { startPartitionUpkeep } from '../../../src/prediction-log/postgres/parti
 import { createPredictionsTable } from '../../../src/prediction-log/postgres/predictions-table.ts';
 import { blocksOf } from '../../../src/prediction-log/prediction-batch.ts';
 import { createTestDatabase, type TestDatabase } from '../../support/database.ts';
-import { eventually } from '../../support/server.ts';
+import { eventually } from '../../support/eventually.ts';
 import { makeBatch } from '../batches.ts';
 
 let database: TestDatabase;

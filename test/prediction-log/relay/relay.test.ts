@@ -16,7 +16,7 @@ import { type Relay, startRelay } from '../../../src/prediction-log/relay/relay.
 import { frameBatch, frameHeader } from '../../../src/prediction-log/spool/frames.ts';
 import { createSegment, type Segment } from '../../../src/prediction-log/spool/segment.ts';
 import { makeDirectory } from '../../support/directory.ts';
-import { eventually } from '../../support/server.ts';
+import { eventually } from '../../support/eventually.ts';
 import { makeBatch } from '../batches.ts';
 import { createFakeStore, type FakeStore, fails } from './fake-store.ts';
 
