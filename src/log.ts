@@ -2,10 +2,12 @@
 import { type Logger, pino, stdTimeFunctions } from 'pino';
 import { createLineSink } from './line-sink.ts';
 
-export type Log = Logger;
+/** What the house says of itself: what has happened, with what stands beside it as fields. A part takes the levels it uses. */
+export type Log = Record<'debug' | 'info' | 'warn' | 'error' | 'fatal', (fields: object, message: string) => void>;
 
 export interface OpenLog {
-  log: Log;
+  /** Fastify asks for more of it. */
+  log: Logger;
   /** Text for people, between the lines. */
   print(text: string): void;
   /** How many lines could not be written. */

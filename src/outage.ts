@@ -1,5 +1,6 @@
 /** Tells the log when something begins to fail, with the reason, and when it works again, but not what lies between. */
 import { reasonOf } from './errors.ts';
+import type { Log } from './log.ts';
 
 export interface Outage {
   begin(error: unknown): void;
@@ -8,7 +9,7 @@ export interface Outage {
 }
 
 export interface OutageOptions {
-  log: Record<'info' | 'warn' | 'error', (fields: object, message: string) => void>;
+  log: Log;
   level: 'warn' | 'error';
   begins: string;
   ends: string;

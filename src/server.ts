@@ -8,7 +8,7 @@ import { type App, createApp } from './app.ts';
 import { type Closers, createClosers } from './closers.ts';
 import { type Config, loadConfig } from './config.ts';
 import { tellable } from './errors.ts';
-import { complain, type Log, openLog } from './log.ts';
+import { complain, type OpenLog, openLog } from './log.ts';
 import { listen, urlOf } from './process/listen.ts';
 import { openDatabase } from './process/open-database.ts';
 import { prepareNowOrLater } from './process/prepare.ts';
@@ -20,12 +20,10 @@ import { tuneForServing } from './runtime.ts';
 /** Of the time of an end: an embedded database needs little of it. */
 const APP_SHARE = 0.8;
 
-interface Surroundings {
+interface Surroundings extends Pick<OpenLog, 'log' | 'print'> {
   config: Config;
   closers: Closers;
   ending: Ending;
-  log: Log;
-  print(text: string): void;
 }
 
 async function runPrimary({ config, closers, ending, log, print }: Surroundings): Promise<void> {
@@ -76,7 +74,7 @@ async function openApp(databaseUrl: string, { config, closers, ending, log }: Su
 }
 
 /** Whoever started the process is told; a worker tells its primary. */
-async function failToStart(error: unknown, log: Log | undefined): Promise<never> {
+async function failToStart(error: unknown, log: OpenLog['log'] | undefined): Promise<never> {
   log?.debug({ err: error }, 'start failed');
   if (cluster.isWorker) await reportToPrimary(error);
   else complain(`Ridgeline cannot start. ${tellable(error)}`);
@@ -84,7 +82,7 @@ async function failToStart(error: unknown, log: Log | undefined): Promise<never>
 }
 
 tuneForServing();
-let log: Log | undefined;
+let log: OpenLog['log'] | undefined;
 try {
   const config = loadConfig();
   const opened = openLog(config.logLevel);

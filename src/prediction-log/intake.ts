@@ -11,6 +11,7 @@
  */
 import { RidgelineError, reasonOf } from '../errors.ts';
 import type { Column } from '../feature-schema.ts';
+import type { Log } from '../log.ts';
 import { createOutage } from '../outage.ts';
 import { within } from '../within.ts';
 import { createDirectWriter } from './direct-writer.ts';
@@ -44,7 +45,7 @@ export interface IntakeOptions {
   store: PredictionStore;
   /** Of `predictions`, in the order of a record. */
   columns: readonly Column[];
-  log: Record<'info' | 'warn' | 'error', (fields: object, message: string) => void>;
+  log: Log;
 }
 
 type Way = 'spool' | 'postgres' | 'refusing';

@@ -8,6 +8,7 @@
 import type { RidgelineError } from '../errors.ts';
 import type { Column } from '../feature-schema.ts';
 import type { PredictionLogFacts } from '../health.ts';
+import type { Log } from '../log.ts';
 import { createIntake, type Intake } from './intake.ts';
 import type { PredictionBatch } from './prediction-batch.ts';
 import type { PredictionStore } from './prediction-store.ts';
@@ -42,7 +43,7 @@ export interface PredictionLogOptions {
   store: PredictionStore;
   /** Of `predictions`, in the order of a record. */
   columns: readonly Column[];
-  log: Record<'info' | 'warn' | 'error', (fields: object, message: string) => void>;
+  log: Log;
 }
 
 export function createPredictionLog(options: PredictionLogOptions): PredictionLog {

@@ -3,8 +3,8 @@
  * opened first, and exits with 0. A second signal, an unexpected error and a grace that is over exit with 1.
  */
 import closeWithGrace from 'close-with-grace';
-import type { Logger } from 'pino';
 import type { Closers } from '../closers.ts';
+import type { Log } from '../log.ts';
 
 /** How to end. */
 export interface Terms {
@@ -36,7 +36,7 @@ export interface EndingOptions {
   closers: Closers;
   graceSeconds: number;
   drainSeconds: number;
-  log: Pick<Logger, 'info' | 'warn' | 'error' | 'fatal'>;
+  log: Log;
 }
 
 /** A second Ctrl-C within this is the echo of the first: npm passes on the signal that the terminal has sent already. */

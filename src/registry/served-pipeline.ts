@@ -11,6 +11,7 @@
  * before it could not do: looking for a version to serve, recording a rejection, writing a file.
  */
 import { RidgelineError, reasonOf } from '../errors.ts';
+import type { Log } from '../log.ts';
 import { checkSha256 } from './artefacts.ts';
 import { createModelsDirectory } from './models-directory.ts';
 import {
@@ -28,18 +29,12 @@ interface Retirable {
   retire(): void;
 }
 
-interface Logger {
-  info(fields: object, message: string): void;
-  warn(fields: object, message: string): void;
-  error(fields: object, message: string): void;
-}
-
 export interface ServedPipelineOptions<Loaded extends Retirable> {
   /** Opens, proves and warms a version whose bytes have been checked; throws `bad_artefact` to refuse it. */
   load: (pipeline: PipelineArtefact) => Promise<Loaded>;
   database: Queryable;
   modelsDir: string;
-  log: Logger;
+  log: Log;
 }
 
 export interface Rejection {

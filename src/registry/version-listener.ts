@@ -5,6 +5,7 @@
  */
 import { setTimeout as delay } from 'node:timers/promises';
 import { reasonOf } from '../errors.ts';
+import type { Log } from '../log.ts';
 
 /** The slice of a Postgres client that this file uses. */
 export interface ListeningClient {
@@ -22,7 +23,7 @@ export interface VersionListenerOptions {
   pollSeconds: number;
   /** Reads the state and acts on it. A rejection means that the database could not be read; the next poll tries again. */
   onChange: () => Promise<void>;
-  log: { info(fields: object, message: string): void; warn(fields: object, message: string): void };
+  log: Log;
 }
 
 const HEARTBEAT_MS = 5_000;

@@ -4,6 +4,7 @@
  */
 import { schedule, type TaskOptions } from 'node-cron';
 import { reasonOf } from '../errors.ts';
+import type { Log } from '../log.ts';
 import { newestAlpha, type Queryable } from '../registry/pipeline-versions.ts';
 import { alternativesOf } from './cron.ts';
 import { claimSlot, finishRun } from './runs.ts';
@@ -16,7 +17,7 @@ export interface RetrainingOptions {
   exclusively: <Result>(work: () => Promise<Result>) => Promise<Result | undefined>;
   /** Trains and publishes; resolves with the version. Aborting the signal ends the training. */
   train: (options: { alpha: number | undefined; signal: AbortSignal }) => Promise<string>;
-  log: Record<'debug' | 'info' | 'warn' | 'error', (fields: object, message: string) => void>;
+  log: Log;
 }
 
 /** A training takes a second; one that has not ended by then hangs. */

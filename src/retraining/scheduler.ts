@@ -1,13 +1,14 @@
 /** Retraining put together: the schedule, the database it claims its runs in, the command that trains. */
 import { withAdvisoryLock } from '../database/advisory-lock.ts';
 import { createPool } from '../database/pool.ts';
+import type { Log } from '../log.ts';
 import { trainInChildProcess } from './child-training.ts';
-import { type RetrainingOptions, startRetraining } from './schedule.ts';
+import { startRetraining } from './schedule.ts';
 
 export interface SchedulerOptions {
   cron: string;
   databaseUrl: string;
-  log: RetrainingOptions['log'];
+  log: Log;
 }
 
 export function startScheduler({ cron, databaseUrl, log }: SchedulerOptions): { close: () => Promise<void> } {

@@ -2,6 +2,7 @@
 import { RidgelineError, reasonOf } from '../errors.ts';
 import type { EncodedRows } from '../feature-schema.ts';
 import type { Predictor } from '../inference/predictor.ts';
+import type { Log } from '../log.ts';
 import type { PredictionLog } from '../prediction-log/prediction-log.ts';
 import type { Answer, Outcome, Refusal } from './answer.ts';
 import { createBatchMemory } from './batch-memory.ts';
@@ -14,7 +15,7 @@ export interface BatchAnswererOptions {
   featureCount: number;
   /** The most rows of a batch: memory for so many is set aside. */
   maxRows: number;
-  log: Record<'warn', (fields: object, message: string) => void>;
+  log: Pick<Log, 'warn'>;
 }
 
 /**

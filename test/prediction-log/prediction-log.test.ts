@@ -9,16 +9,15 @@ import { createPredictionLog, type PredictionLog } from '../../src/prediction-lo
 import { createTestDatabase, type TestDatabase } from '../support/database.ts';
 import { makeDirectory } from '../support/directory.ts';
 import { eventually } from '../support/eventually.ts';
+import { createNotedLog } from '../support/noted-log.ts';
 import { makeBatch } from './batches.ts';
 
 let database: TestDatabase;
 let pool: Pool;
 let log: PredictionLog;
 let root: string;
-const lines: [message: string, fields: object][] = [];
 
-const note = (fields: object, message: string) => lines.push([message, fields]);
-const noted = { info: note, warn: note, error: note };
+const noted = createNotedLog();
 const columns = recordColumns(sqlColumns(housing));
 const common = () => ({ root, fsync: false, maxBytes: 1_000_000, store: createPredictionsTable(pool), columns });
 
@@ -26,7 +25,7 @@ beforeAll(async () => {
   database = await createTestDatabase();
   pool = createPool({ url: database.url, onError: () => undefined });
   root = await makeDirectory('prediction-log');
-  log = createPredictionLog({ ...common(), mode: 'sync', log: noted });
+  log = createPredictionLog({ ...common(), mode: 'sync', log: noted.log });
 });
 afterAll(async () => {
   await log.close(5_000);
@@ -52,7 +51,7 @@ test('what Postgres refuses is told as not stored, and the log says once why, an
   }
   await database.query('alter table predictions drop constraint refusing');
   await log.append(batch);
-  expect(lines).toEqual([
+  expect(noted.lines.map(({ message, fields }) => [message, fields])).toEqual([
     ['predictions cannot be stored; callers are told to retry', { reason: expect.stringContaining('refusing') }],
     ['predictions can be stored again', {}],
   ]);
@@ -64,7 +63,7 @@ test.each([
   ['spool with fsync', { mode: 'spool', fsync: true }],
   ['spool without room, so straight to Postgres', { mode: 'spool', maxBytes: 0 }],
 ] as const)('%s: what is stored is the batch as it was when append returned', async (_name, options) => {
-  const overwritten = createPredictionLog({ ...common(), log: noted, ...options });
+  const overwritten = createPredictionLog({ ...common(), log: noted.log, ...options });
   const batch = makeBatch(3);
   batch.features = batch.features.map((_, i) => i);
   const ids = [0, 1, 2].map((row) => Buffer.from(batch.ids.slice(16 * row, 16 * row + 16)).toString('hex'));
@@ -82,7 +81,7 @@ test.each([
 });
 
 test('a batch that is larger than all of the spool goes straight to Postgres and keeps no other out of the spool', async () => {
-  const spooled = await createPredictionLog({ ...common(), mode: 'spool', maxBytes: 65_536, log: noted });
+  const spooled = await createPredictionLog({ ...common(), mode: 'spool', maxBytes: 65_536, log: noted.log });
   const append = (rows: number) => {
     const batch = makeBatch(rows);
     batch.features = batch.features.map((_, i) => i % 100);
@@ -100,8 +99,7 @@ test('a batch that is larger than all of the spool goes straight to Postgres and
 });
 
 test('each time that neither spool nor Postgres takes predictions is told anew', { timeout: 30_000 }, async () => {
-  const messages: string[] = [];
-  const noteMessage = (_fields: object, message: string) => messages.push(message);
+  const { log, messages } = createNotedLog();
   const real = createPredictionsTable(pool);
   let isAway = true;
   const spooled = createPredictionLog({
@@ -114,14 +112,14 @@ test('each time that neither spool nor Postgres takes predictions is told anew',
       insert: (...what) => (isAway ? Promise.reject(new Error('away')) : real.insert(...what)),
       rehearse: (...what) => (isAway ? Promise.reject(new Error('away')) : real.rehearse(...what)),
     },
-    log: { info: noteMessage, warn: noteMessage, error: noteMessage },
+    log,
   });
   const append = async () => {
     const batch = makeBatch(10);
     batch.features = batch.features.map((_, i) => i);
     await spooled.append(batch);
   };
-  const timesTold = (beginning: string) => messages.filter((message) => message.startsWith(beginning)).length;
+  const timesTold = (beginning: string) => messages().filter((message) => message.startsWith(beginning)).length;
   try {
     for (const outage of [1, 2]) {
       isAway = true;

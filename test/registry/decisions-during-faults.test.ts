@@ -15,6 +15,7 @@ import { insertPipeline, type NewPipeline, promote, type Queryable } from '../..
 import { createServedPipeline, type ServedPipeline } from '../../src/registry/served-pipeline.ts';
 import { trainPipeline } from '../../src/training/train.ts';
 import { createTestDatabase, type TestDatabase } from '../support/database.ts';
+import { createNotedLog, type NotedLog } from '../support/noted-log.ts';
 
 const trained: NewPipeline = trainPipeline(loadHousingDataset(), { schema: housing, alpha: 1, seed: 0 });
 const damaged: NewPipeline = { ...trained, goldenRows: { features: [], predictions: [] } };
@@ -40,20 +41,18 @@ afterEach(async () => {
 });
 
 const servers: ServedPipeline<Predictor>[] = [];
-const logged: { level: string; reason: string | undefined; message: string }[] = [];
+let noted: NotedLog;
 
 function startServer(
   database: Queryable = owner,
   { names = featureNames(housing), modelsDir = join(root, 'models'), load = loadPredictor } = {},
 ): ServedPipeline<Predictor> {
-  logged.length = 0;
-  const note = (level: string) => (fields: object, message: string) =>
-    void logged.push({ level, message, reason: (fields as { reason?: string }).reason });
+  noted = createNotedLog();
   const served = createServedPipeline<Predictor>({
     load: (pipeline) => load(pipeline, names),
     database,
     modelsDir,
-    log: { info: note('info'), warn: note('warn'), error: note('error') },
+    log: noted.log,
   });
   servers.push(served);
   return served;
@@ -75,8 +74,6 @@ async function rejectedReason(version: string): Promise<string | null> {
   return rows[0]!.rejected_reason;
 }
 
-const messages = (level: string) => logged.filter((line) => line.level === level).map(({ message }) => message);
-
 describe('a bad newest version at a start,', () => {
   test('while the database is read-only: the one before is served, and the rejection is recorded afterwards', async () => {
     const good = await publish(trained);
@@ -90,8 +87,8 @@ describe('a bad newest version at a start,', () => {
     expect(served.current()?.pipelineVersion).toBe(good);
     expect(served.rejection()?.pipelineVersion).toBe(bad);
     expect(await rejectedReason(bad)).toBeNull();
-    expect(messages('error')).toEqual(['pipeline version is refused; the previous one serves on']);
-    expect(messages('warn')).toEqual(['a rejection cannot be recorded yet; it is tried again']);
+    expect(noted.messages('error')).toEqual(['pipeline version is refused; the previous one serves on']);
+    expect(noted.messages('warn')).toEqual(['a rejection cannot be recorded yet; it is tried again']);
     await client.query('set default_transaction_read_only = off');
     await served.refresh();
     expect(await rejectedReason(bad)).toBe(served.rejection()?.reason);
@@ -138,7 +135,7 @@ describe('a bad newest version at a start,', () => {
     const served = startServer();
     await served.refresh();
     await served.refresh();
-    expect(messages('error')).toEqual([
+    expect(noted.messages('error')).toEqual([
       'pipeline version is refused, and there is none to serve; publish one with npm run train',
     ]);
     const good = await publish(trained);
@@ -159,7 +156,7 @@ describe('a bad newest version at a start,', () => {
     const served = startServer(cutting);
     await expect(served.refresh()).rejects.toThrow(/terminated/);
     expect(served.current()).toBeUndefined();
-    expect(messages('error')).toHaveLength(1);
+    expect(noted.messages('error')).toHaveLength(1);
     await served.refresh();
     expect(served.current()?.pipelineVersion).toBe(good);
   });
@@ -196,7 +193,7 @@ test('want of memory or of files while loading is no rejection: the version is s
   await served.refresh();
   expect(served.current()).toBeUndefined();
   expect(served.rejection()).toEqual({ pipelineVersion: version, reason: 'EMFILE: too many open files' });
-  expect(messages('warn')).toEqual(['pipeline version cannot be loaded now; it is tried again']);
+  expect(noted.messages('warn')).toEqual(['pipeline version cannot be loaded now; it is tried again']);
   expect(await rejectedReason(version)).toBeNull();
   await served.refresh();
   expect(served.current()?.pipelineVersion).toBe(version);
@@ -255,7 +252,7 @@ describe('a server that declares other features', () => {
     expect(served.rejection()?.reason).toContain('It expects CRIM where RM is declared, as feature 1.');
     await served.loadFromDisk();
     expect(served.current()).toBeUndefined();
-    expect(logged.at(-1)?.reason).toContain('It expects CRIM where RM is declared');
+    expect(noted.lines.at(-1)?.fields.reason).toContain('It expects CRIM where RM is declared');
   });
 
   test('refuses it on a roll back too', async () => {
@@ -285,11 +282,11 @@ describe('models/', () => {
     const served = startServer(owner, { modelsDir });
     await served.refresh();
     await served.refresh();
-    expect(messages('warn')).toHaveLength(1);
+    expect(noted.messages('warn')).toHaveLength(1);
     await rm(occupied);
     await served.refresh();
     expect(await readdir(modelsDir)).toContain(`pipeline_${version}.onnx`);
-    expect(messages('info').at(-1)).toBe('the artefact is written to models/');
+    expect(noted.messages('info').at(-1)).toBe('the artefact is written to models/');
   });
 
   test('is looked at again while there is neither a database nor a version', async () => {
@@ -322,7 +319,7 @@ describe('models/', () => {
     const served = startServer(away);
     await served.loadFromDisk();
     expect(served.current()?.pipelineVersion).toBe(version);
-    expect(logged.filter(({ level }) => level === 'warn').map(({ reason }) => reason)).toEqual([
+    expect(noted.lines.filter(({ level }) => level === 'warn').map(({ fields }) => fields.reason)).toEqual([
       expect.stringMatching(/pipeline_9999_4\.onnx has 8589934592 bytes/),
       expect.stringMatching(/pipeline_9999_3\.json has 8589934592 bytes/),
       expect.stringMatching(/pipeline_9999_2\.json is not a file/),

@@ -12,6 +12,7 @@ import { createServedPipeline, type ServedPipeline } from '../../src/registry/se
 import { publish } from '../../src/training/publish.ts';
 import { trainPipeline } from '../../src/training/train.ts';
 import { createTestDatabase, type TestDatabase } from '../support/database.ts';
+import { createNotedLog, type NotedLine } from '../support/noted-log.ts';
 
 /** The article's house: which pipeline answers shows in its price. */
 const house = Float64Array.of(0.00632, 18, 2.31, 0, 0.538, 6.575, 65.2, 4.09, 1, 296, 15.3, 396.9, 4.98);
@@ -45,15 +46,14 @@ interface Server {
   /** The versions that were loaded, and those that were retired, in order. */
   loaded: string[];
   retired: string[];
-  logged: { level: string; fields: Record<string, unknown>; message: string }[];
+  logged: NotedLine[];
 }
 const servers: Server[] = [];
 
 /** What a server has: the real predictor and database, with a note of what is loaded and retired. */
 function startServer({ directory = modelsDir, onLoad = async () => {} } = {}): Server {
-  const [loaded, retired, logged]: [string[], string[], Server['logged']] = [[], [], []];
-  const note = (level: string) => (fields: object, message: string) =>
-    void logged.push({ level, fields: { ...fields }, message });
+  const [loaded, retired]: [string[], string[]] = [[], []];
+  const { log, lines: logged } = createNotedLog();
   const served = createServedPipeline<Predictor>({
     async load(pipeline: PipelineArtefact) {
       loaded.push(pipeline.pipelineVersion);
@@ -69,7 +69,7 @@ function startServer({ directory = modelsDir, onLoad = async () => {} } = {}): S
     },
     database: pool,
     modelsDir: directory,
-    log: { info: note('info'), warn: note('warn'), error: note('error') },
+    log,
   });
   const server = { served, loaded, retired, logged };
   servers.push(server);

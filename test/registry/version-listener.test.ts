@@ -4,6 +4,7 @@ import { PROMOTION_CHANNEL } from '../../src/registry/pipeline-versions.ts';
 import { startVersionListener } from '../../src/registry/version-listener.ts';
 import { createTestDatabase, type TestDatabase } from '../support/database.ts';
 import { eventually } from '../support/eventually.ts';
+import { createNotedLog } from '../support/noted-log.ts';
 
 const NEVER = 3600;
 
@@ -40,7 +41,7 @@ function promote(day: number, { notify = true } = {}): Promise<unknown> {
 /** A listener that reads the newest promotion whenever it is told to, as a server does. */
 function startListener({ pollSeconds = NEVER, url = database.url } = {}) {
   const seen: (string | undefined)[] = [];
-  const logged: string[] = [];
+  const { log, lines } = createNotedLog();
   const listener = startVersionListener({
     createClient: () => createClient(url),
     channel: PROMOTION_CHANNEL,
@@ -51,12 +52,10 @@ function startListener({ pollSeconds = NEVER, url = database.url } = {}) {
       );
       seen.push(row?.pipeline_version);
     },
-    log: {
-      info: (_, message) => logged.push(`info: ${message}`),
-      warn: (_, message) => logged.push(`warn: ${message}`),
-    },
+    log,
   });
   closers.push(() => listener.close());
+  const logged = () => lines.map(({ level, message }) => `${level}: ${message}`);
   return { seen, logged, close: () => listener.close() };
 }
 
@@ -75,7 +74,7 @@ test('the state is read once listening has begun, and again at every notice', as
   await eventually(async () => seen.at(-1) === versionOf(1));
   await promote(2);
   await eventually(async () => seen.at(-1) === versionOf(2));
-  expect(logged).toEqual([]);
+  expect(logged()).toEqual([]);
 });
 
 test('a notice on another channel is nothing to it', async () => {
@@ -99,7 +98,7 @@ test('when its connection is cut it connects again and reads what was promoted m
   await eventually(async () => (await listeningPids()).some((other) => other !== pid));
   await promote(2);
   await eventually(async () => seen.at(-1) === versionOf(2));
-  expect(logged).toEqual([
+  expect(logged()).toEqual([
     'warn: the database is not reachable; serving goes on with what is in memory',
     'info: the database is reachable again',
   ]);
@@ -137,12 +136,12 @@ test('a database that is not there yet is found once it is, and said once', asyn
   const later = new URL(database.url);
   later.pathname += '_later';
   const { seen, logged } = startListener({ url: later.href });
-  await eventually(async () => logged.length === 1);
+  await eventually(async () => logged().length === 1);
   expect(seen).toEqual([]);
   await database.query(`create database ${later.pathname.slice(1)}`);
   closers.push(async () => void (await database.query(`drop database ${later.pathname.slice(1)} with (force)`)));
   await eventually(async () => seen.length > 0);
-  expect(logged).toEqual([
+  expect(logged()).toEqual([
     'warn: the database is not reachable; serving goes on with what is in memory',
     'info: the database is reachable again',
   ]);
@@ -153,7 +152,7 @@ test('a reading that fails does not end it', async () => {
   await eventually(async () => seen.length === 1);
   await database.query('alter table ml_pipeline_promotion rename to elsewhere');
   await database.query(`select pg_notify($1, 'x')`, [PROMOTION_CHANNEL]);
-  await eventually(async () => logged.length === 1);
+  await eventually(async () => logged().length === 1);
   await database.query('alter table elsewhere rename to ml_pipeline_promotion');
   await promote(1);
   await eventually(async () => seen.at(-1) === versionOf(1));
@@ -167,10 +166,10 @@ test('after a reading that failed, the first one that works is logged', async ()
     'info: the database is reachable again',
   ];
   await database.query('alter table ml_pipeline_promotion rename to elsewhere');
-  await eventually(async () => logged.includes(unreachable));
+  await eventually(async () => logged().includes(unreachable));
   await database.query('alter table elsewhere rename to ml_pipeline_promotion');
-  await eventually(async () => logged.length > 1);
-  expect(logged).toEqual([unreachable, reachable]);
+  await eventually(async () => logged().length > 1);
+  expect(logged()).toEqual([unreachable, reachable]);
 });
 
 test('once closed it reads no more and its connection is gone', async () => {

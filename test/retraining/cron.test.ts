@@ -1,6 +1,7 @@
 import { afterEach, describe, expect, test, vi } from 'vitest';
 import { alternativesOf } from '../../src/retraining/cron.ts';
 import { startRetraining } from '../../src/retraining/schedule.ts';
+import { createNotedLog } from '../support/noted-log.ts';
 
 describe('day of month and day of week', () => {
   test.each([
@@ -34,8 +35,7 @@ describe('the schedule', () => {
   async function slotsOf(cron: string, days: number, onTrain: () => Promise<void> = async () => {}) {
     vi.useFakeTimers({ now: new Date('2027-01-01T00:00:30Z') });
     const slots: string[] = [];
-    const logged: string[] = [];
-    const note = (_fields: object, message: string) => void logged.push(message);
+    const { log, messages } = createNotedLog();
     const retraining = startRetraining({
       cron,
       // The table as these two statements see it: what is claimed here is nobody else's.
@@ -50,11 +50,11 @@ describe('the schedule', () => {
         await onTrain();
         return '2027_01_01__00_00_00';
       },
-      log: { debug: note, info: note, warn: note, error: note },
+      log,
     });
     await vi.advanceTimersByTimeAsync(days * day);
     await retraining.close();
-    return { slots, logged };
+    return { slots, logged: messages() };
   }
 
   test('takes each day that is the first, the fifteenth or a Monday, once', async () => {

@@ -7,16 +7,16 @@ import { frameBatch } from '../../src/prediction-log/spool/frames.ts';
 import { createSpool, type Spool } from '../../src/prediction-log/spool/spool.ts';
 import { makeBatch, makeColumns } from '../prediction-log/batches.ts';
 import { makeDirectory } from '../support/directory.ts';
+import { silentLog } from '../support/noted-log.ts';
 
 const script = join(import.meta.dirname, '../../dist/scripts/spool.js');
 const columns = makeColumns(2);
-const silent = { info: () => undefined, warn: () => undefined, error: () => undefined };
 let root: string;
 let spool: Spool;
 
 beforeEach(async () => {
   root = await makeDirectory('spool-command');
-  spool = createSpool({ root, columns, maxBytes: 1e8, fsync: false, log: silent });
+  spool = createSpool({ root, columns, maxBytes: 1e8, fsync: false, log: silentLog });
 });
 afterEach(async () => {
   await spool.close();

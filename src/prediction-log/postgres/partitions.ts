@@ -6,6 +6,7 @@
  * hold up callers, as no lock is waited for longer than two seconds. While something is left to do it looks again soon.
  */
 import type { Pool, PoolClient } from '../../database/pool.ts';
+import type { Log } from '../../log.ts';
 
 const MONTHS_AHEAD = 3;
 const EVERY_MS = 6 * 60 * 60_000;
@@ -14,13 +15,8 @@ const LONGEST_PAUSE_MS = 60_000;
 /** The default may hold many rows, all of which are looked at; those of a month that is over are moved at once. */
 const TIMEOUT_MS = 5 * 60_000;
 
-interface UpkeepLog {
-  info(fields: object, message: string): void;
-  warn(fields: object, message: string): void;
-}
-
 /** Looks at once, a few times a day, and soon after a look that failed, such as while the database is away. */
-export function startPartitionUpkeep(pool: Pool, log: UpkeepLog): { close: () => void } {
+export function startPartitionUpkeep(pool: Pool, log: Pick<Log, 'info' | 'warn'>): { close: () => void } {
   let timer: NodeJS.Timeout | undefined;
   let pause = FIRST_PAUSE_MS;
   let complaint: string | undefined;

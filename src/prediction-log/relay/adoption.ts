@@ -2,12 +2,14 @@
  * Looks for spools of dead processes, such as another worker's, now and then, beside the relay: to take over what they hold
  * may take a while, in which this process's own predictions need not wait.
  */
+import type { Log } from '../../log.ts';
+
 export interface AdoptionOptions {
   /** Takes over what dead processes have left, calls `found` for each part, and resolves with the rows. Never rejects. */
   adopt: (found: () => void) => Promise<number>;
   /** Called when there may be something to relay, and when a look has ended. */
   stir: () => void;
-  log: { info(fields: object, message: string): void };
+  log: Pick<Log, 'info'>;
 }
 
 export interface Adoption {

@@ -12,6 +12,7 @@
  * What may heal is tried for ever; what cannot be stored becomes a dead letter (storing.ts).
  */
 import { RidgelineError, reasonOf } from '../../errors.ts';
+import type { Log } from '../../log.ts';
 import { createOutage } from '../../outage.ts';
 import type { PredictionStore } from '../prediction-store.ts';
 import { hasPending, type Segment } from '../spool/segment.ts';
@@ -32,7 +33,7 @@ export interface RelayOptions {
   adopt: (found: () => void) => Promise<number>;
   store: PredictionStore;
   deadLetters: DeadLetters;
-  log: Record<'info' | 'warn' | 'error', (fields: object, message: string) => void>;
+  log: Log;
 }
 
 export interface Backlog {

@@ -12,6 +12,7 @@
  */
 import { RidgelineError, reasonOf } from '../../errors.ts';
 import type { Column } from '../../feature-schema.ts';
+import type { Log } from '../../log.ts';
 import { describeRecord } from '../postgres/describe.ts';
 import { firstRecords } from '../postgres/tuples.ts';
 import { blamesContent, insertIdempotently, type PredictionStore } from '../prediction-store.ts';
@@ -29,7 +30,7 @@ export interface Storing {
 export interface StoringOptions {
   store: PredictionStore;
   deadLetters: DeadLetters;
-  log: { error(fields: object, message: string): void };
+  log: Pick<Log, 'error'>;
 }
 
 /** What of a stretch is done with already. */

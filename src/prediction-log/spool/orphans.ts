@@ -12,6 +12,7 @@ import { opendir, unlink } from 'node:fs/promises';
 import { dirname, join } from 'node:path';
 import { reasonOf } from '../../errors.ts';
 import type { Column } from '../../feature-schema.ts';
+import type { Log } from '../../log.ts';
 import { countSegment, type SegmentCount } from './count-segment.ts';
 import { createSegment, type Segment, sinceStart } from './segment.ts';
 import { isGone, isSpoolName, type Lock, listSpool, lockDirectory, removeSpool } from './spool-directory.ts';
@@ -38,7 +39,7 @@ export interface OrphansOptions {
   root: string;
   /** Of the records of segments that do not say. */
   columns: readonly Column[];
-  log: Record<'info' | 'warn', (fields: object, message: string) => void>;
+  log: Pick<Log, 'info' | 'warn'>;
 }
 
 /** Of each the lock is open. Further ones have their turn when these are relayed. */

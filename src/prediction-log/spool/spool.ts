@@ -12,6 +12,7 @@ import { unlinkSync } from 'node:fs';
 import { diskAdvice } from '../../disk-advice.ts';
 import { RidgelineError, reasonOf } from '../../errors.ts';
 import type { Column } from '../../feature-schema.ts';
+import type { Log } from '../../log.ts';
 import type { PredictionBatch } from '../prediction-batch.ts';
 import { FRAME_BYTES, fitFrames, frameBatch, frameHeader } from './frames.ts';
 import { createOwnDirectory } from './own-directory.ts';
@@ -40,7 +41,7 @@ export interface SpoolOptions {
   /** Of all spools in the root. */
   maxBytes: number;
   fsync: boolean;
-  log: Record<'error', (fields: object, message: string) => void>;
+  log: Pick<Log, 'error'>;
 }
 
 /** Large enough that files are rare, small enough that a replay after a crash is short: about 40,000 rows. */

@@ -11,19 +11,18 @@ import { createPredictionsTable } from '../../../src/prediction-log/postgres/pre
 import { blocksOf } from '../../../src/prediction-log/prediction-batch.ts';
 import { createTestDatabase, type TestDatabase } from '../../support/database.ts';
 import { eventually } from '../../support/eventually.ts';
+import { createNotedLog, type NotedLog } from '../../support/noted-log.ts';
 import { makeBatch } from '../batches.ts';
 
 let database: TestDatabase;
 let pool: Pool;
 let upkeep: { close(): void } | undefined;
-let lines: string[];
-const note = (_: object, message: string) => lines.push(message);
-const log = { info: note, warn: note, error: note };
+let noted: NotedLog;
 
 beforeEach(async () => {
   database = await createTestDatabase();
   pool = createPool({ url: database.url, onError: () => undefined, max: 10 });
-  lines = [];
+  noted = createNotedLog();
 });
 afterEach(async () => {
   upkeep?.close();
@@ -85,7 +84,7 @@ test('a start makes the months that have gone by, and brings their rows home fro
     await addRows(months, rows);
   }
   const before = await everything();
-  upkeep = startPartitionUpkeep(pool, log);
+  upkeep = startPartitionUpkeep(pool, noted.log);
   const wanted = await Promise.all([-14, -1, 0, 1, 2, 3].map(nameOf));
   await eventually(async () => (await partitions()).length === wanted.length + 1);
   expect(await partitions()).toEqual([...wanted, 'predictions_default'].toSorted());
@@ -122,7 +121,7 @@ test('a month that is still written to is left in the default while it has many 
   const [before, now, next] = await Promise.all([-1, 0, 1].map(nameOf));
   await addRows(-1, 100_001);
   await addRows(0, 100_001);
-  upkeep = startPartitionUpkeep(pool, log);
+  upkeep = startPartitionUpkeep(pool, noted.log);
   await eventually(async () => (await partitions()).includes(before!), 30_000);
   expect(await partitions()).toContain(next);
   expect(await partitions()).not.toContain(now);
@@ -143,7 +142,7 @@ test('a month that someone has detached is not made again, and holds up no other
   const [detached, dropped] = [await nameOf(1), await nameOf(2)];
   await database.query(`alter table predictions detach partition ${detached}`);
   await database.query(`drop table ${dropped}`);
-  upkeep = startPartitionUpkeep(pool, log);
+  upkeep = startPartitionUpkeep(pool, noted.log);
   await eventually(async () => (await partitions()).includes(dropped));
   expect(await partitions()).not.toContain(detached);
 });
@@ -151,10 +150,10 @@ test('a month that someone has detached is not made again, and holds up no other
 test('a month whose rows have a partition of another name is said once, and holds up no other', async () => {
   const [renamed, dropped] = [await nameOf(1), await nameOf(2)];
   await database.query(`alter table ${renamed} rename to mine; drop table ${dropped}`);
-  upkeep = startPartitionUpkeep(pool, log);
+  upkeep = startPartitionUpkeep(pool, noted.log);
   await eventually(async () => (await partitions()).includes(dropped));
-  await eventually(async () => lines.length > 0);
-  expect(lines).toEqual(['partitions of predictions are not as they should be']);
+  await eventually(async () => noted.lines.length > 0);
+  expect(noted.messages()).toEqual(['partitions of predictions are not as they should be']);
 });
 
 describe('while predictions are written', () => {
@@ -176,7 +175,7 @@ describe('while predictions are written', () => {
     };
     const writers = Array.from({ length: 4 }, write);
     await delay(100);
-    upkeep = startPartitionUpkeep(pool, log);
+    upkeep = startPartitionUpkeep(pool, noted.log);
     const name = await nameOf(0);
     await eventually(async () => (await partitions()).includes(name));
     await delay(100);
@@ -194,13 +193,13 @@ describe('while predictions are written', () => {
     reader.on('error', () => undefined);
     await reader.connect();
     await reader.query('begin; select count(*) from predictions');
-    upkeep = startPartitionUpkeep(pool, log);
+    upkeep = startPartitionUpkeep(pool, noted.log);
     const isWaiting = `select from pg_stat_activity where wait_event_type = 'Lock' and query ~ 'ensure_predictions_month'`;
     await eventually(async () => (await database.query(isWaiting)).length > 0);
     // In line behind it or not: rows of this month go in at once.
     await addRowsWithin('100ms');
     expect(await database.query(isWaiting)).toHaveLength(1);
-    await eventually(async () => lines.length > 0);
+    await eventually(async () => noted.lines.length > 0);
     expect(await partitions()).not.toContain(name);
     await reader.query('commit');
     await eventually(async () => (await partitions()).includes(name), 30_000);

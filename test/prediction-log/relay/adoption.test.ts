@@ -1,5 +1,6 @@
 import { afterEach, beforeEach, expect, test, vi } from 'vitest';
 import { createAdoption } from '../../../src/prediction-log/relay/adoption.ts';
+import { createNotedLog } from '../../support/noted-log.ts';
 
 beforeEach(() => {
   vi.useFakeTimers({ toFake: ['performance', 'Date'] });
@@ -12,7 +13,7 @@ test('what dead processes have left is looked for every ten seconds, whatever be
   let looks = 0;
   let stirred = 0;
   let end: (rows: number) => void = () => undefined;
-  const lines: object[] = [];
+  const { log, lines } = createNotedLog();
   const adoption = createAdoption({
     adopt: (found) => {
       looks++;
@@ -22,7 +23,7 @@ test('what dead processes have left is looked for every ten seconds, whatever be
       });
     },
     stir: () => stirred++,
-    log: { info: (fields) => lines.push(fields) },
+    log,
   });
   adoption.lookIfDue();
   expect(adoption.isLooking()).toBe(true);
@@ -34,7 +35,7 @@ test('what dead processes have left is looked for every ten seconds, whatever be
   end(3);
   await vi.waitFor(() => expect(adoption.isLooking()).toBe(false));
   expect(stirred).toBe(2);
-  expect(lines).toEqual([{ rows: 3 }]);
+  expect(lines.map(({ fields }) => fields)).toEqual([{ rows: 3 }]);
 
   vi.setSystemTime(Date.now() - 3_600_000);
   adoption.lookIfDue();

@@ -17,6 +17,7 @@ import { frameBatch, frameHeader } from '../../../src/prediction-log/spool/frame
 import { createSegment, type Segment } from '../../../src/prediction-log/spool/segment.ts';
 import { makeDirectory } from '../../support/directory.ts';
 import { eventually } from '../../support/eventually.ts';
+import { createNotedLog, type NotedLog } from '../../support/noted-log.ts';
 import { makeBatch } from '../batches.ts';
 import { createFakeStore, type FakeStore, fails } from './fake-store.ts';
 
@@ -39,7 +40,7 @@ let segments: Segment[];
 let removed: string[];
 let remove: (segment: Segment) => void;
 let relay: Relay | undefined;
-let lines: { message: string; level: string; [field: string]: unknown }[];
+let noted: NotedLog;
 let adopt: (found: () => void) => Promise<number>;
 
 beforeEach(async () => {
@@ -49,7 +50,7 @@ beforeEach(async () => {
   segments = [];
   removed = [];
   remove = () => undefined;
-  lines = [];
+  noted = createNotedLog();
   adopt = async () => 0;
 });
 afterEach(async () => {
@@ -59,7 +60,6 @@ afterEach(async () => {
 });
 
 function start(): Relay {
-  const note = (level: string) => (fields: object, message: string) => lines.push({ ...fields, message, level });
   const own = {
     segments: () => segments,
     remove(segment: Segment) {
@@ -68,12 +68,15 @@ function start(): Relay {
       segments = segments.filter((other) => other !== segment);
     },
   };
-  const log = { info: note('info'), warn: note('warn'), error: note('error') };
-  relay = startRelay({ sources: [own], adopt: (found) => adopt(found), store, deadLetters, log });
+  relay = startRelay({ sources: [own], adopt: (found) => adopt(found), store, deadLetters, log: noted.log });
   return relay;
 }
 
-const told = (beginning: string) => lines.filter(({ message }) => message.startsWith(beginning));
+/** With their fields. */
+const told = (beginning: string) =>
+  noted.lines
+    .filter(({ message }) => message.startsWith(beginning))
+    .map(({ level, message, fields }) => ({ level, message, ...fields }));
 const idle = () => eventually(async () => relay!.backlog().rows === 0);
 const setAside = async (): Promise<DeadLetterLine[]> =>
   (await readFile(deadLetters.path, 'utf8').catch(() => ''))
@@ -159,7 +162,7 @@ describe('each record arrives once', () => {
     await idle();
     expectStored(part);
     expect(relay!.backlog()).toMatchObject({ rows: 0, lastError: null, failures: 0 });
-    expect(lines.map(({ message }) => message)).toEqual([
+    expect(noted.messages()).toEqual([
       'predictions cannot be moved to Postgres; they wait in the spool',
       'predictions are moved to Postgres again',
     ]);

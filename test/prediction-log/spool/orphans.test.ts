@@ -7,13 +7,12 @@ import { frameBatch, frameHeader } from '../../../src/prediction-log/spool/frame
 import { createOrphans, type Orphans } from '../../../src/prediction-log/spool/orphans.ts';
 import { createSpool } from '../../../src/prediction-log/spool/spool.ts';
 import { makeDirectory } from '../../support/directory.ts';
+import { createNotedLog } from '../../support/noted-log.ts';
 import { makeBatch, makeColumns } from '../batches.ts';
 
 const columns = makeColumns();
 const UUID = '0e9d7a52-60a1-4c1e-8f43-5a1c2f1f7d33';
-const told: { message: string; fields: object }[] = [];
-const tell = (fields: object, message: string) => told.push({ message, fields });
-const log = { info: tell, warn: tell, error: tell };
+const { log, lines: told } = createNotedLog();
 let root: string;
 let opened: Orphans[] = [];
 

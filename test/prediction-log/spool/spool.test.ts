@@ -9,11 +9,12 @@ import type { Segment } from '../../../src/prediction-log/spool/segment.ts';
 import { createSpool, type Spool } from '../../../src/prediction-log/spool/spool.ts';
 import { createSpoolUsage } from '../../../src/prediction-log/spool/spool-usage.ts';
 import { makeDirectory } from '../../support/directory.ts';
+import { silentLog } from '../../support/noted-log.ts';
 import { contentsOf, contentsOfBatch, makeBatch, makeColumns } from '../batches.ts';
 
 const columns = makeColumns();
 const MEBIBYTE = 1024 * 1024;
-const log = { info: () => undefined, warn: () => undefined, error: () => undefined };
+const log = silentLog;
 let root: string;
 let spools: Spool[] = [];
 
