@@ -69,14 +69,14 @@ export function exampleRow(schema: FeatureSchema): FeatureRow {
 }
 
 /** Rows as a pipeline takes them. */
-export interface EncodedRows {
+export interface FeatureRows {
   rows: number;
   /** Row-major values in the declared order. */
   features: ArrayLike<number>;
 }
 
 /** The values of rows that the schema has accepted. */
-export function encodeRows({ features }: FeatureSchema, rows: readonly FeatureRow[]): EncodedRows {
+export function toFeatureRows({ features }: FeatureSchema, rows: readonly FeatureRow[]): FeatureRows {
   return {
     rows: rows.length,
     features: Float64Array.from(rows.flatMap((row) => features.map(({ name }) => row[name]!))),

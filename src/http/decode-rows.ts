@@ -6,22 +6,28 @@
  */
 import * as z from 'zod';
 import { type FieldError, MAX_FIELD_ERRORS, RidgelineError } from '../errors.ts';
-import { type EncodedRows, encodeRows, type FeatureRow, type FeatureSchema, featureNames } from '../feature-schema.ts';
+import {
+  type FeatureRow,
+  type FeatureRows,
+  type FeatureSchema,
+  featureNames,
+  toFeatureRows,
+} from '../feature-schema.ts';
 import { createRowReader } from './fast-path/json-rows.ts';
 import { escapePointer } from './json-faults.ts';
 import { isPlainName, parseBody, withoutMark } from './parse-body.ts';
 import type { BatchBody } from './schemas/predictions.ts';
 
 /** Fastify's form of a validator, for the bytes of a body, which fast-path/body-bytes.ts gives. The value takes their place. */
-export type BodyValidator = (body: Buffer | undefined) => CheckedBody;
+export type RowDecoder = (body: Buffer | undefined) => CheckedBody;
 
-type CheckedBody = { value: EncodedRows } | { error: RidgelineError };
+type CheckedBody = { value: FeatureRows } | { error: RidgelineError };
 
-export function rowValidator(features: FeatureSchema, row: z.ZodType<FeatureRow>): BodyValidator {
+export function createRowDecoder(features: FeatureSchema, row: z.ZodType<FeatureRow>): RowDecoder {
   const { readRow } = createRowReader(features, 1);
   const compiled = z.compile(row);
   return readOrCheck(features, readRow, (body) => {
-    if (compiled.validate(body)) return { value: encodeRows(features, [body as FeatureRow]) };
+    if (compiled.validate(body)) return { value: toFeatureRows(features, [body as FeatureRow]) };
     return { error: invalid(isBatch(body) ? [batchSentAsRow] : faultsOf(row, body, '')) };
   });
 }
@@ -37,17 +43,17 @@ function isBatch(body: unknown): boolean {
   return Array.isArray((body as Partial<BatchBody> | null)?.instances);
 }
 
-export function batchValidator(
+export function createBatchDecoder(
   features: FeatureSchema,
   row: z.ZodType<FeatureRow>,
   batch: z.ZodType<BatchBody>,
   maxBatchRows: number,
-): BodyValidator {
+): RowDecoder {
   const { readInstances } = createRowReader(features, maxBatchRows);
   const compiled = z.compile(batch);
   const envelope = z.strictObject({ instances: z.array(z.unknown()).min(1).max(maxBatchRows) });
   return readOrCheck(features, readInstances, (body) => {
-    if (compiled.validate(body)) return { value: encodeRows(features, (body as BatchBody).instances) };
+    if (compiled.validate(body)) return { value: toFeatureRows(features, (body as BatchBody).instances) };
     const faults = faultsOf(envelope, body, '');
     if (faults.length > 0) return { error: invalid(faults) };
     const { instances } = body as { instances: unknown[] };
@@ -61,9 +67,9 @@ export function batchValidator(
 /** Reads rows from the bytes where `read` can, and has the parsed body checked where it cannot. */
 function readOrCheck(
   features: FeatureSchema,
-  read: (body: Buffer) => EncodedRows | undefined,
+  read: (body: Buffer) => FeatureRows | undefined,
   check: (body: unknown) => CheckedBody,
-): BodyValidator {
+): RowDecoder {
   const names = new Set([...featureNames(features), 'instances']);
   return (bytes) => {
     // Without a content type and a body there is nothing to parse, and everything is missing.

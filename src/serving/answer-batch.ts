@@ -1,6 +1,6 @@
 /** One batch, from the rows of several callers to their answers: join, run, name, store. */
 import { RidgelineError, reasonOf } from '../errors.ts';
-import type { EncodedRows } from '../feature-schema.ts';
+import type { FeatureRows } from '../feature-schema.ts';
 import type { Predictor } from '../inference/predictor.ts';
 import type { Log } from '../log.ts';
 import type { PredictionLog } from '../prediction-log/prediction-log.ts';
@@ -23,7 +23,7 @@ export interface BatchAnswererOptions {
  * stored; the others are answered once their rows are stored, all with one write. Rejects with `no_pipeline`, and with what
  * the prediction log says when it cannot store them.
  */
-export type BatchAnswerer = (jobs: readonly EncodedRows[]) => Promise<Outcome[]>;
+export type BatchAnswerer = (jobs: readonly FeatureRows[]) => Promise<Outcome[]>;
 
 export function createBatchAnswerer(options: BatchAnswererOptions): BatchAnswerer {
   const { currentPredictor, predictionLog, featureCount, maxRows, log } = options;
@@ -31,7 +31,7 @@ export function createBatchAnswerer(options: BatchAnswererOptions): BatchAnswere
   const memory = createBatchMemory(maxRows, featureCount);
   let failingVersion: string | undefined;
 
-  async function answerBatch(jobs: readonly EncodedRows[]): Promise<Outcome[]> {
+  async function answerBatch(jobs: readonly FeatureRows[]): Promise<Outcome[]> {
     const predictor = currentPredictor();
     if (!predictor) throw new RidgelineError('no_pipeline');
     const refusal = predictionLog.refusal();
@@ -73,7 +73,7 @@ export function createBatchAnswerer(options: BatchAnswererOptions): BatchAnswere
   }
 
   /** Rows on which the runtime gives up must not cost others their answer. Rare, so each request simply runs alone. */
-  async function answerOneByOne(jobs: readonly EncodedRows[]): Promise<Outcome[]> {
+  async function answerOneByOne(jobs: readonly FeatureRows[]): Promise<Outcome[]> {
     const outcomes: Outcome[] = [];
     for (const job of jobs) outcomes.push(...(await answerBatch([job])));
     return outcomes;
@@ -88,7 +88,7 @@ export function createBatchAnswerer(options: BatchAnswererOptions): BatchAnswere
 
   /** Rare as well, so those that are not refused simply run again. */
   async function answerOthers(
-    jobs: readonly EncodedRows[],
+    jobs: readonly FeatureRows[],
     refusals: readonly (Refusal | undefined)[],
   ): Promise<Outcome[]> {
     const others = await answerBatch(jobs.filter((_, i) => !refusals[i]));
@@ -114,8 +114,8 @@ function toArray(values: Float64Array): number[] {
 
 /** What `make` makes of each job and its place among the rows: from `start` to before `after`. */
 function shareOut<Share>(
-  jobs: readonly EncodedRows[],
-  make: (job: EncodedRows, start: number, after: number) => Share,
+  jobs: readonly FeatureRows[],
+  make: (job: FeatureRows, start: number, after: number) => Share,
 ): Share[] {
   let start = 0;
   return jobs.map((job) => {

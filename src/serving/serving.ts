@@ -2,14 +2,14 @@
  * The data plane: the one function by which every transport has rows answered. What it bounds, and why, is here.
  */
 import { RidgelineError } from '../errors.ts';
-import type { EncodedRows } from '../feature-schema.ts';
+import type { FeatureRows } from '../feature-schema.ts';
 import type { Outcome } from './answer.ts';
 import { type BatchAnswererOptions, createBatchAnswerer } from './answer-batch.ts';
 import { createMicroBatcher, type Settle } from './micro-batcher.ts';
 
 export interface Serving {
   /** Answers the rows of one request; `settle` is called once, with an Error where the service cannot answer. */
-  answer(rows: EncodedRows, settle: Settle<Outcome>): void;
+  answer(rows: FeatureRows, settle: Settle<Outcome>): void;
   /** Whether so many rows would be taken now. */
   hasRoomFor(rows: number): boolean;
   /** Resolves when everybody has been answered. */
@@ -35,7 +35,7 @@ export const overloaded = new RidgelineError('overloaded');
 
 export function createServing({ maxRequestRows, ...options }: ServingOptions): Serving {
   const largestRun = Math.max(RUN_ROWS, maxRequestRows);
-  const batcher = createMicroBatcher<EncodedRows, Outcome>({
+  const batcher = createMicroBatcher<FeatureRows, Outcome>({
     runBatch: createBatchAnswerer({ ...options, maxRows: largestRun }),
     sizeOf: ({ rows }) => rows,
     eagerSize: EAGER_ROWS,

@@ -7,13 +7,13 @@
  * right or wrong, it gives up, and the caller goes the general way, which knows what is wrong. So it may refuse what JSON
  * allows (`"\u0052M"`, a name twice), but what it takes it takes exactly as JSON.parse and rowSchema would.
  */
-import type { EncodedRows, FeatureSchema } from '../../feature-schema.ts';
+import type { FeatureRows, FeatureSchema } from '../../feature-schema.ts';
 
 export interface RowReader {
   /** The row that is the whole body; undefined where the general way has to look at it. */
-  readRow(body: Buffer): EncodedRows | undefined;
+  readRow(body: Buffer): FeatureRows | undefined;
   /** The rows of `{"instances": [...]}`, one to `maxRows`; undefined where the general way has to look at it. */
-  readInstances(body: Buffer): EncodedRows | undefined;
+  readInstances(body: Buffer): FeatureRows | undefined;
 }
 
 const TAB = 9;

@@ -6,7 +6,7 @@
  */
 import { IncomingMessage } from 'node:http';
 import { RidgelineError } from '../../errors.ts';
-import { giveBack, takeMemory } from './body-buffers.ts';
+import { acquire, release } from './body-buffers.ts';
 
 /** Called once, with the body or with the reason why there is none. Once it returns the body may be overwritten. */
 export type TakeBody = (error: RidgelineError | null, body?: Buffer) => void;
@@ -22,7 +22,7 @@ export class WholeBodyRequest extends IncomingMessage {
   #limit = 0;
   #length = 0;
   /** Where the pieces of a large body are put together; other pieces are in #pieces. */
-  #memory: Buffer | undefined;
+  #buffer: Buffer | undefined;
   #pieces: Buffer[] = [];
   /** How many bytes may still come of a body that is dropped. */
   #mayDrop = Number.POSITIVE_INFINITY;
@@ -68,8 +68,8 @@ export class WholeBodyRequest extends IncomingMessage {
   }
 
   #keep(piece: Buffer): void {
-    if (this.#length === 0) this.#memory = takeMemory(piece.length, Number(this.headers['content-length']));
-    if (this.#memory) piece.copy(this.#memory, this.#length);
+    if (this.#length === 0) this.#buffer = acquire(piece.length, Number(this.headers['content-length']));
+    if (this.#buffer) piece.copy(this.#buffer, this.#length);
     else this.#pieces.push(piece);
     this.#length += piece.length;
   }
@@ -81,7 +81,7 @@ export class WholeBodyRequest extends IncomingMessage {
   }
 
   #body(): Buffer {
-    if (this.#memory) return this.#memory.subarray(0, this.#length);
+    if (this.#buffer) return this.#buffer.subarray(0, this.#length);
     return this.#pieces.length === 1 ? this.#pieces[0]! : Buffer.concat(this.#pieces);
   }
 
@@ -95,12 +95,12 @@ export class WholeBodyRequest extends IncomingMessage {
 
   #settle(error: RidgelineError | null, body?: Buffer): void {
     const take = this.#take;
-    const memory = this.#memory;
+    const buffer = this.#buffer;
     this.#take = undefined;
-    this.#memory = undefined;
+    this.#buffer = undefined;
     this.#pieces = [];
     take?.(error, body);
-    if (memory) giveBack(memory);
+    if (buffer) release(buffer);
   }
 }
 

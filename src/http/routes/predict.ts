@@ -1,11 +1,11 @@
 /** POST /predict and POST /predict/batch: from a validated body to one call and back. */
 import type { FastifyInstance, FastifyReply, FastifyRequest, onRequestHookHandler } from 'fastify';
 import { MAX_FIELD_ERRORS, RidgelineError } from '../../errors.ts';
-import type { EncodedRows, FeatureSchema } from '../../feature-schema.ts';
+import type { FeatureRows, FeatureSchema } from '../../feature-schema.ts';
 import type { Answer, Outcome, Refusal } from '../../serving/answer.ts';
 import type { Settle } from '../../serving/micro-batcher.ts';
 import { overloaded, type Serving } from '../../serving/serving.ts';
-import { batchValidator, rowValidator } from '../decode-rows.ts';
+import { createBatchDecoder, createRowDecoder } from '../decode-rows.ts';
 import type { SendJson } from '../fast-path/send-json.ts';
 import { predictionSchemas } from '../schemas/predictions.ts';
 import { problemResponses } from '../schemas/problem.ts';
@@ -28,7 +28,7 @@ const instance: PointerOf = (row) => `/instances/${row}`;
  * A request whose body takes several turns of the event loop to arrive is old when it is answered. With its rows still in
  * it, it would keep them, a hundred kilobytes of a large batch, until the next full garbage collection.
  */
-function takeRows(request: { body: EncodedRows }): EncodedRows {
+function takeRows(request: { body: FeatureRows }): FeatureRows {
   const { body } = request;
   (request as { body: unknown }).body = undefined;
   return body;
@@ -81,7 +81,7 @@ export function registerPredictRoutes(app: FastifyInstance, options: PredictRout
     return length > 0 ? Math.min(maxBatchRows, Math.ceil(length / bytesOfRow)) : 1;
   }
 
-  app.post<{ Body: EncodedRows }>('/predict', {
+  app.post<{ Body: FeatureRows }>('/predict', {
     onRequest: refuseWithoutRoom(() => 1),
     schema: {
       tags: ['Predictions'],
@@ -89,7 +89,7 @@ export function registerPredictRoutes(app: FastifyInstance, options: PredictRout
       body: schemas.row,
       response: { 200: schemas.prediction, ...problems },
     },
-    validatorCompiler: () => rowValidator(features, schemas.row),
+    validatorCompiler: () => createRowDecoder(features, schemas.row),
     handler: (request, reply) => {
       const rows = takeRows(request);
       const settle = sendTo(reply, rows.rows, wholeBody, (answered) => {
@@ -101,7 +101,7 @@ export function registerPredictRoutes(app: FastifyInstance, options: PredictRout
     },
   });
 
-  app.post<{ Body: EncodedRows }>('/predict/batch', {
+  app.post<{ Body: FeatureRows }>('/predict/batch', {
     onRequest: refuseWithoutRoom(mostRowsOf),
     schema: {
       tags: ['Predictions'],
@@ -109,7 +109,7 @@ export function registerPredictRoutes(app: FastifyInstance, options: PredictRout
       body: schemas.instances,
       response: { 200: schemas.predictions, ...problems },
     },
-    validatorCompiler: () => batchValidator(features, schemas.row, schemas.instances, maxBatchRows),
+    validatorCompiler: () => createBatchDecoder(features, schemas.row, schemas.instances, maxBatchRows),
     handler: (request, reply) => {
       const rows = takeRows(request);
       const settle = sendTo(reply, rows.rows, instance, (answered) => {

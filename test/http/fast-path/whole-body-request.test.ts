@@ -3,11 +3,11 @@ import { createServer, type Server } from 'node:http';
 import { type AddressInfo, connect } from 'node:net';
 import { setTimeout as delay } from 'node:timers/promises';
 import { afterEach, beforeEach, describe, expect, it } from 'vitest';
-import { MEMORY_BYTES, WORTHWHILE_BYTES } from '../../../src/http/fast-path/body-buffers.ts';
+import { BUFFER_BYTES, MIN_FIRST_PIECE_BYTES } from '../../../src/http/fast-path/body-buffers.ts';
 import { WholeBodyRequest } from '../../../src/http/fast-path/whole-body-request.ts';
 import { eventually } from '../../support/eventually.ts';
 
-const LIMIT = MEMORY_BYTES + 1000;
+const LIMIT = BUFFER_BYTES + 1000;
 
 /** What each request's body was taken as: its text, or the code of the error. */
 let taken: string[];
@@ -78,14 +78,14 @@ describe('a body that is taken whole', () => {
   });
 
   it('is put together apart from others that arrive meanwhile, one of which never ends', async () => {
-    const length = 5 * WORTHWHILE_BYTES;
+    const length = 5 * MIN_FIRST_PIECE_BYTES;
     const lost = open();
     const callers = ['a', 'b', 'c'].map((letter) => ({ ...open(), letter }));
     for (const { send } of [lost, ...callers]) send(`POST / HTTP/1.1\r\nhost: x\r\ncontent-length: ${length}\r\n\r\n`);
     await delay(10);
-    lost.send('x'.repeat(2 * WORTHWHILE_BYTES));
-    for (let sent = 0; sent < length; sent += WORTHWHILE_BYTES) {
-      for (const { send, letter } of callers) send(letter.repeat(WORTHWHILE_BYTES));
+    lost.send('x'.repeat(2 * MIN_FIRST_PIECE_BYTES));
+    for (let sent = 0; sent < length; sent += MIN_FIRST_PIECE_BYTES) {
+      for (const { send, letter } of callers) send(letter.repeat(MIN_FIRST_PIECE_BYTES));
       await delay(10);
       lost.socket.destroy();
     }
@@ -93,7 +93,7 @@ describe('a body that is taken whole', () => {
     expect(taken.toSorted()).toEqual([...['a', 'b', 'c'].map((letter) => letter.repeat(length)), 'invalid_request']);
   });
 
-  it.each([MEMORY_BYTES, MEMORY_BYTES + 1])('may be %i bytes long', async (length) => {
+  it.each([BUFFER_BYTES, BUFFER_BYTES + 1])('may be %i bytes long', async (length) => {
     const { send, answers } = open();
     const body = 'abcdefghijklm'.repeat(length).slice(0, length);
     for (const _ of [1, 2]) send(post(body));
