@@ -5,7 +5,8 @@ import { once } from 'node:events';
 import { closeSync, mkdirSync, openSync, readFileSync } from 'node:fs';
 import { join } from 'node:path';
 import { setTimeout as delay } from 'node:timers/promises';
-import { projectRoot, settingNames } from '../src/config.ts';
+import { settingNames } from '../src/config.ts';
+import { projectRoot } from '../src/project-root.ts';
 import { constantAnswer } from './baselines/announce.ts';
 import type { Check } from './requests.ts';
 

@@ -6,7 +6,7 @@
 import { mkdir, readdir, readFile, rename, rm, writeFile } from 'node:fs/promises';
 import { dirname, join } from 'node:path';
 import { build } from 'esbuild';
-import { projectRoot } from '../src/config.ts';
+import { projectRoot } from '../src/project-root.ts';
 import { fingerprintCode } from '../src/training/code-fingerprint.ts';
 
 const DIRECTORY = join(projectRoot, 'dist');

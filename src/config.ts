@@ -2,17 +2,14 @@
  * The environment, read once, validated and frozen. A `.env` file beside package.json adds what the environment does not
  * say. What is misspelt there stops the start, as it would change nothing without a word. Nobody else reads `process.env`.
  */
-import { existsSync, readFileSync } from 'node:fs';
-import { dirname, join, resolve } from 'node:path';
-import { fileURLToPath } from 'node:url';
+import { readFileSync } from 'node:fs';
+import { join, resolve } from 'node:path';
 import { validate as isCronExpression } from 'node-cron';
 import * as z from 'zod';
 import { problemOfDatabaseUrl } from './database-url.ts';
 import { type EnvFile, readEnvFile } from './env-file.ts';
+import { projectRoot } from './project-root.ts';
 import { judgeNames } from './setting-names.ts';
-
-/** The directory that holds package.json, whether this file runs from src/ or from dist/src/. */
-export const projectRoot = findProjectRoot(dirname(fileURLToPath(import.meta.url)));
 
 const flag = z.enum(['true', 'false', '1', '0']).transform((value) => value === 'true' || value === '1');
 const wholeNumber = (low: number, high: number) =>
@@ -177,8 +174,4 @@ export function optionsTakenByNpm(
     return value === undefined ? [] : [[option, value]];
   });
   return Object.fromEntries(taken) as Record<string, string>;
-}
-
-function findProjectRoot(directory: string): string {
-  return existsSync(join(directory, 'package.json')) ? directory : findProjectRoot(dirname(directory));
 }

@@ -9,20 +9,9 @@ const root = join(import.meta.dirname, '..');
  * A file that lies in src/ itself is a room of its own.
  */
 const levels = [
-  ['env-file', 'database-url'],
+  ['env-file', 'database-url', 'project-root', 'within'],
   ['setting-names'],
-  [
-    'agreement',
-    'closers',
-    'config',
-    'disk-advice',
-    'errors',
-    'feature-schema',
-    'health',
-    'line-sink',
-    'runtime',
-    'within',
-  ],
+  ['agreement', 'closers', 'config', 'disk-advice', 'errors', 'feature-schema', 'health', 'line-sink', 'runtime'],
   ['log'],
   ['outage'],
   ['estimators', 'onnx', 'database', 'embedded-postgres'],

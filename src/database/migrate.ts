@@ -8,8 +8,8 @@
 import { readdir } from 'node:fs/promises';
 import { join, parse } from 'node:path';
 import { setTimeout as delay } from 'node:timers/promises';
-import { projectRoot } from '../config.ts';
 import { RidgelineError, reasonOf } from '../errors.ts';
+import { projectRoot } from '../project-root.ts';
 import { LOCK_KEY } from './advisory-lock.ts';
 import { connectionFailure } from './connection-failure.ts';
 import { type Client, checkServerVersion, createClient, describeUrl } from './pool.ts';

@@ -2,8 +2,8 @@
 import { execFile } from 'node:child_process';
 import { extname, join } from 'node:path';
 import { promisify } from 'node:util';
-import { projectRoot } from '../config.ts';
 import { reasonOf } from '../errors.ts';
+import { projectRoot } from '../project-root.ts';
 import type { RetrainingOptions } from './schedule.ts';
 
 const run = promisify(execFile);

@@ -2,7 +2,7 @@
 import { createHash } from 'node:crypto';
 import { readdirSync, readFileSync } from 'node:fs';
 import { join } from 'node:path';
-import { projectRoot } from '../config.ts';
+import { projectRoot } from '../project-root.ts';
 
 /** Put in by scripts/build.ts, as what is built may run where the sources are not. */
 declare const BUILT_CODE_SHA256: string | undefined;
