@@ -3,6 +3,7 @@
  * others open. Each is told how long it may take: its share of the time that is left, and the last one all of it, so
  * that their sum stays within the time whatever they do.
  */
+import { within } from './within.ts';
 
 /** Closes one thing within so many milliseconds, or is left behind. */
 export type Close = (withinMs: number) => unknown;
@@ -31,7 +32,7 @@ export function createClosers(): Closers {
   async function closeEach(): Promise<void> {
     for (let last = open.pop(); last; last = open.pop()) {
       const left = Math.max(0, deadline - performance.now());
-      await within(open.length > 0 ? left * last.share : left, last.close).catch(report);
+      await closeOne(last.close, open.length > 0 ? left * last.share : left).catch(report);
     }
   }
 
@@ -61,14 +62,9 @@ export function createClosers(): Closers {
   };
 }
 
-async function within(milliseconds: number, close: Close): Promise<void> {
-  let timer: NodeJS.Timeout | undefined;
-  const late = new Promise<never>((_, reject) => {
-    timer = setTimeout(() => reject(new Error(`not closed within ${Math.ceil(milliseconds)} ms`)), milliseconds);
+async function closeOne(close: Close, milliseconds: number): Promise<void> {
+  const closed = Promise.resolve(close(milliseconds)).then(() => undefined);
+  await within(milliseconds, closed, () => {
+    throw new Error(`not closed within ${Math.ceil(milliseconds)} ms`);
   });
-  try {
-    await Promise.race([close(milliseconds), late]);
-  } finally {
-    clearTimeout(timer);
-  }
 }

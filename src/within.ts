@@ -9,7 +9,6 @@ export async function within<Result>(
   let timer: NodeJS.Timeout | undefined;
   const over = new Promise<void>((resolve) => {
     timer = setTimeout(resolve, milliseconds);
-    timer.unref();
   });
   try {
     return await Promise.race([promise, over.then(late)]);

@@ -6,6 +6,7 @@
 import { setTimeout as delay } from 'node:timers/promises';
 import { reasonOf } from '../errors.ts';
 import type { Log } from '../log.ts';
+import { within } from '../within.ts';
 
 /** The slice of a Postgres client that this file uses. */
 export interface ListeningClient {
@@ -67,7 +68,9 @@ export function startVersionListener(options: VersionListenerOptions): { close: 
       await read();
       while (true) {
         await Promise.race([delay(HEARTBEAT_MS, undefined, { signal: stopped.signal }), lost]);
-        await Promise.race([client.query('select 1'), lost, rejectAfter(HEARTBEAT_TIMEOUT_MS)]);
+        await within(HEARTBEAT_TIMEOUT_MS, Promise.race([client.query('select 1'), lost]), () => {
+          throw new Error('the heartbeat was not answered');
+        });
       }
     } finally {
       // Without waiting: on a dead connection `end` would not return.
@@ -96,9 +99,4 @@ export function startVersionListener(options: VersionListenerOptions): { close: 
       await listening;
     },
   };
-}
-
-async function rejectAfter(milliseconds: number): Promise<never> {
-  await delay(milliseconds, undefined, { ref: false });
-  throw new Error('the heartbeat was not answered');
 }

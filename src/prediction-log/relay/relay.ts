@@ -14,6 +14,7 @@
 import { RidgelineError, reasonOf } from '../../errors.ts';
 import type { Log } from '../../log.ts';
 import { createOutage } from '../../outage.ts';
+import { within } from '../../within.ts';
 import type { PredictionStore } from '../prediction-store.ts';
 import { hasPending, type Segment } from '../spool/segment.ts';
 import { createAdoption } from './adoption.ts';
@@ -218,12 +219,7 @@ export function startRelay({ sources, adopt, store, deadLetters, log }: RelayOpt
       closing = true;
       turns.retryAll();
       interruptSleep?.();
-      let timer: NodeJS.Timeout | undefined;
-      const late = new Promise<void>((resolve) => {
-        timer = setTimeout(resolve, withinMs);
-      });
-      await Promise.race([running, late]);
-      clearTimeout(timer);
+      await within(withinMs, running, () => undefined);
     },
   };
 }
