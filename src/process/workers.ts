@@ -5,6 +5,7 @@
  */
 import cluster, { type Worker } from 'node:cluster';
 import { EventEmitter, once } from 'node:events';
+import { createBackoff } from '../backoff.ts';
 import { ConfigError } from '../config.ts';
 import { RidgelineError, reasonOf, tellable } from '../errors.ts';
 import type { Log } from '../log.ts';
@@ -47,7 +48,7 @@ export function startWorkers({ count, databaseUrl, log }: WorkersOptions): Worke
   const living = new Set<Worker>();
   const restarts = new Set<NodeJS.Timeout>();
   const events = new EventEmitter();
-  let pause = FIRST_PAUSE_MS;
+  const backoff = createBackoff({ firstMs: FIRST_PAUSE_MS, longestMs: LONGEST_PAUSE_MS });
   let ending = false;
   let listening: { port: number } | undefined;
 
@@ -83,8 +84,8 @@ export function startWorkers({ count, databaseUrl, log }: WorkersOptions): Worke
       if (living.size === 0) events.emit('all gone');
       return;
     }
-    const wasHealthy = performance.now() - startedAt >= HEALTHY_AFTER_MS;
-    pause = wasHealthy ? FIRST_PAUSE_MS : Math.min(pause * 2, LONGEST_PAUSE_MS);
+    if (performance.now() - startedAt >= HEALTHY_AFTER_MS) backoff.reset();
+    const pause = backoff.next();
     log.warn({ workerPid: worker.process.pid, ...why, pauseMs: pause }, 'a worker has died; another one starts');
     const timer = setTimeout(() => {
       restarts.delete(timer);

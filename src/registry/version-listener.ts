@@ -4,6 +4,7 @@
  * with growing pauses. After every reconnection the state is read anew: what was announced meanwhile was not heard.
  */
 import { setTimeout as delay } from 'node:timers/promises';
+import { createBackoff } from '../backoff.ts';
 import { reasonOf } from '../errors.ts';
 import type { Log } from '../log.ts';
 import { within } from '../within.ts';
@@ -79,14 +80,10 @@ export function startVersionListener(options: VersionListenerOptions): { close: 
   }
 
   async function listenForever(): Promise<void> {
-    let pause = FIRST_PAUSE_MS;
+    const backoff = createBackoff({ firstMs: FIRST_PAUSE_MS, longestMs: LONGEST_PAUSE_MS, jitter: 0.5 });
     while (!stopped.signal.aborted) {
-      await listenOnce(() => {
-        pause = FIRST_PAUSE_MS;
-      }).catch((error: unknown) => becameReachable(false, error));
-      // Jitter keeps many servers from returning to a database in the same instant.
-      await delay(pause * (0.5 + Math.random()), undefined, { signal: stopped.signal }).catch(() => undefined);
-      pause = Math.min(pause * 2, LONGEST_PAUSE_MS);
+      await listenOnce(backoff.reset).catch((error: unknown) => becameReachable(false, error));
+      await delay(backoff.next(), undefined, { signal: stopped.signal }).catch(() => undefined);
     }
   }
 

@@ -5,6 +5,7 @@
  * A look makes each month in a transaction of its own, so that one which cannot be made holds up no other; nor does it
  * hold up callers, as no lock is waited for longer than two seconds. While something is left to do it looks again soon.
  */
+import { createBackoff } from '../../backoff.ts';
 import type { Pool, PoolClient } from '../../database/pool.ts';
 import type { Log } from '../../log.ts';
 
@@ -18,7 +19,7 @@ const TIMEOUT_MS = 5 * 60_000;
 /** Looks at once, a few times a day, and soon after a look that failed, such as while the database is away. */
 export function startPartitionUpkeep(pool: Pool, log: Pick<Log, 'info' | 'warn'>): { close: () => void } {
   let timer: NodeJS.Timeout | undefined;
-  let pause = FIRST_PAUSE_MS;
+  const backoff = createBackoff({ firstMs: FIRST_PAUSE_MS, longestMs: LONGEST_PAUSE_MS });
   let complaint: string | undefined;
   let atWork: PoolClient | undefined;
   let closed = false;
@@ -70,9 +71,9 @@ export function startPartitionUpkeep(pool: Pool, log: Pick<Log, 'info' | 'warn'>
     if (!closed) atWork?.release(!isWell);
     atWork = undefined;
     if (closed) return;
-    timer = setTimeout(() => void keep(), isWell ? EVERY_MS : pause);
+    if (isWell) backoff.reset();
+    timer = setTimeout(() => void keep(), isWell ? EVERY_MS : backoff.next());
     timer.unref();
-    pause = isWell ? FIRST_PAUSE_MS : Math.min(pause * 2, LONGEST_PAUSE_MS);
   }
 
   void keep();

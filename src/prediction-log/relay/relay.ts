@@ -11,6 +11,7 @@
  *
  * What may heal is tried for ever; what cannot be stored becomes a dead letter (storing.ts).
  */
+import { createBackoff } from '../../backoff.ts';
 import { RidgelineError, reasonOf } from '../../errors.ts';
 import type { Log } from '../../log.ts';
 import { createOutage } from '../../outage.ts';
@@ -86,7 +87,7 @@ export function startRelay({ sources, adopt, store, deadLetters, log }: RelayOpt
     ends: 'every part of the spool can be moved to Postgres again',
   });
   let away: { failures: number; reason: string } | undefined;
-  let pause = FIRST_PAUSE_MS;
+  const backoff = createBackoff({ firstMs: FIRST_PAUSE_MS, longestMs: LONGEST_PAUSE_MS, jitter: 0.25 });
   let failedInARow = 0;
   let closing = false;
   /** Whether something has come while nobody slept who could be woken. */
@@ -133,7 +134,7 @@ export function startRelay({ sources, adopt, store, deadLetters, log }: RelayOpt
       const isFurther = segment.pendingRows < before.rows;
       away = { failures: isFurther ? 1 : (away?.failures ?? 0) + 1, reason: reasonOf(error) };
       // Fewer at once may do, and what is slow has been waited for already.
-      if (isFurther || storing.limit() < before.limit) pause = FIRST_PAUSE_MS;
+      if (isFurther || storing.limit() < before.limit) backoff.reset();
       outage.begin(error);
       return 'database failed';
     }
@@ -141,7 +142,7 @@ export function startRelay({ sources, adopt, store, deadLetters, log }: RelayOpt
     turns.succeeded(segment);
     away = undefined;
     failedInARow = 0;
-    pause = FIRST_PAUSE_MS;
+    backoff.reset();
     outage.end();
     if (!turns.worst()) obstacle.end();
     return next.rows < storing.limit() ? 'trickle' : 'stretch';
@@ -170,9 +171,7 @@ export function startRelay({ sources, adopt, store, deadLetters, log }: RelayOpt
 
   async function pauseAll(): Promise<void> {
     failedInARow = 0;
-    // Jitter keeps many servers from returning to the database in the same instant.
-    await sleep(pause * (0.75 + Math.random() / 2));
-    pause = Math.min(pause * 2, LONGEST_PAUSE_MS);
+    await sleep(backoff.next());
   }
 
   async function idle(): Promise<void> {

@@ -4,6 +4,7 @@
  * that are due again: neither kind waits for the end of the other. When one that has failed succeeds, something has been
  * mended, and all are due.
  */
+import { type Backoff, createBackoff } from '../../backoff.ts';
 import { reasonOf } from '../../errors.ts';
 import { hasPending, type Segment } from '../spool/segment.ts';
 
@@ -25,7 +26,7 @@ const FIRST_PAUSE_MS = 200;
 const LONGEST_PAUSE_MS = 15_000;
 
 export function createTurns(segments: () => readonly Segment[]): Turns {
-  const leftAlone = new Map<Segment, { failures: number; reason: string; dueAt: number }>();
+  const leftAlone = new Map<Segment, { failures: number; reason: string; dueAt: number; backoff: Backoff }>();
   let hasFailed = false;
 
   /** Forgets what its owner has removed meanwhile. */
@@ -48,9 +49,14 @@ export function createTurns(segments: () => readonly Segment[]): Turns {
     },
     failed(segment, error) {
       hasFailed = true;
-      const failures = (leftAlone.get(segment)?.failures ?? 0) + 1;
-      const pause = Math.min(FIRST_PAUSE_MS * 2 ** (failures - 1), LONGEST_PAUSE_MS);
-      leftAlone.set(segment, { failures, reason: reasonOf(error), dueAt: performance.now() + pause });
+      const before = leftAlone.get(segment);
+      const backoff = before?.backoff ?? createBackoff({ firstMs: FIRST_PAUSE_MS, longestMs: LONGEST_PAUSE_MS });
+      leftAlone.set(segment, {
+        failures: (before?.failures ?? 0) + 1,
+        reason: reasonOf(error),
+        dueAt: performance.now() + backoff.next(),
+        backoff,
+      });
     },
     succeeded(segment) {
       hasFailed = false;
