@@ -5,7 +5,6 @@ import type { Log } from './log.ts';
 export interface Outage {
   begin(error: unknown): void;
   end(): void;
-  isOn(): boolean;
 }
 
 export interface OutageOptions {
@@ -26,6 +25,5 @@ export function createOutage({ log, level, begins, ends }: OutageOptions): Outag
       if (on) log.info({}, ends);
       on = false;
     },
-    isOn: () => on,
   };
 }

@@ -5,8 +5,8 @@
  */
 import { setTimeout as delay } from 'node:timers/promises';
 import { createBackoff } from '../backoff.ts';
-import { reasonOf } from '../errors.ts';
 import type { Log } from '../log.ts';
+import { createOutage } from '../outage.ts';
 import { within } from '../within.ts';
 
 /** The slice of a Postgres client that this file uses. */
@@ -37,20 +37,19 @@ const LONGEST_PAUSE_MS = 10_000;
 export function startVersionListener(options: VersionListenerOptions): { close: () => Promise<void> } {
   const { createClient, channel, pollSeconds, onChange, log } = options;
   const stopped = new AbortController();
-  let reachable = true;
+  const outage = createOutage({
+    log,
+    level: 'warn',
+    begins: 'the database is not reachable; serving goes on with what is in memory',
+    ends: 'the database is reachable again',
+  });
 
-  function becameReachable(now: boolean, error?: unknown): void {
-    if (stopped.signal.aborted || now === reachable) return;
-    reachable = now;
-    if (now) log.info({}, 'the database is reachable again');
-    else log.warn({ reason: reasonOf(error) }, 'the database is not reachable; serving goes on with what is in memory');
+  /** What fails because of the end is no outage. */
+  function failed(error: unknown): void {
+    if (!stopped.signal.aborted) outage.begin(error);
   }
 
-  const read = () =>
-    onChange().then(
-      () => becameReachable(true),
-      (error: unknown) => becameReachable(false, error),
-    );
+  const read = () => onChange().then(outage.end, failed);
 
   /** One connection's life; resolves or rejects when it is lost. */
   async function listenOnce(onListening: () => void): Promise<void> {
@@ -65,7 +64,7 @@ export function startVersionListener(options: VersionListenerOptions): { close: 
       await client.connect();
       await client.query(`listen "${channel}"`);
       onListening();
-      becameReachable(true);
+      outage.end();
       await read();
       while (true) {
         await Promise.race([delay(HEARTBEAT_MS, undefined, { signal: stopped.signal }), lost]);
@@ -82,7 +81,7 @@ export function startVersionListener(options: VersionListenerOptions): { close: 
   async function listenForever(): Promise<void> {
     const backoff = createBackoff({ firstMs: FIRST_PAUSE_MS, longestMs: LONGEST_PAUSE_MS, jitter: 0.5 });
     while (!stopped.signal.aborted) {
-      await listenOnce(backoff.reset).catch((error: unknown) => becameReachable(false, error));
+      await listenOnce(backoff.reset).catch(failed);
       await delay(backoff.next(), undefined, { signal: stopped.signal }).catch(() => undefined);
     }
   }
