@@ -97,6 +97,7 @@ function readArguments(): Arguments {
   if (!Number.isInteger(seed) || seed < 0 || seed > MAX_SEED) {
     failUsage(command, `--seed ${values.seed}: expected a whole number from 0 to ${MAX_SEED}`);
   }
+  if (values.data === '') failUsage(command, '--data: expected the name of a file');
   return { alpha, seed, data: values.data, json: values.json, promotedBy: values.by, reason: values.reason };
 }
 

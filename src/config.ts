@@ -6,7 +6,7 @@ import { readFileSync } from 'node:fs';
 import { join, resolve } from 'node:path';
 import { validate as isCronExpression } from 'node-cron';
 import * as z from 'zod';
-import { problemOfDatabaseUrl } from './database-url.ts';
+import { problemOfDatabaseUrl, unreadParameters } from './database-url.ts';
 import { type EnvFile, readEnvFile } from './env-file.ts';
 import { projectRoot } from './project-root.ts';
 import { judgeNames } from './setting-names.ts';
@@ -123,6 +123,8 @@ export function loadConfig(
   const databaseUrl = read('DATABASE_URL');
   const urlProblem = databaseUrl && problemOfDatabaseUrl(databaseUrl);
   if (urlProblem) problems.push(`  DATABASE_URL: expected ${urlProblem}`);
+  const unread = databaseUrl && !urlProblem ? unreadParameters(databaseUrl) : [];
+  if (unread.length > 0) warnings.push(`DATABASE_URL has parameters that change nothing here: ${unread.join(', ')}`);
   const production = read('NODE_ENV') === 'production';
   const maxBatchRows = read('MAX_BATCH_ROWS');
   const shutdownGraceSeconds = read('SHUTDOWN_GRACE_SECONDS');

@@ -4,7 +4,7 @@ import { join } from 'node:path';
 import fc from 'fast-check';
 import { afterEach, expect, test, vi } from 'vitest';
 import { createClient, describeUrl } from '../src/database/pool.ts';
-import { normaliseDatabaseUrl, problemOfDatabaseUrl } from '../src/database-url.ts';
+import { normaliseDatabaseUrl, problemOfDatabaseUrl, unreadParameters } from '../src/database-url.ts';
 
 afterEach(() => vi.restoreAllMocks());
 
@@ -33,8 +33,10 @@ test('a password is the same for us as for its writer, percent sign or not', () 
     ['50%', '50%'],
     ['50%%2Fa%zz b', '50%/a%zz b'],
     ['p@ss', 'p@ss'],
+    ['p+ss', 'p+ss'],
   ]) {
     expect(createClient(`postgres://u:${written}@h/d`).password).toBe(meant);
+    expect(createClient(`postgres://h/d?user=u&password=${written}`).password).toBe(meant);
   }
 });
 
@@ -71,8 +73,30 @@ test.each([
     /certificate files.*ENOENT.*\/no\/such\/ca\.crt/,
   ],
   ['postgres://h/house?uselibpqcompat=true&sslmode=verify-ca', /sslrootcert=FILE/],
+  ['postgres://h/house?sslmode=verify-full&sslrootcert=/', /certificate files.*EISDIR/],
+  ['postgres://u:p\tw@h/house', /in one line/],
+  ['postgres://u:p\nw@h/house', /in one line/],
+  ['postgres://h:0/house', /a port from 1 to 65535/],
+  ['postgres://h/house?port=abc', /a port from 1 to 65535/],
+  ['postgres:///?host=/tmp&dbname=house', /the database as the path/],
+  ['postgres://h/postgres?database=house', /the database as the path/],
+  ['postgres://h/house?schema=a', /the schema as options=-c%20search_path%3DSCHEMA/],
+  ['postgres://h/house?currentSchema=a', /the schema as options/],
+  ['postgres://h/house?SSLMODE=verify-full', /the parameter sslmode to be written so/],
+  ['postgres://h/house?ssl_mode=require', /the parameter sslmode to be written so/],
+  ['postgres://h/house?applicaton_name=a', /the parameter application_name to be written so/],
+  ['postgres://h/house?sslmode=verify-full&sslmode=disable', /the parameter sslmode once/],
 ])('%s is refused with what is wrong', (url, problem) => {
   expect(problemOfDatabaseUrl(url)).toMatch(problem);
+});
+
+test('what other drivers read and pg does not is named, and never a piece of anything else', () => {
+  const url = 'postgres://u:p@h/d?sslmode=disable&channel_binding=require&connect_timeout=10';
+  expect(problemOfDatabaseUrl(url)).toBeUndefined();
+  expect(unreadParameters(url)).toEqual(['channel_binding', 'connect_timeout']);
+  const raw = 'postgres://h/d?user=u&password=p&Hunter2';
+  expect([problemOfDatabaseUrl(raw), unreadParameters(raw)]).toEqual([undefined, ['one whose name is not known']]);
+  expect(unreadParameters('socket:/run/postgresql?db=house&encoding=utf8')).toEqual([]);
 });
 
 test('no part of a password is in what is said of a URL, whatever stands around it, and nothing throws', () => {

@@ -103,6 +103,6 @@ export function describeUrl(url: string): string {
   } catch {
     return 'DATABASE_URL';
   }
-  const { host, port, database } = client;
+  const { host, port, database = '' } = client;
   return host.startsWith('/') ? `${host}/.s.PGSQL.${port}, database ${database}` : `${host}:${port}/${database}`;
 }

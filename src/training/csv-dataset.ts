@@ -28,7 +28,9 @@ export async function readCsvDataset(path: string, schema: FeatureSchema): Promi
       return;
     }
     if (record.length !== header.length) {
-      throw new Error(`row ${rows + 1} has ${record.length} fields and the header ${header.length}`);
+      throw new Error(
+        `row ${rows + 1} has ${record.length} fields and the header ${header.length}; correct or drop it`,
+      );
     }
     if (rows === y.length) {
       data = doubled(data);
@@ -46,7 +48,10 @@ export async function readCsvDataset(path: string, schema: FeatureSchema): Promi
     await forEachRecord(path, readRecord);
   } catch (error) {
     if (error instanceof RidgelineError) throw error;
-    throw new RidgelineError('training_data', { detail: `${path} cannot be read: ${reasonOf(error)}.`, cause: error });
+    const isOfSystem = (error as NodeJS.ErrnoException).code !== undefined;
+    const advice = isOfSystem ? ' Name a CSV file that is there and that this user may read.' : '';
+    const detail = `${path} cannot be read: ${reasonOf(error)}.${advice}`;
+    throw new RidgelineError('training_data', { detail, cause: error });
   }
   if (!header) throw new RidgelineError('training_data', { detail: `${path} is empty. It needs a header and rows.` });
   return { X: { rows, columns, data: data.subarray(0, rows * columns) }, y: y.subarray(0, rows) };

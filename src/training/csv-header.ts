@@ -1,4 +1,7 @@
-/** The header of a CSV file: where the wanted columns are. Upper and lower case and blanks around a name do not count. */
+/**
+ * The header of a CSV file: where the wanted columns are. What nobody sees in a name does not count: upper and lower case,
+ * blanks around it, letters of another width, characters that are not shown, such as a space of no width.
+ */
 import { RidgelineError } from '../errors.ts';
 
 /** How much of a line is shown. */
@@ -41,6 +44,9 @@ function separatorHint(line: string, wanted: readonly string[]): string {
   return found ? `, which has ${found[1]} between its columns` : '';
 }
 
-const keyOf = (name: string) => name.trim().replace(/^"|"$/g, '').toLowerCase();
+function keyOf(name: string): string {
+  const shown = name.normalize('NFKC').replace(/\p{Cf}/gu, '');
+  return shown.trim().replace(/^"|"$/g, '').toLowerCase();
+}
 
 const refuse = (detail: string) => new RidgelineError('training_data', { detail });

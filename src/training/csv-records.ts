@@ -2,7 +2,8 @@
  * A CSV file as records (RFC 4180): fields between commas, in quotes where need be, and both kinds of line ends, also
  * mixed, as they come about when rows are appended on another system. What is another kind of file is told by its name.
  */
-import { createReadStream } from 'node:fs';
+import { createReadStream, type Stats } from 'node:fs';
+import { stat } from 'node:fs/promises';
 import { Readable } from 'node:stream';
 import Papa from 'papaparse';
 
@@ -20,10 +21,31 @@ const beginnings: [bytes: number[], kind: string][] = [
   [[0xfe, 0xff], 'UTF-16; save it as UTF-8'],
 ];
 
-/** Hands on the records that are not empty, chunk by chunk: a promise for each would take longer than to parse it. */
-export function forEachRecord(path: string, onRecord: (record: string[]) => void): Promise<void> {
-  const file = createReadStream(path, { highWaterMark: CHUNK_BYTES });
+/** What the parser says of quotes, in words for whoever wrote the file. */
+const quoteFaults: Record<string, string> = {
+  MissingQuotes: 'a quote is opened and never closed',
+  InvalidQuotes: 'more stands behind a closing quote; write a quote within quotes twice',
+};
+
+/**
+ * Hands on the records that are not empty, chunk by chunk: a promise for each would take longer than to parse it. Rejects
+ * for what is no file, whose end may never come, and for a file that somebody else writes to meanwhile: its last number
+ * may be half of one.
+ */
+export async function forEachRecord(path: string, onRecord: (record: string[]) => void): Promise<void> {
+  const found = await stat(path);
+  if (!found.isFile() && !found.isDirectory()) throw new Error('it is a pipe or a device; write the rows to a file');
+  if (found.size > 0) await parseRecords(path, found, onRecord);
+  const { size, mtimeMs } = await stat(path);
+  if (size !== found.size || mtimeMs !== found.mtimeMs) {
+    throw new Error('it has changed while it was read; begin again when it is whole');
+  }
+}
+
+function parseRecords(path: string, { size }: Stats, onRecord: (record: string[]) => void): Promise<void> {
+  const file = createReadStream(path, { highWaterMark: CHUNK_BYTES, end: size - 1 });
   let parsedCharacters = 0;
+  let records = 0;
   const text = Readable.from(
     textOf(file, () => parsedCharacters),
     // What is read ahead counts as if it were of the record that is being parsed.
@@ -37,7 +59,9 @@ export function forEachRecord(path: string, onRecord: (record: string[]) => void
       chunk({ data, errors, meta }, parser) {
         try {
           parsedCharacters = meta.cursor;
-          if (errors[0]) throw new Error(`${errors[0].message} (record ${errors[0].row})`);
+          // The row of an error counts from the beginning of its chunk, the header included.
+          if (errors[0]) throw new Error(`in row ${records + (errors[0].row ?? 0)} ${saidOf(errors[0])}`);
+          records += data.length;
           data.forEach(onRecord);
         } catch (error) {
           // In this order: to abort completes as well.
@@ -51,6 +75,8 @@ export function forEachRecord(path: string, onRecord: (record: string[]) => void
   }).finally(() => file.destroy());
 }
 
+const saidOf = ({ code, message }: Papa.ParseError) => quoteFaults[code] ?? message;
+
 /** Text with one kind of line end. Those within quotes change as well, which no number can have. */
 async function* textOf(chunks: AsyncIterable<Buffer>, parsedCharacters: () => number): AsyncGenerator<string> {
   const decoder = new TextDecoder('utf-8');
@@ -59,7 +85,7 @@ async function* textOf(chunks: AsyncIterable<Buffer>, parsedCharacters: () => nu
   for await (const chunk of chunks) {
     if (characters === 0) refuseOtherKinds(chunk);
     let text = held + decoder.decode(chunk, { stream: true });
-    if (text.includes('\0')) throw new Error('it holds a NUL, so it is not text');
+    if (text.includes('\0')) throw new Error('it holds a NUL, so it is not text; save it as CSV in UTF-8');
     // The other half of a line end may be in the next chunk.
     held = text.endsWith('\r') ? '\r' : '';
     if (held) text = text.slice(0, -1);

@@ -65,25 +65,35 @@ export function trainPipeline(dataset: Dataset, options: TrainingOptions): NewPi
   const golden = goldenRows(dataset.X, fitted);
   const maxParityDifference = compareWithFit(artefact, schema, { X: dataset.X, fitted, golden });
   onProgress('done', 1);
+  const metrics = {
+    cv_rmse: crossValidation.rmse,
+    cv_mae: crossValidation.mae,
+    cv_r2: crossValidation.r2,
+    train_rmse: training.rmse,
+    train_mae: training.mae,
+    train_r2: training.r2,
+    max_parity_difference: maxParityDifference,
+    rows: dataset.X.rows,
+  };
+  checkMetrics(metrics);
   return {
     artefact,
     sha256: sha256Of(artefact),
     hyperparameters: { alpha, seed, folds },
-    metrics: {
-      cv_rmse: crossValidation.rmse,
-      cv_mae: crossValidation.mae,
-      cv_r2: crossValidation.r2,
-      train_rmse: training.rmse,
-      train_mae: training.mae,
-      train_r2: training.r2,
-      max_parity_difference: maxParityDifference,
-      rows: dataset.X.rows,
-    },
+    metrics,
     dataSha256,
     codeSha256: fingerprintCode(),
     goldenRows: golden,
     featureProfile: featureProfile(dataset.X, schema),
   };
+}
+
+/** A measure that is no number would be stored as null, and look like one that was not taken. */
+function checkMetrics(metrics: Record<string, number>): void {
+  const overflown = Object.keys(metrics).filter((name) => !Number.isFinite(metrics[name]));
+  if (overflown.length === 0) return;
+  const detail = `${overflown.join(', ')}: the errors squared overflow. Bring the target nearer to 1, or drop extreme rows.`;
+  throw new RidgelineError('training_data', { detail });
 }
 
 function checkParameters({ alpha, seed }: TrainingOptions): void {

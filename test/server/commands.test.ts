@@ -51,3 +51,11 @@ it.each(['0x10', '1e', '1_000', 'Infinity', ''])('--alpha %j is no number', asyn
     stderr: expect.stringContaining(`--alpha ${text}: expected a number`),
   });
 });
+
+it('--data without the name of a file is bad usage, as every option without its value is', async () => {
+  await expect(command('train', ['--data', ''])).rejects.toMatchObject({
+    code: 2,
+    stdout: '',
+    stderr: expect.stringMatching(/^--data: expected the name of a file\n\nUsage: /),
+  });
+});

@@ -1,4 +1,5 @@
-import { mkdtemp, rm, writeFile } from 'node:fs/promises';
+import { execFileSync } from 'node:child_process';
+import { appendFile, mkdtemp, rm, writeFile } from 'node:fs/promises';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { gzipSync } from 'node:zlib';
@@ -116,6 +117,8 @@ describe('a bad file is refused, and the message says where:', () => {
   test.each([
     ['the target, in another case', 'price,SIZE,ZONE,PRICE', 'PRICE 2 times: column 1 (price), column 4 (PRICE)'],
     ['a feature, with blanks', 'SIZE,ZONE, size ,PRICE', 'SIZE 2 times: column 1 (SIZE), column 3 (size)'],
+    ['a feature, with a space of no width', 'SIZE,ZONE,PRICE,SIZE\u200b', 'SIZE 2 times: column 1 (SIZE), column 4'],
+    ['a feature, in letters of full width', 'SIZE,ＺＯＮＥ,PRICE,zone', 'ZONE 2 times: column 2 (ＺＯＮＥ), column 4'],
     ['a feature, three times', 'ZONE,SIZE,ZONE,PRICE,Zone', 'ZONE 3 times: column 1 (ZONE), column 3 (ZONE), column 5'],
   ])('a wanted column that is there twice: %s', async (_, header, places) => {
     const message = await refusalOf(read(`${header}\n${header.replace(/[^,]+/g, '1')}\n`));
@@ -185,9 +188,34 @@ describe('a bad file is refused, and the message says where:', () => {
     expect(await refusalOf(read('SIZE,ZONE,PRICE\n"1,2,3\n'))).toMatch(/rows\.csv cannot be read/);
   });
 
+  test.each([
+    ['never closed', '1,2,3\n"1,2,3\n', /in row 2 a quote is opened and never closed/],
+    ['closed before the end of the field', '1,2,3\n1,2,3\n1,"2"x,3\n', /in row 3 more stands behind a closing quote/],
+  ])('a quote that is %s, with its row', async (_, rows, message) => {
+    expect(await refusalOf(read(`SIZE,ZONE,PRICE\n${rows}`))).toMatch(message);
+  });
+
+  test('a pipe to which nobody writes, without waiting for it', async () => {
+    const path = join(directory, 'pipe.csv');
+    execFileSync('mkfifo', [path]);
+    expect(await refusalOf(readCsvDataset(path, schema))).toMatch(/it is a pipe or a device; write the rows to a file/);
+  });
+
+  test('a device', async () => {
+    expect(await refusalOf(readCsvDataset('/dev/null', schema))).toMatch(/it is a pipe or a device/);
+  });
+
+  test('a file that grows while it is read', async () => {
+    const path = join(directory, 'growing.csv');
+    await writeFile(path, `SIZE,ZONE,PRICE\n${'10,2,3\n'.repeat(500_000)}10,2,3`);
+    const reading = refusalOf(readCsvDataset(path, schema));
+    const growing = setInterval(() => void appendFile(path, '5\n'), 1);
+    expect(await reading.finally(() => clearInterval(growing))).toMatch(/has changed while it was read/);
+  });
+
   test('a file that is not there', async () => {
     const message = await refusalOf(readCsvDataset(join(directory, 'nothing.csv'), schema));
-    expect(message).toMatch(/nothing\.csv cannot be read: ENOENT/);
+    expect(message).toMatch(/nothing\.csv cannot be read: ENOENT.* Name a CSV file that is there/);
   });
 
   test('a directory', async () => {

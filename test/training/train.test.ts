@@ -189,6 +189,7 @@ describe('what cannot be trained on is refused with the reason, and nothing is p
     ['a matrix that lacks a value', short, {}, 'training_data', /^Expected 13 columns/],
     ['a row without target', unanswered, {}, 'training_data', /one target a row/],
     ['numbers that overflow', withValue(0, 0, 1e200), {}, 'training_data', /^The fit overflows/],
+    ['a target whose errors overflow', withValue(0, 13, 1e300), {}, 'training_data', /^cv_rmse, cv_r2.* overflow\./],
     ['alpha -1', dataset, { alpha: -1 }, 'training_data', /^alpha is -1; it must be a finite number above 0/],
     ['alpha NaN', dataset, { alpha: Number.NaN }, 'training_data', /^alpha is NaN/],
     ['alpha Infinity', dataset, { alpha: Number.POSITIVE_INFINITY }, 'training_data', /^alpha is Infinity/],
