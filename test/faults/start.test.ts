@@ -76,7 +76,7 @@ describe('what cannot be written at a start', { concurrent: isShort }, () => {
           const workers = workersOf(server.process.pid!);
           return workers.length === 2 && !workers.includes(oldest!);
         });
-        await eventually(async () => (await service.statusOf('/readyz')) === 200, 20_000);
+        await eventually(async () => (await service.health()).model === 'ok', 20_000);
       }
       expect(await server.stop('SIGTERM')).toBe(0);
       // It moves what those who were killed have left.
@@ -122,6 +122,8 @@ function workersOf(primary: number): number[] {
 async function becomesGood(service: Service, fault: string, { note }: { note: string }): Promise<void> {
   const backAt = Date.now();
   await eventually(async () => (await service.statusOf('/readyz')) === 200, 20_000);
+  // That was one of the workers; health speaks for all.
+  await eventually(async () => (await service.health()).model === 'ok', 20_000);
   const recoverySeconds = (Date.now() - backAt) / 1000;
   const load = await runLoad({ url: service.server.url, connections: 4 }, inForm(300, 2_000));
   await storedWithin(service.database, load.answers, 30_000);
