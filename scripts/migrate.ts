@@ -9,7 +9,7 @@ readCommandLine({ name: 'migrate', usage: 'Usage: npm run migrate', options: {} 
 
 try {
   await withDatabase(loadSettings(), async ({ url }) => {
-    const applied = await migrate(url, { patienceMs: 60_000 });
+    const applied = await migrate(url, { retryForMs: 60_000 });
     console.log(applied.length > 0 ? `Applied ${applied.join(', ')}` : 'The schema is up to date.');
   });
 } catch (error) {

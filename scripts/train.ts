@@ -42,7 +42,7 @@ async function train({ alpha, seed, data, json, promotedBy, reason }: Arguments)
   const pipeline = trainPipeline(dataset, { schema: housing, alpha, seed, onProgress: progress.show });
   progress.end();
   await withDatabase(config, async (database) => {
-    await migrate(database.url, { patienceMs: 60_000 });
+    await migrate(database.url, { retryForMs: 60_000 });
     const pool = createPool({ url: database.url, onError: () => undefined, max: 1 });
     const { pipelineVersion, file } = await publish(pipeline, {
       transaction: (work) => transaction(pool, work),

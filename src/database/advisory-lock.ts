@@ -2,7 +2,7 @@
 import { createClient } from './pool.ts';
 
 /** Whoever waits longer gives up: the holder may be frozen, and a start has better things to do. */
-const PATIENCE = '30s';
+const LOCK_TIMEOUT = '30s';
 
 /**
  * The key of the lock whose name is the statement's first parameter, in SQL. Two installations in one database have
@@ -26,7 +26,7 @@ export async function withAdvisoryLock<Result>(
   await client.connect();
   try {
     // Waiting is the point here, so the connection's usual limit on statements does not apply.
-    await client.query(`set statement_timeout = 0; set lock_timeout = '${PATIENCE}'`);
+    await client.query(`set statement_timeout = 0; set lock_timeout = '${LOCK_TIMEOUT}'`);
     const call = wait ? `pg_advisory_lock(${LOCK_KEY})` : `pg_try_advisory_lock(${LOCK_KEY}) as taken`;
     const { rows } = await client.query(`select ${call}`, [name]);
     if (!wait && !rows[0].taken) return undefined;

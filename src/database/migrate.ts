@@ -32,10 +32,10 @@ interface Home {
 /**
  * Applies what is missing, all or nothing, and returns the names of the migrations that it applied. Several processes
  * at once wait for each other. Throws `database_unreachable` when it may be done later, which includes a lock that
- * another session holds (tried again for `patienceMs` first), or `database_setup` when the server refuses us.
+ * another session holds (tried again for `retryForMs` first), or `database_setup` when the server refuses us.
  */
-export async function migrate(url: string, { patienceMs = 0 } = {}): Promise<string[]> {
-  for (const giveUp = Date.now() + patienceMs; ; await delay(AGAIN_MS)) {
+export async function migrate(url: string, { retryForMs = 0 } = {}): Promise<string[]> {
+  for (const giveUp = Date.now() + retryForMs; ; await delay(AGAIN_MS)) {
     try {
       return await migrateOnce(url);
     } catch (error) {

@@ -27,8 +27,8 @@ export interface Account {
   gid: number;
 }
 
-/** For initdb, crash recovery, shutdown and the process before us in the queue, each: slow disks are slow. */
-export const PATIENCE_MS = 120_000;
+/** Limit for one run of a PostgreSQL program, and for the process before us in the queue; generous for slow disks. */
+export const PROGRAM_TIMEOUT_MS = 120_000;
 /** A copy takes a second, so one that was not touched for so long is nobody's. */
 const LEFTOVER_AGE_MS = 10 * 60_000;
 
@@ -102,7 +102,7 @@ export async function runProgram(
     ...(process.platform === 'win32' ? {} : { env: { PATH: '/usr/bin:/bin', LC_ALL: 'C', TZ: 'UTC' } }),
     cwd: dirname(program),
     stdio: ['ignore', output, output],
-    timeout: PATIENCE_MS,
+    timeout: PROGRAM_TIMEOUT_MS,
     detached: process.platform !== 'win32',
     windowsHide: true,
   });
@@ -113,7 +113,7 @@ export async function runProgram(
     child.once('error', (cause) => fail(new Error(`${program} cannot be run: ${cause.message}`, { cause })));
     child.once('close', (code, signal) => {
       if (code === 0) return succeed();
-      const how = signal === null ? `exit code ${code}` : `${signal}, perhaps after ${PATIENCE_MS / 1000} s`;
+      const how = signal === null ? `exit code ${code}` : `${signal}, perhaps after ${PROGRAM_TIMEOUT_MS / 1000} s`;
       fail(new Error(`${name} failed (${how}). ${lastLines(said)}`.trim()));
     });
   });

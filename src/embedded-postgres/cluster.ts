@@ -65,7 +65,7 @@ export async function findCluster(dataDir: string, onProgress: (message: string)
 }
 
 /** Makes the cluster if it is not there yet, and returns the password of its superuser. */
-export async function initialised(cluster: Cluster, onProgress: (message: string) => void): Promise<string> {
+export async function ensureInitialised(cluster: Cluster, onProgress: (message: string) => void): Promise<string> {
   const { path, passwordFile, binaries } = cluster;
   const kept = (await readFile(passwordFile, 'utf8').catch(unlessAbsent))?.trim();
   if ((await stat(path).catch(unlessAbsent)) !== undefined) {

@@ -21,11 +21,11 @@ import { setTimeout as delay } from 'node:timers/promises';
 import { tryLock, unlock } from 'fs-native-extensions';
 import { Client } from 'pg';
 import { diskAdvice } from '../disk-advice.ts';
-import { PATIENCE_MS } from './binaries.ts';
+import { PROGRAM_TIMEOUT_MS } from './binaries.ts';
 import type { Cluster } from './cluster.ts';
-import { findCluster, initialised } from './cluster.ts';
+import { ensureInitialised, findCluster } from './cluster.ts';
 import { USER } from './identity.ts';
-import { POLL_MS, RETRY_MS, running, stopServer } from './postmaster.ts';
+import { ensureRunning, POLL_MS, RETRY_MS, stopServer } from './postmaster.ts';
 
 /** A running server that this process uses. */
 export interface EmbeddedPostgres {
@@ -57,13 +57,13 @@ export async function startEmbeddedPostgres(options: {
   try {
     await mkdir(options.dataDir, { recursive: true });
     const start = { dataDir: await realpath(options.dataDir), onProgress, signal };
-    return await oneProcessAtATime(start, () => enter(start));
+    return await oneProcessAtATime(start, () => joinServer(start));
   } catch (error) {
-    throw signal?.aborted ? signal.reason : explained(error, options.dataDir);
+    throw signal?.aborted ? signal.reason : explain(error, options.dataDir);
   }
 }
 
-async function enter(start: Start): Promise<EmbeddedPostgres> {
+async function joinServer(start: Start): Promise<EmbeddedPostgres> {
   const { dataDir, onProgress, signal } = start;
   const users = openSync(join(dataDir, 'postgres.users'), 'a+', 0o600);
   let cluster: Cluster | undefined;
@@ -71,8 +71,8 @@ async function enter(start: Start): Promise<EmbeddedPostgres> {
     if (!tryLock(users, { shared: true })) throw new Error(`${dataDir}/postgres.users is locked by another program.`);
     cluster = await findCluster(dataDir, onProgress);
     signal?.throwIfAborted();
-    const password = await initialised(cluster, onProgress);
-    const port = await accepting(cluster, password, start);
+    const password = await ensureInitialised(cluster, onProgress);
+    const port = await ensureAccepting(cluster, password, start);
     signal?.throwIfAborted();
     const url = `postgres://${USER}:${password}@127.0.0.1:${port}/${DATABASE}?sslmode=disable`;
 
@@ -80,7 +80,7 @@ async function enter(start: Start): Promise<EmbeddedPostgres> {
     let left: Promise<void> | undefined;
     const stop = () => {
       // Leaving is not broken off.
-      left ??= oneProcessAtATime({ ...start, signal: undefined }, () => leave(users, joined)).finally(() =>
+      left ??= oneProcessAtATime({ ...start, signal: undefined }, () => leaveServer(users, joined)).finally(() =>
         closeSync(users),
       );
       return left;
@@ -88,14 +88,14 @@ async function enter(start: Start): Promise<EmbeddedPostgres> {
     return { url, stop };
   } catch (error) {
     // What we may have started serves nobody now; and why it does not is the error to report.
-    if (cluster !== undefined) await leave(users, cluster).catch(() => {});
+    if (cluster !== undefined) await leaveServer(users, cluster).catch(() => {});
     closeSync(users);
     throw error;
   }
 }
 
 /** Stops the server if no other process uses it. The caller holds `postgres.lock`, so nobody can join meanwhile. */
-async function leave(users: number, cluster: Cluster): Promise<void> {
+async function leaveServer(users: number, cluster: Cluster): Promise<void> {
   unlock(users);
   if (tryLock(users)) await stopServer(cluster);
 }
@@ -106,7 +106,7 @@ async function oneProcessAtATime<T>({ dataDir, onProgress, signal }: Start, task
   const lock = openSync(path, 'a+', 0o600);
   try {
     // Asked for again and again, because a lock that is waited for has no time limit and occupies a pool thread.
-    const deadline = Date.now() + PATIENCE_MS;
+    const deadline = Date.now() + PROGRAM_TIMEOUT_MS;
     for (let waited = false; !tryLock(lock); waited = true) {
       signal?.throwIfAborted();
       if (Date.now() > deadline) {
@@ -122,12 +122,12 @@ async function oneProcessAtATime<T>({ dataDir, onProgress, signal }: Start, task
 }
 
 /** Sees to it that the server runs, takes our login and has our database. Returns its port. */
-async function accepting(cluster: Cluster, password: string, { onProgress, signal }: Start): Promise<number> {
+async function ensureAccepting(cluster: Cluster, password: string, { onProgress, signal }: Start): Promise<number> {
   for (const giveUp = Date.now() + RETRY_MS; ; await delay(POLL_MS)) {
-    const { port } = await running(cluster, onProgress, signal);
+    const { port } = await ensureRunning(cluster, onProgress, signal);
     try {
-      if (!(await connects(port, password, DATABASE))) {
-        await connects(port, password, 'postgres', `CREATE DATABASE ${DATABASE}`);
+      if (!(await tryConnect(port, password, DATABASE))) {
+        await tryConnect(port, password, 'postgres', `CREATE DATABASE ${DATABASE}`);
       }
       return port;
     } catch (error) {
@@ -144,10 +144,10 @@ async function accepting(cluster: Cluster, password: string, { onProgress, signa
 }
 
 /** Whether the database is there (the statement, if any, is then executed). */
-async function connects(port: number, password: string, database: string, statement?: string): Promise<boolean> {
+async function tryConnect(port: number, password: string, database: string, statement?: string): Promise<boolean> {
   const client = new Client({
     ...{ host: '127.0.0.1', port, user: USER, password, database, ssl: false },
-    ...{ connectionTimeoutMillis: RETRY_MS, query_timeout: PATIENCE_MS },
+    ...{ connectionTimeoutMillis: RETRY_MS, query_timeout: PROGRAM_TIMEOUT_MS },
   });
   // A connection that breaks outside a query is an event, and an event without a listener ends the process.
   client.on('error', () => {});
@@ -164,7 +164,7 @@ async function connects(port: number, password: string, database: string, statem
 }
 
 /** Sees to it that the error says, in one message, what to do about it. */
-function explained(error: unknown, dataDir: string): unknown {
+function explain(error: unknown, dataDir: string): unknown {
   const { code, message } = error as NodeJS.ErrnoException;
   if (!(error instanceof Error) || message.includes('DATABASE_URL')) return error;
   let advice = '';

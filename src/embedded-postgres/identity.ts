@@ -16,7 +16,7 @@ import { Client } from 'pg';
 
 /** The name of the superuser, the only one there is. */
 export const USER = 'ridgeline';
-const PATIENCE_MS = 5_000;
+const PROBE_TIMEOUT_MS = 5_000;
 
 /** True or false, or undefined when the process does not show it. */
 export async function isServerOf(cluster: string, pid: number): Promise<boolean | undefined> {
@@ -39,7 +39,7 @@ export async function isServerOf(cluster: string, pid: number): Promise<boolean 
 export async function servesFrom(cluster: string, port: number, password: string): Promise<boolean> {
   const client = new Client({
     ...{ host: '127.0.0.1', port, user: USER, password, database: 'postgres', ssl: false },
-    ...{ connectionTimeoutMillis: PATIENCE_MS, query_timeout: PATIENCE_MS },
+    ...{ connectionTimeoutMillis: PROBE_TIMEOUT_MS, query_timeout: PROBE_TIMEOUT_MS },
   });
   client.on('error', () => {});
   const proof = `ridgeline-${randomUUID()}`;

@@ -14,7 +14,7 @@ import type { AddressInfo } from 'node:net';
 import { createServer } from 'node:net';
 import { join } from 'node:path';
 import { setTimeout as delay } from 'node:timers/promises';
-import { lastLines, PATIENCE_MS, runProgram } from './binaries.ts';
+import { lastLines, PROGRAM_TIMEOUT_MS, runProgram } from './binaries.ts';
 import type { Cluster } from './cluster.ts';
 import { unlessAbsent } from './cluster.ts';
 import { isServerOf, servesFrom } from './identity.ts';
@@ -57,7 +57,7 @@ const launches = new WeakMap<Cluster, Promise<void>>();
  * Rejects with the signal's reason when that fires, but never while a launch is under way: whoever stops the server then
  * must be able to see it.
  */
-export async function running(
+export async function ensureRunning(
   cluster: Cluster,
   onProgress: (message: string) => void,
   signal: AbortSignal | undefined,
@@ -65,7 +65,7 @@ export async function running(
   const begun = Date.now();
   let launching = false;
   let failure: string | undefined;
-  for (; Date.now() < begun + PATIENCE_MS || launching; await delay(POLL_MS)) {
+  for (; Date.now() < begun + PROGRAM_TIMEOUT_MS || launching; await delay(POLL_MS)) {
     const server = await postmaster(cluster);
     if (server?.ready) return server;
     if (launching) continue;
@@ -95,7 +95,7 @@ export async function running(
 /** Ends the server, if it runs, and the sessions it still has. */
 export async function stopServer(cluster: Cluster): Promise<void> {
   if ((await postmaster(cluster)) !== undefined) {
-    const args = ['stop', '-D', cluster.path, '-m', 'fast', '-w', '-t', String(PATIENCE_MS / 1000)];
+    const args = ['stop', '-D', cluster.path, '-m', 'fast', '-w', '-t', String(PROGRAM_TIMEOUT_MS / 1000)];
     await runProgram(cluster.account, cluster.binaries.pgCtl, args);
   }
   await launches.get(cluster);
@@ -108,7 +108,7 @@ async function launch(cluster: Cluster): Promise<void> {
   // Opened by us and inherited: the account of the server need not be able to write where the log is.
   const output = openSync(log, 'a', 0o600);
   const settings = [`port=${await freePort()}`, ...SETTINGS].map((setting) => `-c ${setting}`).join(' ');
-  const args = ['start', '-D', path, '-s', '-w', '-t', String(PATIENCE_MS / 1000), '-o', settings];
+  const args = ['start', '-D', path, '-s', '-w', '-t', String(PROGRAM_TIMEOUT_MS / 1000), '-o', settings];
   try {
     await runProgram(cluster.account, binaries.pgCtl, args, output);
   } catch (error) {

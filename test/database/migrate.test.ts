@@ -188,7 +188,7 @@ describe('an installation of an earlier version', () => {
     // Nobody is left waiting behind it.
     await old.query('set lock_timeout = 1; update ml_pipeline set metrics = metrics');
 
-    const patient = migrate(old.url, { patienceMs: 30_000 });
+    const patient = migrate(old.url, { retryForMs: 30_000 });
     await reader.query('commit');
     expect(await patient).toEqual(['0004_partitions']);
     const [check] = await old.query<{ is: string }>(
