@@ -20,13 +20,13 @@ import { tuneForServing } from './runtime.ts';
 /** Of the time of an end: an embedded database needs little of it. */
 const APP_SHARE = 0.8;
 
-interface Surroundings extends Pick<OpenLog, 'log' | 'print'> {
+interface Context extends Pick<OpenLog, 'log' | 'print'> {
   config: Config;
   closers: Closers;
   ending: Ending;
 }
 
-async function runPrimary({ config, closers, ending, log, print }: Surroundings): Promise<void> {
+async function runPrimary({ config, closers, ending, log, print }: Context): Promise<void> {
   const onProgress = (message: string) => log.info({}, message);
   const opening = openDatabase({ ...config, signal: ending.signal, onProgress });
   const { url: databaseUrl } = await closers.open(opening, (database) => database.close());
@@ -59,13 +59,13 @@ async function runPrimary({ config, closers, ending, log, print }: Surroundings)
 }
 
 /** A worker is handed the database by its primary, which has prepared it. */
-async function runWorker(databaseUrl: string, surroundings: Surroundings): Promise<void> {
-  obeyPrimary(surroundings.ending);
-  const app = await openApp(databaseUrl, surroundings);
-  await listen(app.http, surroundings.config);
+async function runWorker(databaseUrl: string, context: Context): Promise<void> {
+  obeyPrimary(context.ending);
+  const app = await openApp(databaseUrl, context);
+  await listen(app.http, context.config);
 }
 
-async function openApp(databaseUrl: string, { config, closers, ending, log }: Surroundings): Promise<App> {
+async function openApp(databaseUrl: string, { config, closers, ending, log }: Context): Promise<App> {
   const opening = createApp({ config, databaseUrl, spoolRoot: join(config.dataDir, 'spool'), log });
   const app = await closers.open(opening, ({ close }, withinMs) => close(withinMs), APP_SHARE);
   ending.signal.throwIfAborted();
@@ -95,8 +95,8 @@ try {
     drainSeconds: config.drainSeconds,
     log,
   });
-  const surroundings = { config, closers, ending, log, print: opened.print };
-  await (cluster.isWorker ? runWorker(config.databaseUrl!, surroundings) : runPrimary(surroundings)).catch(
+  const context = { config, closers, ending, log, print: opened.print };
+  await (cluster.isWorker ? runWorker(config.databaseUrl!, context) : runPrimary(context)).catch(
     async (error: unknown) => {
       // A start that was told to end has not failed, and what ends it exits.
       if (ending.signal.aborted) return new Promise(() => undefined);

@@ -6,7 +6,7 @@
 import { agrees, sizeOf } from '../agreement.ts';
 import { RidgelineError } from '../errors.ts';
 import type { OnnxSession } from './onnx-session.ts';
-import { refusalByRuntime } from './runtime-failure.ts';
+import { rejectionByRuntime } from './runtime-failure.ts';
 
 /** Rows of values in the order of the features, with an answer each. */
 export interface GoldenRows {
@@ -32,7 +32,7 @@ export function* checkGoldenRows(session: OnnxSession, golden: unknown, featureC
     const answers = run(session, rows, new Float64Array(order.length).fill(Number.NaN));
     order.forEach((row, i) => {
       if (agrees(answers[i]!, predictions[row]!, size)) return;
-      throw refuse(`Golden row ${row + 1} gives ${answers[i]} where the fit gave ${predictions[row]}${how}.`);
+      throw rejection(`Golden row ${row + 1} gives ${answers[i]} where the fit gave ${predictions[row]}${how}.`);
     });
   }
 
@@ -51,7 +51,7 @@ function run(session: OnnxSession, rows: Float64Array, answers: Float64Array): F
     return session.run(rows, answers.length, answers);
   } catch (error) {
     if (!(error instanceof RidgelineError)) throw error;
-    throw refusalByRuntime('cannot run the golden rows', error.message);
+    throw rejectionByRuntime('cannot run the golden rows', error.message);
   }
 }
 
@@ -61,14 +61,14 @@ function readGoldenRows(golden: unknown, featureCount: number): GoldenRows {
   const areRows = Array.isArray(features) && Array.isArray(predictions) && features.length === predictions.length;
   const areWhole = areRows && features.every((row) => Array.isArray(row) && row.length === featureCount);
   if (!areWhole || features.length === 0) {
-    throw refuse(`The golden rows must be one or more rows of ${featureCount} values, with an answer each.`);
+    throw rejection(`The golden rows must be one or more rows of ${featureCount} values, with an answer each.`);
   }
   if (features.length > MAX_GOLDEN_ROWS) {
-    throw refuse(`There are ${features.length} golden rows; at most ${MAX_GOLDEN_ROWS} are checked.`);
+    throw rejection(`There are ${features.length} golden rows; at most ${MAX_GOLDEN_ROWS} are checked.`);
   }
   const wrong = features.findIndex((row, i) => ![...row, predictions[i]].every(Number.isFinite));
-  if (wrong !== -1) throw refuse(`Golden row ${wrong + 1} holds something else than finite numbers.`);
+  if (wrong !== -1) throw rejection(`Golden row ${wrong + 1} holds something else than finite numbers.`);
   return { features, predictions };
 }
 
-const refuse = (detail: string) => new RidgelineError('bad_artefact', { detail });
+const rejection = (detail: string) => new RidgelineError('bad_artefact', { detail });

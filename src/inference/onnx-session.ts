@@ -7,7 +7,7 @@ import { type InferenceSession, Tensor } from 'onnxruntime-node';
 import { type Binding, binding, initOrt } from 'onnxruntime-node/dist/binding.js';
 import { RidgelineError } from '../errors.ts';
 import { checkModel } from '../onnx/fence.ts';
-import { refusalByRuntime, runtimeSentence } from './runtime-failure.ts';
+import { rejectionByRuntime, runtimeSentence } from './runtime-failure.ts';
 
 export interface OnnxSession {
   /**
@@ -51,7 +51,7 @@ export function openOnnxSession(bytes: Uint8Array, featureNames: readonly string
   try {
     session.loadModel(bytes.buffer as ArrayBuffer, bytes.byteOffset, bytes.byteLength, sessionOptions);
   } catch (error) {
-    throw refusalByRuntime('refuses it', runtimeSentence(error));
+    throw rejectionByRuntime('refuses it', runtimeSentence(error));
   }
   const problem = signatureProblem(session, featureCount);
   if (problem) {

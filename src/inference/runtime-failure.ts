@@ -35,10 +35,10 @@ export function runtimeSentence(error: unknown): string {
 }
 
 /**
- * The refusal of a version that the runtime does not load or run, for a reason in our words. A plain error where only
+ * The rejection of a version that the runtime does not load or run, for a reason in our words. A plain error where only
  * memory was short: that is true of the machine at this moment, not of the version.
  */
-export function refusalByRuntime(what: string, sentence: string): Error {
+export function rejectionByRuntime(what: string, sentence: string): Error {
   const detail = `ONNX Runtime ${what}: ${sentence}`;
   return sentence === NO_MEMORY ? new Error(detail) : new RidgelineError('bad_artefact', { detail });
 }

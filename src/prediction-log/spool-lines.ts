@@ -61,14 +61,14 @@ export async function* linesOfSegment(path: string, columns: readonly Column[]):
           line: { segment, record: describeRow(batch, row, header) },
         })),
       );
-      const damaged = scan.damaged.map((stretch, i) => {
+      const damaged = scan.damaged.map((damage, i) => {
         const isEnd = isWhole && scan.endsDamaged && i === scan.damaged.length - 1;
         const line = {
           segment,
           reason: isEnd ? UNFINISHED : 'the checksum does not fit',
-          bytes: stretch.toString('base64'),
+          bytes: damage.toString('base64'),
         };
-        return { at: stretch.byteOffset, line };
+        return { at: damage.byteOffset, line };
       });
       const lines = [...records, ...damaged].sort((a, b) => a.at - b.at);
       if (lines.length > 0) yield lines.map(({ line }) => `${JSON.stringify(line)}\n`).join('');

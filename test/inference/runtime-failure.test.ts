@@ -1,7 +1,7 @@
 import { describe, expect, test } from 'vitest';
 import { RidgelineError } from '../../src/errors.ts';
 import { openOnnxSession } from '../../src/inference/onnx-session.ts';
-import { refusalByRuntime, runtimeSentence } from '../../src/inference/runtime-failure.ts';
+import { rejectionByRuntime, runtimeSentence } from '../../src/inference/runtime-failure.ts';
 import { operators } from '../../src/onnx/operators.ts';
 import { addSum, namesOf, rowsModel } from '../onnx/models.ts';
 
@@ -41,13 +41,13 @@ test.each([
 });
 
 test('a refusal carries nothing of the original, also in its cause', () => {
-  const refusal = refusalByRuntime('refuses it', runtimeSentence(new Error('/onnxruntime_src/a.cc:1 no')));
+  const refusal = rejectionByRuntime('refuses it', runtimeSentence(new Error('/onnxruntime_src/a.cc:1 no')));
   expect(refusal).toMatchObject({ code: 'bad_artefact' });
   expect(refusal.cause).toBeUndefined();
 });
 
 test('want of memory is not held against the version', () => {
-  const refusal = refusalByRuntime('refuses it', runtimeSentence(new Error('std::bad_alloc')));
+  const refusal = rejectionByRuntime('refuses it', runtimeSentence(new Error('std::bad_alloc')));
   expect(refusal).not.toBeInstanceOf(RidgelineError);
   expect(refusal.message).toContain('not enough memory');
 });

@@ -23,7 +23,7 @@ export interface DeadLetters {
 }
 
 /** Damage that is longer has several lines: people look at them. */
-const LONGEST_STRETCH = 256 * 1024;
+const MAX_BYTES_OF_A_LINE = 256 * 1024;
 /** For a write and a sync of each of some other processes. */
 const LOCK_ATTEMPTS = 100;
 const LOCK_PAUSE_MS = 20;
@@ -37,7 +37,7 @@ export function createDeadLetters(root: string): DeadLetters {
     count: () => count,
     async add(what, reason) {
       const at = new Date();
-      const lines = stretchesOf(what).map((stretch) => `${JSON.stringify({ at, reason, ...stretch })}\n`);
+      const lines = partsOf(what).map((part) => `${JSON.stringify({ at, reason, ...part })}\n`);
       const file = await open(path, 'a+', 0o600);
       try {
         await lock(file);
@@ -52,10 +52,13 @@ export function createDeadLetters(root: string): DeadLetters {
   };
 }
 
-function stretchesOf(what: DeadLetter): object[] {
+function partsOf(what: DeadLetter): object[] {
   if ('record' in what) return [what];
-  const starts = Array.from({ length: Math.ceil(what.bytes.length / LONGEST_STRETCH) }, (_, i) => i * LONGEST_STRETCH);
-  return starts.map((start) => ({ bytes: what.bytes.toString('base64', start, start + LONGEST_STRETCH) }));
+  const starts = Array.from(
+    { length: Math.ceil(what.bytes.length / MAX_BYTES_OF_A_LINE) },
+    (_, i) => i * MAX_BYTES_OF_A_LINE,
+  );
+  return starts.map((start) => ({ bytes: what.bytes.toString('base64', start, start + MAX_BYTES_OF_A_LINE) }));
 }
 
 /** Until the file is closed. */

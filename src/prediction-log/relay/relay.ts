@@ -1,7 +1,7 @@
 /**
  * Moves spooled records to Postgres, each exactly once, oldest first, in batches of bounded memory.
  *
- *     idle -> (notify) -> gathering -> reading a stretch ---> storing it -> the next stretch ..... -> idle
+ *     idle -> (notify) -> gathering -> reading records ---> storing them -> the next records ...... -> idle
  *                                          ^    |              |
  *                                          |    |              +-> the database is away or slow: pausing, longer each time
  *                                          |    +--------------+-> this segment fails: it is left alone for a time, and the
@@ -115,14 +115,14 @@ export function startRelay({ sources, adopt, store, deadLetters, log }: RelayOpt
     }
   }
 
-  async function relayFrom(segment: Segment): Promise<'stretch' | 'trickle' | 'failed' | 'database failed'> {
+  async function relayFrom(segment: Segment): Promise<'stored' | 'trickle' | 'failed' | 'database failed'> {
     let next: NextRecords;
     try {
       next = await reader.next(segment, storing.limit());
     } catch (error) {
       if ((error as NodeJS.ErrnoException).code !== 'ENOENT') return leaveAlone(segment, error);
       lose(segment, reasonOf(error));
-      return 'stretch';
+      return 'stored';
     }
     const before = { limit: storing.limit(), rows: segment.pendingRows };
     try {
@@ -145,7 +145,7 @@ export function startRelay({ sources, adopt, store, deadLetters, log }: RelayOpt
     backoff.reset();
     outage.end();
     if (!turns.worst()) obstacle.end();
-    return next.rows < storing.limit() ? 'trickle' : 'stretch';
+    return next.rows < storing.limit() ? 'trickle' : 'stored';
   }
 
   function leaveAlone(segment: Segment, error: unknown): 'failed' {

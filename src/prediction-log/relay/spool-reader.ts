@@ -140,7 +140,7 @@ function scanPiece(bytes: Buffer, maxRows: number, isWhole: boolean) {
   return piece.consumed > 0 || isAll ? piece : scanFrames(bytes, { maxRows, isWhole });
 }
 
-/** What goes on from piece to piece is one stretch: each is synced to the disk when it is set aside. */
+/** Damage that goes on from piece to piece is set aside as one, as each time is a sync of the disk. */
 function addDamage(unreadable: Unreadable[], bytes: Buffer): void {
   const last = unreadable.at(-1)?.what;
   if (last && 'bytes' in last && last.bytes.byteOffset + last.bytes.length === bytes.byteOffset) {

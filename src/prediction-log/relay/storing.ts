@@ -33,7 +33,7 @@ export interface StoringOptions {
   log: Pick<Log, 'error'>;
 }
 
-/** What of a stretch is done with already. */
+/** What of the records that were read last is done with already. */
 interface Done {
   rows: number;
   unreadable: number;
