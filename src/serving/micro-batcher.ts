@@ -22,8 +22,8 @@ export interface MicroBatcherOptions<Job, Result> {
   sizeOf: (job: Job) => number;
   /** So much is worth a run before the end of the turn. */
   eagerSize: number;
-  /** A batch is closed before it would pass this; a single larger job runs alone. */
-  maxBatchSize: number;
+  /** A run is closed before it would pass this; a single larger job runs alone. */
+  maxRunSize: number;
   /** The sum of the sizes of jobs that are not settled. */
   maxPendingSize: number;
   /** When jobs of this size altogether have run in a turn of the event loop, others of the turn are refused. */
@@ -50,7 +50,7 @@ interface Pending<Job, Result> {
 }
 
 export function createMicroBatcher<Job, Result>(options: MicroBatcherOptions<Job, Result>): MicroBatcher<Job, Result> {
-  const { runBatch, sizeOf, eagerSize, maxBatchSize, maxPendingSize, maxTurnSize, refuse } = options;
+  const { runBatch, sizeOf, eagerSize, maxRunSize, maxPendingSize, maxTurnSize, refuse } = options;
   let queue: Pending<Job, Result>[] = [];
   let queuedSize = 0;
   let pendingSize = 0;
@@ -59,7 +59,7 @@ export function createMicroBatcher<Job, Result>(options: MicroBatcherOptions<Job
   const drained: (() => void)[] = [];
 
   function runQueued(): void {
-    const batches = cutIntoBatches(queue, maxBatchSize);
+    const batches = cutIntoBatches(queue, maxRunSize);
     ranInTurn += queuedSize;
     queue = [];
     queuedSize = 0;
@@ -111,13 +111,13 @@ export function createMicroBatcher<Job, Result>(options: MicroBatcherOptions<Job
 }
 
 /** In order, as many as fit into a batch. */
-function cutIntoBatches<Job extends { size: number }>(jobs: readonly Job[], maxBatchSize: number): Job[][] {
+function cutIntoBatches<Job extends { size: number }>(jobs: readonly Job[], maxRunSize: number): Job[][] {
   const batches: Job[][] = [];
   let room = 0;
   for (const job of jobs) {
     if (batches.length === 0 || job.size > room) {
       batches.push([]);
-      room = maxBatchSize;
+      room = maxRunSize;
     }
     batches.at(-1)!.push(job);
     room -= job.size;

@@ -39,7 +39,7 @@ export function createServing({ maxRequestRows, ...options }: ServingOptions): S
     runBatch: createBatchAnswerer({ ...options, maxRows: largestRun }),
     sizeOf: ({ rows }) => rows,
     eagerSize: EAGER_ROWS,
-    maxBatchSize: RUN_ROWS,
+    maxRunSize: RUN_ROWS,
     maxPendingSize: PENDING_RUNS * largestRun,
     maxTurnSize: TURN_ROWS,
     refuse: () => overloaded,

@@ -28,7 +28,7 @@ async function afterwards(): Promise<void> {
 }
 
 /** A batcher whose runs end when the test says so. */
-function controlled({ eagerSize = 1000, maxBatchSize = 100, maxPendingSize = 1000, maxTurnSize = 1000 } = {}) {
+function controlled({ eagerSize = 1000, maxRunSize = 100, maxPendingSize = 1000, maxTurnSize = 1000 } = {}) {
   const runs: { jobs: number[]; end: (answers?: Answers) => Promise<void>; fail: (error: Error) => Promise<void> }[] =
     [];
   const batcher = createMicroBatcher<Job, string>({
@@ -48,7 +48,7 @@ function controlled({ eagerSize = 1000, maxBatchSize = 100, maxPendingSize = 100
       }),
     sizeOf: ({ size }) => size,
     eagerSize,
-    maxBatchSize,
+    maxRunSize,
     maxPendingSize,
     maxTurnSize,
     refuse: () => new Error('refused'),
@@ -113,7 +113,7 @@ test('a job is refused where too much has run in this turn, until its end', asyn
     },
     sizeOf: ({ size }) => size,
     eagerSize: 3,
-    maxBatchSize: 10,
+    maxRunSize: 10,
     maxPendingSize: 100,
     maxTurnSize: 10,
     refuse: () => new Error('refused'),
@@ -131,7 +131,7 @@ test('a job is refused where too much has run in this turn, until its end', asyn
 });
 
 test('a batch is closed before its rows pass the limit, and no job is split', async () => {
-  const { runs, submit } = controlled({ maxBatchSize: 10 });
+  const { runs, submit } = controlled({ maxRunSize: 10 });
   const answers = Promise.all([submit(1, 4), submit(2, 6), submit(3, 1), submit(4, 10), submit(5, 3)]);
   await endOfTurn();
   for (let run = 0; run < 4; run++) await runs[run]!.end();
@@ -140,7 +140,7 @@ test('a batch is closed before its rows pass the limit, and no job is split', as
 });
 
 test('batches run side by side', async () => {
-  const { runs, submit } = controlled({ maxBatchSize: 10 });
+  const { runs, submit } = controlled({ maxRunSize: 10 });
   const answers = [submit(1, 6), submit(2, 6), submit(3, 6)];
   await endOfTurn();
   expect(runs.map(({ jobs }) => jobs)).toEqual([[1], [2], [3]]);
@@ -154,7 +154,7 @@ test('batches run side by side', async () => {
 });
 
 test('a job larger than a batch runs alone', async () => {
-  const { runs, submit } = controlled({ maxBatchSize: 10 });
+  const { runs, submit } = controlled({ maxRunSize: 10 });
   const answers = Promise.all([submit(1, 1), submit(2, 11), submit(3, 1)]);
   await endOfTurn();
   for (let run = 0; run < 3; run++) await runs[run]!.end();
@@ -239,7 +239,7 @@ test('a run that throws before its promise exists rejects its batch as well', as
     },
     sizeOf: () => 1,
     eagerSize: 10,
-    maxBatchSize: 1,
+    maxRunSize: 1,
     maxPendingSize: 10,
     maxTurnSize: 10,
     refuse: () => new Error('refused'),
@@ -249,7 +249,7 @@ test('a run that throws before its promise exists rejects its batch as well', as
 });
 
 test('drain waits for those who run and those who wait, and for nothing when there are none', async () => {
-  const { batcher, runs, submit } = controlled({ maxBatchSize: 1 });
+  const { batcher, runs, submit } = controlled({ maxRunSize: 1 });
   await batcher.drain();
   const events: string[] = [];
   const note = (event: string) => () => void events.push(event);
@@ -278,7 +278,7 @@ const step = fc.oneof(
 test('whatever happens in whatever order, it behaves as its description', async () => {
   await fc.assert(
     fc.asyncProperty(fc.array(step, { maxLength: 40 }), async (steps) => {
-      const limits = { eagerSize: 7, maxBatchSize: 10, maxPendingSize: 20, maxTurnSize: 25 };
+      const limits = { eagerSize: 7, maxRunSize: 10, maxPendingSize: 20, maxTurnSize: 25 };
       const { batcher, runs, submit } = controlled(limits);
       const outcomes: Promise<string>[] = [];
 
@@ -295,7 +295,7 @@ test('whatever happens in whatever order, it behaves as its description', async 
         ranInTurn += sizeOf(line);
         while (line.length > 0) {
           let count = 1;
-          while (count < line.length && sizeOf(line.slice(0, count + 1)) <= limits.maxBatchSize) count++;
+          while (count < line.length && sizeOf(line.slice(0, count + 1)) <= limits.maxRunSize) count++;
           underWay.push(line.slice(0, count));
           expectedRuns.push(underWay.at(-1)!.map(({ id }) => id));
           line = line.slice(count);
