@@ -9,8 +9,9 @@ const root = join(import.meta.dirname, '..');
  * A file that lies in src/ itself is a room of its own.
  */
 const levels = [
-  ['env-file', 'database-url', 'project-root', 'within'],
+  ['env-file', 'project-root', 'within'],
   ['setting-names'],
+  ['database-url'],
   [
     'agreement',
     'backoff',
@@ -245,7 +246,6 @@ const exportedFor: Record<string, string> = {
   'src/prediction-log/postgres/tuples.ts splitRecords': 'tests compare records one by one',
   'src/process/prepare.ts prepareDatabase': 'tests of HTTP start the app without the process around it',
   'src/setting-names.ts editDistance': 'a property test compares it with the definition',
-  'src/setting-names.ts nearestSetting': 'tables of misspelt names',
   'src/training/cross-validation.ts crossValPredict': 'compared with scikit-learn, which has it under this name',
 };
 
