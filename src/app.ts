@@ -11,7 +11,7 @@ import { RidgelineError, reasonOf } from './errors.ts';
 import { featureNames, sqlColumns } from './feature-schema.ts';
 import { describeHealth, type HealthFacts } from './health.ts';
 import { housing } from './housing/features.ts';
-import { registerAnswers } from './http/fast-path/send-json.ts';
+import { registerAnswers } from './http/plugins/answers.ts';
 import { registerDrain } from './http/plugins/drain.ts';
 import { registerHealthRoutes } from './http/routes/health.ts';
 import { registerPredictRoutes } from './http/routes/predict.ts';
@@ -33,6 +33,8 @@ export interface AppOptions {
   /** Where the spools of this and of earlier processes are. */
   spoolRoot: string;
   log: FastifyBaseLogger;
+  /** For tests: false has every request handled the plain way (http/fast-path/README.md). */
+  fastPath?: boolean;
 }
 
 export interface App {
@@ -60,7 +62,8 @@ export async function createApp(options: AppOptions): Promise<App> {
   }
 }
 
-async function compose({ config, databaseUrl, spoolRoot, log }: AppOptions, closers: Closers): Promise<App> {
+async function compose(options: AppOptions, closers: Closers): Promise<App> {
+  const { config, databaseUrl, spoolRoot, log, fastPath = true } = options;
   const pool = createPool({ url: databaseUrl, onError: (err) => log.debug({ err }, 'a database connection broke') });
   closers.push(() => pool.end());
   const featureCount = housing.features.length;
@@ -116,7 +119,7 @@ async function compose({ config, databaseUrl, spoolRoot, log }: AppOptions, clos
     await drain.finish(Math.min(UNFINISHED_MS, withinMs));
     await http.close();
   });
-  const sendJson = registerAnswers(http, drain);
+  registerAnswers(http, drain);
   if (config.docsPath) {
     const { registerDocs } = await import('./http/plugins/docs.ts');
     await registerDocs(http, { path: config.docsPath, version: config.version });
@@ -126,7 +129,8 @@ async function compose({ config, databaseUrl, spoolRoot, log }: AppOptions, clos
     maxBatchRows: config.maxBatchRows,
     exposeModelVersion: config.exposeModelVersion,
     serving,
-    sendJson,
+    isDraining: drain.isDraining,
+    fastPath,
   });
   const probeDatabase = createProbe(pool);
   const gatherHealth = gatherFromAll<HealthFacts>('health', async () => {

@@ -19,6 +19,8 @@ const catalogue = {
     'Send Content-Type: application/json, in UTF-8 and without compression.',
   ],
   expectation_failed: [417, 'The expectation cannot be met', 'Send no Expect header, or Expect: 100-continue.'],
+  invalid_parameters: [422, 'The parameters are not valid', 'Correct every parameter listed in errors and send again.'],
+  invalid_body: [422, 'The body is not valid', 'Correct every field listed in errors and send again.'],
   invalid_features: [422, 'The features are not valid', 'Correct every field listed in errors and send again.'],
   outside_model_domain: [
     422,
@@ -52,6 +54,15 @@ export type ErrorCode = keyof typeof catalogue;
 /** One faulty place in a request: a JSON pointer (RFC 6901), a code and a sentence. */
 export interface FieldError {
   pointer: string;
+  parameter?: undefined;
+  code: string;
+  message: string;
+}
+
+/** One faulty parameter of a query or of a path. */
+export interface ParameterError {
+  pointer?: undefined;
+  parameter: string;
   code: string;
   message: string;
 }
@@ -61,7 +72,7 @@ export const MAX_FIELD_ERRORS = 20;
 
 interface ErrorOptions {
   detail?: string;
-  errors?: readonly FieldError[];
+  errors?: readonly (FieldError | ParameterError)[];
   errorsTruncated?: boolean;
   retryAfterSeconds?: number;
   rows?: number;
@@ -73,7 +84,7 @@ export class RidgelineError extends Error {
   /** The HTTP status, or undefined for errors that only commands meet. */
   readonly status: number | undefined;
   readonly title: string;
-  readonly errors: readonly FieldError[] | undefined;
+  readonly errors: readonly (FieldError | ParameterError)[] | undefined;
   readonly errorsTruncated: boolean;
   readonly retryAfterSeconds: number | undefined;
   /** Of the request, where they were counted; for the log. */

@@ -16,8 +16,8 @@ export function withoutMark(bytes: Buffer): Buffer {
   return bytes[0] === first && bytes[1] === second && bytes[2] === third ? bytes.subarray(3) : bytes;
 }
 
-/** `names` are those that a body of the route has, which a fault may be told by. */
-export function parseBody(bytes: Buffer, names: ReadonlySet<string>): ParsedBody {
+/** `mayName` is asked whether a fault may be told by a name: those that a body of the route has. */
+export function parseBody(bytes: Buffer, mayName: (name: string) => boolean): ParsedBody {
   const text = bytes.toString('utf8');
   const encoding = encodingFault(bytes, text);
   if (encoding) return { error: unreadable(text, encoding) };
@@ -25,7 +25,7 @@ export function parseBody(bytes: Buffer, names: ReadonlySet<string>): ParsedBody
   try {
     value = JSON.parse(text);
   } catch (cause) {
-    const fault = findJsonFault(text, { mayName: (key) => names.has(key) });
+    const fault = findJsonFault(text, { mayName });
     return { error: fault ? unreadable(text, fault) : new RidgelineError('invalid_json', { cause }) };
   }
   const repeated: FieldError[] = [];

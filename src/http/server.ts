@@ -2,11 +2,12 @@
 import Fastify, { type FastifyBaseLogger, type FastifyInstance } from 'fastify';
 import { createClientErrorHandler } from './connections/client-errors.ts';
 import { registerConnections } from './connections/connections.ts';
-import { registerJsonBody } from './fast-path/body-bytes.ts';
 import { WholeBodyRequest } from './fast-path/whole-body-request.ts';
+import { registerJsonBody } from './plugins/json-body.ts';
 import { registerProblemDetails, sendProblem, toRidgelineError } from './plugins/problem-details.ts';
 import { createRequestIds } from './plugins/request-id.ts';
 import { createRequestLog } from './plugins/request-log.ts';
+import { registerZodSchemas } from './plugins/zod-schemas.ts';
 
 export interface HttpOptions {
   /** Of one request. */
@@ -21,7 +22,7 @@ const SLOWEST_BYTES_A_SECOND = 100_000;
 /** For connections that wait: longer than the 60 s of common load balancers, so that it is they who close them. */
 const IDLE_MS = 72_000;
 
-/** Fastify with everything that is true of every route. */
+/** Fastify with everything that is true of every route: its body is JSON, its schemas are zod's, its errors problems. */
 export function createHttp({ bodyLimitBytes, log }: HttpOptions): FastifyInstance {
   const requestIdOf = createRequestIds();
   const requestLog = createRequestLog(log);
@@ -51,7 +52,7 @@ export function createHttp({ bodyLimitBytes, log }: HttpOptions): FastifyInstanc
     // What still arrives while the listener closes is answered as before.
     return503OnClosing: false,
     frameworkErrors: (error, request, reply) => {
-      sendProblem(reply, toRidgelineError(error));
+      sendProblem(reply, toRidgelineError(error, request));
       // These come before all hooks.
       requestLog.failed(request, reply);
     },
@@ -60,9 +61,8 @@ export function createHttp({ bodyLimitBytes, log }: HttpOptions): FastifyInstanc
   registerConnections(http.server, { idleMs: IDLE_MS, onClientError, requestIdOf, requestLog });
   registerProblemDetails(http);
   requestLog.register(http);
-  registerJsonBody(http, { limitBytes: bodyLimitBytes });
-  // The schemas are zod's, for the documentation; what is answered is plain, and for long arrays nothing is faster.
-  http.setSerializerCompiler(() => JSON.stringify);
+  registerJsonBody(http);
+  registerZodSchemas(http);
   return http;
 }
 

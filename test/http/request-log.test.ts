@@ -1,10 +1,12 @@
 import Fastify from 'fastify';
 import { type Level, pino } from 'pino';
-import { afterEach, expect, it, vi } from 'vitest';
+import { afterEach, describe, expect, it, vi } from 'vitest';
 import { RidgelineError } from '../../src/errors.ts';
 import { registerProblemDetails } from '../../src/http/plugins/problem-details.ts';
 import { createRequestLog } from '../../src/http/plugins/request-log.ts';
 import { createHttp } from '../../src/http/server.ts';
+import { bothWays, startTestApp } from '../support/app.ts';
+import { articleRow, post } from '../support/requests.ts';
 
 afterEach(() => {
   vi.useRealTimers();
@@ -101,4 +103,29 @@ it('measures how long a request has taken, a success too', async () => {
   ]);
   expect(durations[0]).toBeGreaterThan(40);
   expect(durations[1]).toBeGreaterThanOrEqual(0);
+});
+
+describe.each(bothWays)('%s', (_way, options) => {
+  it.each<[Level, number[]]>([
+    ['debug', [200, 200, 422, 422]],
+    ['info', [422, 422]],
+  ])('at %s, each request to the predict routes has its one line: %j', async (level, statuses) => {
+    const lines: Record<string, unknown>[] = [];
+    const log = pino({ level }, { write: (line) => lines.push(JSON.parse(line)) });
+    const app = await startTestApp({}, { ...options, log });
+    await post(`${app.url}/predict`, articleRow);
+    await post(`${app.url}/predict/batch`, { instances: [articleRow] });
+    await post(`${app.url}/predict/batch`, { instances: [articleRow, { ...articleRow, RM: 'secret' }] });
+    await post(`${app.url}/predict?color=secret`, articleRow);
+    await app.close();
+    const requests = lines.filter(({ msg }) => msg === 'request');
+    expect(requests.map(({ statusCode }) => statusCode)).toEqual(statuses);
+    for (const { requestId, durationMs } of requests)
+      expect([typeof requestId, typeof durationMs]).toEqual(['string', 'number']);
+    expect(requests.slice(-2)).toMatchObject([
+      { path: '/predict/batch', code: 'invalid_features', pointer: '/instances/1/RM', rows: 2 },
+      { path: '/predict', code: 'invalid_parameters', parameter: 'color' },
+    ]);
+    expect(JSON.stringify(requests)).not.toContain('secret');
+  });
 });

@@ -1,4 +1,5 @@
 /** The whole application in this process, with a database of its own, a first version published, on a free port. */
+import type { FastifyBaseLogger, FastifyInstance } from 'fastify';
 import { pino } from 'pino';
 import { type App, createApp } from '../../src/app.ts';
 import { type Config, loadConfig } from '../../src/config.ts';
@@ -14,7 +15,24 @@ export interface TestApp {
   close(): Promise<void>;
 }
 
-export async function startTestApp(settings: Record<string, string> = {}): Promise<TestApp> {
+export interface TestAppOptions {
+  /** False has every request handled the plain way (src/http/fast-path/README.md). */
+  fastPath?: boolean;
+  log?: FastifyBaseLogger;
+  /** Told the server before it listens, to register plugins as others would. */
+  extend?: (http: FastifyInstance) => void;
+}
+
+/** The two ways a request can be handled, for describe.each. */
+export const bothWays: [way: string, options: TestAppOptions][] = [
+  ['by the fast path', { fastPath: true }],
+  ['by the plain way', { fastPath: false }],
+];
+
+export async function startTestApp(
+  settings: Record<string, string> = {},
+  { fastPath = true, log = pino({ level: 'silent' }), extend }: TestAppOptions = {},
+): Promise<TestApp> {
   const database = await createTestDatabase({ migrated: false });
   const directories = await makeDirectories();
   const config = loadConfig({
@@ -30,8 +48,10 @@ export async function startTestApp(settings: Record<string, string> = {}): Promi
     config,
     databaseUrl: database.url,
     spoolRoot: directories.dataDir,
-    log: pino({ level: 'silent' }),
+    log,
+    fastPath,
   });
+  extend?.(app.http);
   const url = await app.http.listen({ host: config.host, port: 0 });
   return {
     url,

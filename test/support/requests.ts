@@ -30,7 +30,8 @@ export interface ProblemAnswer {
   status: number;
   detail: string;
   request_id: string;
-  errors?: { pointer: string; code: string; message: string }[];
+  /** With a pointer where the body is wrong, with a parameter where the query is. */
+  errors?: { pointer?: string; parameter?: string; code: string; message: string }[];
   errors_truncated?: boolean;
 }
 

@@ -68,7 +68,9 @@ export function registerConnections(server: Server, options: ConnectionOptions):
 
   // "Go on" is said when the body is wanted: to a request that is refused it would be an invitation to send in vain.
   server.on('checkContinue', (request: WholeBodyRequest, response: ServerResponse) => {
-    request.beforeBody = () => response.writeContinue();
+    request.beforeBody = () => {
+      if (!response.headersSent) response.writeContinue();
+    };
     server.emit('request', request, response);
   });
   // An expectation that nobody knows is refused as other faults of a head are, in plugins/problem-details.ts.

@@ -1,27 +1,68 @@
-/** The one body that is read: JSON in UTF-8, not compressed. Everything else is a 415. */
-import type { FastifyInstance, FastifyRequest } from 'fastify';
-import { RidgelineError } from '../../errors.ts';
-import type { WholeBodyRequest } from './whole-body-request.ts';
-
-const PLAIN_TYPE = 'application/json';
-const CHARSET = /;\s*charset\s*=\s*"?([^\s;"]+)/i;
-
 /**
- * Hands the bytes of a body to its route's validator, which reads rows from them without parsing where it can. Fastify's
- * own JSON parser looks every body over for prototype poisoning besides; here every body meets a strict schema, to which
- * `__proto__` is one more undeclared field. The server's requests have to be of the class WholeBodyRequest.
+ * A scope whose bodies are rows. Their bytes go to its decoder, which reads them without parsing where it can, in the call
+ * in which the last of them has come: a large body lies in a buffer of the pool only until that call returns, and no hook
+ * stands in between. Fastify's own JSON parser looks every body over for prototype poisoning besides; here every body meets
+ * a strict schema, to which `__proto__` is one more undeclared field.
  */
-export function registerJsonBody(app: FastifyInstance, { limitBytes }: { limitBytes: number }): void {
-  app.removeAllContentTypeParsers();
-  app.addContentTypeParser(PLAIN_TYPE, (request, payload, done) => {
-    if (!isPlainUtf8(request)) return done(new RidgelineError('unsupported_media_type'));
-    (payload as WholeBodyRequest).takeBody(limitBytes, done);
+import type { FastifyInstance } from 'fastify';
+import type * as z from 'zod';
+import { RidgelineError } from '../../errors.ts';
+import type { RowDecoder } from '../decode-rows.ts';
+import { isPlainUtf8, JSON_TYPE } from '../plugins/json-body.ts';
+import { compileZod } from '../plugins/zod-schemas.ts';
+import { WholeBodyRequest } from './whole-body-request.ts';
+
+export interface RowBodiesOptions {
+  decode: RowDecoder;
+  fastPath: boolean;
+}
+
+/** The `body` of a request of the scope is its FeatureRows; hooks before the validation see what the decoder has given. */
+export function registerRowBodies(scope: FastifyInstance, { decode, fastPath }: RowBodiesOptions): void {
+  scope.removeAllContentTypeParsers();
+  const limit = scope.initialConfig.bodyLimit!;
+
+  if (fastPath) {
+    scope.addContentTypeParser(JSON_TYPE, (request, payload, done) => {
+      if (!isPlainUtf8(request)) return done(new RidgelineError('unsupported_media_type'));
+      // A hook of a plugin has put another stream in its place.
+      if (!(payload instanceof WholeBodyRequest)) return readStream(payload, limit).then(decode);
+      payload.takeBody(limit, (error, body) => (error ? done(error) : done(null, decode(body))));
+    });
+  } else {
+    scope.addContentTypeParser<Buffer>(JSON_TYPE, { parseAs: 'buffer' }, (request, body, done) => {
+      if (!isPlainUtf8(request)) return done(new RidgelineError('unsupported_media_type'));
+      done(null, decode(body));
+    });
+  }
+
+  scope.setValidatorCompiler<z.ZodType>((route) => {
+    // Without a content type and a body nothing has been decoded, and everything is missing.
+    if (route.httpPart === 'body') return (decoded) => decoded ?? decode(undefined);
+    const check = compileZod(route);
+    return (parameters) => isEmpty(parameters) || check(parameters);
   });
 }
 
-function isPlainUtf8({ headers }: FastifyRequest): boolean {
-  if (headers['content-encoding'] !== undefined && !/^(identity)?$/i.test(headers['content-encoding'])) return false;
-  if (headers['content-type'] === PLAIN_TYPE) return true;
-  const charset = CHARSET.exec(headers['content-type'] ?? '')?.[1]?.toLowerCase() ?? 'utf-8';
-  return charset === 'utf-8' || charset === 'utf8';
+async function readStream(payload: NodeJS.ReadableStream, limit: number): Promise<Buffer> {
+  const pieces: Buffer[] = [];
+  let length = 0;
+  try {
+    for await (const piece of payload) {
+      const bytes = Buffer.from(piece);
+      length += bytes.length;
+      if (length > limit) break;
+      pieces.push(bytes);
+    }
+  } catch (cause) {
+    throw new RidgelineError('invalid_request', { detail: 'Its body cannot be read.', cause });
+  }
+  if (length > limit) throw new RidgelineError('body_too_large', { detail: String(limit) });
+  return Buffer.concat(pieces);
+}
+
+/** Nearly every request comes without a query; zod would make an object to find that out. */
+function isEmpty(parameters: object): boolean {
+  for (const _ in parameters) return false;
+  return true;
 }

@@ -19,6 +19,8 @@ export class WholeBodyRequest extends IncomingMessage {
   #isTaken = false;
   /** Until the body is there or cannot come any more. */
   #take: TakeBody | undefined;
+  /** Why the body will never come, where that was known before anybody wanted it. */
+  #refusal: RidgelineError | undefined;
   #limit = 0;
   #length = 0;
   /** Where the pieces of a large body are put together; other pieces are in #pieces. */
@@ -28,12 +30,16 @@ export class WholeBodyRequest extends IncomingMessage {
   #mayDrop = Number.POSITIVE_INFINITY;
 
   /**
-   * Hands over a body of at most `limit` bytes as soon as its last byte is there. To be called in the turn of the event
-   * loop in which the server has made the request: later its first piece may have gone into the stream.
+   * Hands over a body of at most `limit` bytes as soon as its last byte is there. What has gone into the stream before,
+   * while a hook let turns of the event loop pass, is taken back out of it.
    */
   takeBody(limit: number, take: TakeBody): void {
     if (Number(this.headers['content-length']) > limit) {
       take(tooLarge(limit));
+      return;
+    }
+    if (this.#refusal) {
+      take(this.#refusal);
       return;
     }
     this.#isTaken = true;
@@ -41,21 +47,42 @@ export class WholeBodyRequest extends IncomingMessage {
     this.#limit = limit;
     // Node drains the body of a request that nobody has begun to read; this is what it knows a reader by.
     this._read(0);
-    this.beforeBody?.();
+    if (this.readableLength > 0) this.push(this.read());
+    if (this.complete) this.push(null);
   }
 
-  /** Gives whoever takes the body the reason why it is waited for no longer; false where nobody waits. */
+  /**
+   * Gives whoever takes or reads the body the reason why it is waited for no longer; false where nobody waits. Whoever
+   * begins later, as hooks may take their time, is told then.
+   */
   refuse(error: RidgelineError): boolean {
-    if (!this.#take) return false;
-    this.#settle(error);
-    return true;
+    if (this.#take) {
+      this.#settle(error);
+      return true;
+    }
+    if (this.#isTaken) return false;
+    if (this.listenerCount('error') > 0) return this.emit('error', error);
+    this.#refusal = error;
+    return false;
   }
 
   /** Drops what is still to come of a body that nobody takes. The connection is destroyed at more than `most` bytes. */
   dropRest(most: number): void {
     this.#isTaken = true;
     this.#mayDrop = most;
+    this.beforeBody = undefined;
     this._read(0);
+  }
+
+  override _read(size: number): void {
+    if (this.beforeBody) {
+      const { beforeBody } = this;
+      this.beforeBody = undefined;
+      beforeBody();
+    }
+    const refusal = this.#refusal;
+    if (refusal) process.nextTick(() => this.listenerCount('error') > 0 && this.emit('error', refusal));
+    super._read(size);
   }
 
   override push(piece: Buffer | null): boolean {
@@ -86,9 +113,10 @@ export class WholeBodyRequest extends IncomingMessage {
   }
 
   override _destroy(error: Error | null, callback: (error?: Error | null) => void): void {
-    if (this.#take) {
+    if (this.#take || !this.complete) {
       const detail = 'The connection ended before the body did.';
-      this.#settle(new RidgelineError('invalid_request', { detail, cause: error ?? undefined }));
+      this.#refusal = new RidgelineError('invalid_request', { detail, cause: error ?? undefined });
+      this.#settle(this.#refusal);
     }
     super._destroy(error, callback);
   }

@@ -2,7 +2,7 @@
  * The gentle end of a server that callers keep connections to.
  *
  *     serving -> draining: new connections are taken on, every answer carries `Connection: close`
- *     (fast-path/send-json.ts), so that each connection ends after an answer and never under a request
+ *     (answers.ts), so that each connection ends after an answer and never under a request
  *     -> closing: the listener is closed; idle connections go, unfinished requests have a little time -> closed
  */
 import { Server, type Socket } from 'node:net';

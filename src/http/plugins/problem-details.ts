@@ -1,11 +1,13 @@
 /** Turns everything that goes wrong into one kind of answer: RFC 9457 problem details, without stacks or internals. */
-import type { FastifyError, FastifyInstance, FastifyReply, FastifyRequest } from 'fastify';
+import type { FastifyError, FastifyInstance, FastifyReply, FastifyRequest, onRequestHookHandler } from 'fastify';
 import { type ErrorCode, RidgelineError } from '../../errors.ts';
+import { ownHook } from '../fast-path/own-hooks.ts';
 import { PROBLEM_MEDIA_TYPE, toProblem } from '../schemas/problem.ts';
 import { REQUEST_ID_HEADER } from './request-id.ts';
 
 /** What Fastify's own errors mean in our catalogue. */
 const fastifyErrors: Record<string, ErrorCode> = {
+  FST_ERR_CTP_BODY_TOO_LARGE: 'body_too_large',
   FST_ERR_CTP_INVALID_MEDIA_TYPE: 'unsupported_media_type',
   FST_ERR_MAX_PARAM_LENGTH: 'not_found',
 };
@@ -18,8 +20,8 @@ export function registerProblemDetails(app: FastifyInstance): void {
     allowedMethods.set(url, methods);
   });
 
-  app.setErrorHandler<FastifyError>((error, _request, reply) => {
-    sendProblem(reply, toRidgelineError(error));
+  app.setErrorHandler<FastifyError>((error, request, reply) => {
+    sendProblem(reply, toRidgelineError(error, request));
   });
 
   const answerUnrouted = (request: FastifyRequest, reply: FastifyReply) => {
@@ -30,11 +32,14 @@ export function registerProblemDetails(app: FastifyInstance): void {
     return sendProblem(reply, new RidgelineError('method_not_allowed', { detail: allow }));
   };
   // Before the body is read: nothing about it matters when nobody is there to take it.
-  app.addHook('onRequest', (request, reply, done) => {
-    const fault = faultOfHead(request);
-    if (fault) return sendProblem(reply, fault);
-    return request.is404 ? answerUnrouted(request, reply) : done();
-  });
+  app.addHook(
+    'onRequest',
+    ownHook<onRequestHookHandler>((request, reply, done) => {
+      const fault = faultOfHead(request);
+      if (fault) return sendProblem(reply, fault);
+      return request.is404 ? answerUnrouted(request, reply) : done();
+    }),
+  );
   app.setNotFoundHandler(answerUnrouted);
 }
 
@@ -74,9 +79,11 @@ export function sendProblem(reply: FastifyReply, error: RidgelineError): void {
     .send(toProblem(shown, status, request.id));
 }
 
-export function toRidgelineError(error: FastifyError | RidgelineError): RidgelineError {
+export function toRidgelineError(error: FastifyError | RidgelineError, request: FastifyRequest): RidgelineError {
   if (error instanceof RidgelineError) return error;
   const { statusCode = 500 } = error;
   const other = statusCode >= 400 && statusCode < 500 ? 'invalid_request' : 'internal';
-  return new RidgelineError(fastifyErrors[error.code] ?? other, { cause: error });
+  const code = fastifyErrors[error.code] ?? other;
+  const detail = code === 'body_too_large' ? String(request.routeOptions.bodyLimit) : undefined;
+  return new RidgelineError(code, { cause: error, ...(detail && { detail }) });
 }

@@ -4,8 +4,9 @@
  * second are logged and the rest is counted: thousands of refused requests that look alike help nobody, fill the disk,
  * and are dearest exactly when the service has more to do than it can.
  */
-import type { FastifyBaseLogger, FastifyInstance, FastifyReply, FastifyRequest } from 'fastify';
+import type { FastifyBaseLogger, FastifyInstance, FastifyReply, FastifyRequest, onSendHookHandler } from 'fastify';
 import type { RidgelineError } from '../../errors.ts';
+import { ownHook } from '../fast-path/own-hooks.ts';
 import type { WholeBodyRequest } from '../fast-path/whole-body-request.ts';
 
 export interface RequestLog {
@@ -45,7 +46,8 @@ export function createRequestLog(log: FastifyBaseLogger): RequestLog {
   function writeFailure(status: number, problem: RidgelineError | undefined, fields: object): void {
     if (!isWordy && !limit.takes()) return;
     const level = status < 500 ? 'info' : GRAVE.has(problem?.code ?? '') ? 'error' : 'warn';
-    const what = { code: problem?.code, pointer: problem?.errors?.[0]?.pointer };
+    const [first] = problem?.errors ?? [];
+    const what = { code: problem?.code, pointer: first?.pointer, parameter: first?.parameter };
     // Of what was not foreseen, where it came from.
     const err = problem?.code === 'internal' ? problem.cause : undefined;
     log[level]({ ...fields, statusCode: status, ...what, err }, 'request');
@@ -73,10 +75,13 @@ export function createRequestLog(log: FastifyBaseLogger): RequestLog {
         });
         return;
       }
-      app.addHook('onSend', (request, reply, _payload, done) => {
-        if (reply.statusCode >= 400) write(request, reply);
-        done();
-      });
+      app.addHook(
+        'onSend',
+        ownHook<onSendHookHandler>((request, reply, _payload, done) => {
+          if (reply.statusCode >= 400) write(request, reply);
+          done();
+        }),
+      );
       app.addHook('onClose', (_app, done) => {
         limit.end();
         done();

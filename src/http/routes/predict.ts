@@ -1,13 +1,20 @@
-/** POST /predict and POST /predict/batch: from a validated body to one call and back. */
+/**
+ * POST /predict and POST /predict/batch: from decoded rows to one call and back. Each has a scope of its own, as its bodies
+ * are read in its own way (fast-path/body-bytes.ts).
+ */
 import type { FastifyInstance, FastifyReply, FastifyRequest, onRequestHookHandler } from 'fastify';
-import { MAX_FIELD_ERRORS, RidgelineError } from '../../errors.ts';
+import type * as z from 'zod';
+import type { RidgelineError } from '../../errors.ts';
 import type { FeatureRows, FeatureSchema } from '../../feature-schema.ts';
 import type { Answer, Outcome, Refusal } from '../../serving/answer.ts';
 import type { Settle } from '../../serving/micro-batcher.ts';
 import { overloaded, type Serving } from '../../serving/serving.ts';
-import { createBatchDecoder, createRowDecoder } from '../decode-rows.ts';
-import type { SendJson } from '../fast-path/send-json.ts';
-import { predictionSchemas } from '../schemas/predictions.ts';
+import { createBatchDecoder, createRowDecoder, type RowDecoder } from '../decode-rows.ts';
+import { registerRowBodies } from '../fast-path/body-bytes.ts';
+import { ownHook } from '../fast-path/own-hooks.ts';
+import { createSendJson } from '../fast-path/send-json.ts';
+import { invalid } from '../schema-faults.ts';
+import { noParameters, predictionSchemas } from '../schemas/predictions.ts';
 import { problemResponses } from '../schemas/problem.ts';
 
 export interface PredictRoutesOptions {
@@ -15,110 +22,136 @@ export interface PredictRoutesOptions {
   maxBatchRows: number;
   exposeModelVersion: boolean;
   serving: Pick<Serving, 'answer' | 'hasRoomFor'>;
-  sendJson: SendJson;
+  /** Whether the server drains, and every answer ends its connection. */
+  isDraining: () => boolean;
+  /** False has everything done the plain way (fast-path/README.md). */
+  fastPath: boolean;
 }
 
-/** The JSON pointer of a row in the request's body. */
-type PointerOf = (row: number) => string;
-
-const wholeBody: PointerOf = () => '';
-const instance: PointerOf = (row) => `/instances/${row}`;
-
-/**
- * A request whose body takes several turns of the event loop to arrive is old when it is answered. With its rows still in
- * it, it would keep them, a hundred kilobytes of a large batch, until the next full garbage collection.
- */
-function takeRows(request: { body: FeatureRows }): FeatureRows {
-  const { body } = request;
-  (request as { body: unknown }).body = undefined;
-  return body;
-}
-
-function toProblem({ faults }: Refusal, pointerOf: PointerOf): RidgelineError {
-  return new RidgelineError('outside_model_domain', {
-    errors: faults
-      .slice(0, MAX_FIELD_ERRORS)
-      .map(({ row, code, message }) => ({ pointer: row === undefined ? '' : pointerOf(row), code, message })),
-    errorsTruncated: faults.length > MAX_FIELD_ERRORS,
-  });
+/** What one of the two routes does in its own way. */
+interface PredictRoute {
+  path: string;
+  summary: string;
+  body: z.ZodType;
+  decode: RowDecoder;
+  /** The most rows that a request can bring, before its body is read. */
+  mostRowsOf: (request: FastifyRequest) => number;
+  answer: z.ZodType;
+  toJson: (answer: Answer) => object;
+  /** The JSON pointer of a row in the request's body. */
+  pointerOf: (row: number) => string;
 }
 
 export function registerPredictRoutes(app: FastifyInstance, options: PredictRoutesOptions): void {
-  const { features, maxBatchRows, exposeModelVersion, serving, sendJson } = options;
+  const { features, maxBatchRows, exposeModelVersion, fastPath } = options;
   const schemas = predictionSchemas(features, maxBatchRows);
-  const problems = problemResponses(
-    'invalid_json',
-    ['body_too_large', String(app.initialConfig.bodyLimit)],
-    'unsupported_media_type',
-    'invalid_features',
-    'internal',
-    'overloaded',
-  );
   const bytesOfRow = fewestBytesOfRow(features);
   const versionOf = ({ pipelineVersion }: Answer) => (exposeModelVersion ? pipelineVersion : undefined);
 
+  const row: PredictRoute = {
+    path: '/predict',
+    summary: 'Predict one row',
+    body: schemas.row,
+    decode: createRowDecoder({ features, row: schemas.row, fastPath }),
+    mostRowsOf: () => 1,
+    answer: schemas.prediction,
+    toJson(answer) {
+      const [prediction] = answer.predictions;
+      const [prediction_id] = answer.ids;
+      return { prediction, prediction_id, model_version: versionOf(answer) };
+    },
+    pointerOf: () => '',
+  };
+  const batch: PredictRoute = {
+    path: '/predict/batch',
+    summary: `Predict up to ${maxBatchRows} rows`,
+    body: schemas.instances,
+    decode: createBatchDecoder({ features, row: schemas.row, batch: schemas.instances, maxBatchRows, fastPath }),
+    // A small batch must not be taken for the largest.
+    mostRowsOf({ headers }) {
+      const length = Number(headers['content-length']);
+      return length > 0 ? Math.min(maxBatchRows, Math.ceil(length / bytesOfRow)) : 1;
+    },
+    answer: schemas.predictions,
+    toJson(answer) {
+      const { predictions, ids: prediction_ids } = answer;
+      return { predictions, prediction_ids, model_version: versionOf(answer) };
+    },
+    pointerOf: (place) => `/instances/${place}`,
+  };
+
+  for (const route of [row, batch]) {
+    app.register((scope, _options, done) => {
+      registerPredictRoute(scope, route, options);
+      done();
+    });
+  }
+}
+
+function registerPredictRoute(scope: FastifyInstance, route: PredictRoute, options: PredictRoutesOptions): void {
+  const { serving, isDraining, fastPath } = options;
+  // For long arrays nothing is faster; the schemas are there for the documentation.
+  scope.setSerializerCompiler(() => JSON.stringify);
+  registerRowBodies(scope, { decode: route.decode, fastPath });
+  const sendJson = createSendJson(scope, { fastPath, isDraining });
+
+  // Before the body is parsed: to refuse a batch late costs nearly as much as to answer it.
+  const refuseWithoutRoom: onRequestHookHandler = (request, _reply, done) =>
+    serving.hasRoomFor(route.mostRowsOf(request)) ? done() : done(overloaded);
+
   const sendTo =
-    (reply: FastifyReply, rows: number, pointerOf: PointerOf, toJson: (answer: Answer) => string): Settle<Outcome> =>
+    (reply: FastifyReply, rows: number): Settle<Outcome> =>
     (outcome) => {
       try {
-        if (!(outcome instanceof Error || 'faults' in outcome)) return sendJson(reply, toJson(outcome));
+        if (!(outcome instanceof Error || 'faults' in outcome)) return sendJson(reply, route.toJson(outcome));
         reply.rows = rows;
-        reply.send(outcome instanceof Error ? outcome : toProblem(outcome, pointerOf));
+        reply.send(outcome instanceof Error ? outcome : toProblem(outcome, route));
       } catch (error) {
         reply.send(error);
       }
     };
 
-  // Before the body is parsed: to refuse a batch late costs nearly as much as to answer it.
-  const refuseWithoutRoom =
-    (mostRows: (request: FastifyRequest) => number): onRequestHookHandler =>
-    (request, _reply, done) =>
-      serving.hasRoomFor(mostRows(request)) ? done() : done(overloaded);
-
-  /** The most rows that a body of the declared length can hold; a small batch must not be taken for the largest. */
-  function mostRowsOf({ headers }: FastifyRequest): number {
-    const length = Number(headers['content-length']);
-    return length > 0 ? Math.min(maxBatchRows, Math.ceil(length / bytesOfRow)) : 1;
-  }
-
-  app.post<{ Body: FeatureRows }>('/predict', {
-    onRequest: refuseWithoutRoom(() => 1),
+  scope.post<{ Body: FeatureRows }>(route.path, {
+    onRequest: ownHook(refuseWithoutRoom),
     schema: {
       tags: ['Predictions'],
-      summary: 'Predict one row',
-      body: schemas.row,
-      response: { 200: schemas.prediction, ...problems },
+      summary: route.summary,
+      querystring: noParameters,
+      body: route.body,
+      response: { 200: route.answer, ...problemsOf(scope) },
     },
-    validatorCompiler: () => createRowDecoder(features, schemas.row),
-    handler: (request, reply) => {
-      const rows = takeRows(request);
-      const settle = sendTo(reply, rows.rows, wholeBody, (answered) => {
-        const [prediction] = answered.predictions as [number];
-        const [prediction_id] = answered.ids as [string];
-        return JSON.stringify({ prediction, prediction_id, model_version: versionOf(answered) });
-      });
-      serving.answer(rows, settle);
+    handler(request, reply) {
+      const rows = detachBody(request);
+      serving.answer(rows, sendTo(reply, rows.rows));
     },
   });
+}
 
-  app.post<{ Body: FeatureRows }>('/predict/batch', {
-    onRequest: refuseWithoutRoom(mostRowsOf),
-    schema: {
-      tags: ['Predictions'],
-      summary: `Predict up to ${maxBatchRows} rows`,
-      body: schemas.instances,
-      response: { 200: schemas.predictions, ...problems },
-    },
-    validatorCompiler: () => createBatchDecoder(features, schemas.row, schemas.instances, maxBatchRows),
-    handler: (request, reply) => {
-      const rows = takeRows(request);
-      const settle = sendTo(reply, rows.rows, instance, (answered) => {
-        const { predictions, ids: prediction_ids } = answered;
-        return JSON.stringify({ predictions, prediction_ids, model_version: versionOf(answered) });
-      });
-      serving.answer(rows, settle);
-    },
-  });
+/**
+ * A request whose body takes several turns of the event loop to arrive is old when it is answered. With its rows still in
+ * it, it would keep them, a hundred kilobytes of a large batch, until the next full garbage collection.
+ */
+function detachBody(request: { body: FeatureRows }): FeatureRows {
+  const { body } = request;
+  (request as { body: unknown }).body = undefined;
+  return body;
+}
+
+function toProblem({ faults }: Refusal, { pointerOf }: PredictRoute): RidgelineError {
+  const errors = faults.map(({ row, ...fault }) => ({ pointer: row === undefined ? '' : pointerOf(row), ...fault }));
+  return invalid('outside_model_domain', errors);
+}
+
+function problemsOf({ initialConfig }: FastifyInstance) {
+  return problemResponses(
+    'invalid_json',
+    ['body_too_large', String(initialConfig.bodyLimit)],
+    'unsupported_media_type',
+    'invalid_features',
+    'invalid_parameters',
+    'internal',
+    'overloaded',
+  );
 }
 
 /** Of a row in JSON, without the white space and with a digit a value. */

@@ -1,4 +1,4 @@
-/** The bodies of the prediction routes. */
+/** The bodies and queries of the prediction routes. */
 import * as z from 'zod';
 import { exampleRow, type FeatureRow, type FeatureSchema, rowSchema } from '../../feature-schema.ts';
 
@@ -35,6 +35,9 @@ export function predictionSchemas(features: FeatureSchema, maxBatchRows: number)
       .meta({ description: 'The predictions, in the order of the instances' }),
   };
 }
+
+/** The query: there are no parameters yet. */
+export const noParameters = z.strictObject({});
 
 export interface BatchBody {
   instances: FeatureRow[];

@@ -14,7 +14,8 @@ export const problem = z
     errors: z
       .array(
         z.object({
-          pointer: z.string().meta({ description: 'JSON pointer (RFC 6901) into the body' }),
+          pointer: z.string().optional().meta({ description: 'JSON pointer (RFC 6901) into the body' }),
+          parameter: z.string().optional().meta({ description: 'Of the query, in place of the pointer' }),
           code: z.string(),
           message: z.string(),
         }),
@@ -46,23 +47,36 @@ const exampleOptions: Partial<Record<ErrorCode, ConstructorParameters<typeof Rid
       { pointer: '/CRIM', code: 'unreadable', message: 'JSON has no NaN and no Infinity; send a finite number.' },
     ],
   },
+  invalid_parameters: {
+    errors: [
+      {
+        parameter: 'colour',
+        code: 'unknown_parameter',
+        message: 'There is no such parameter here. Remove it or correct its name.',
+      },
+    ],
+  },
   invalid_features: {
     errors: [{ pointer: '/AGE', code: 'missing', message: 'This field is required: send a finite number.' }],
   },
 };
 
 /**
- * The `response` entries of a route for the errors that it can answer with: the most usual of each status. With a code may
- * come the detail that its example has, where that depends on the settings.
+ * The `response` entries of a route for the errors that it can answer with: of each status the most usual ones. With a code
+ * may come the detail that its example has, where that depends on the settings.
  */
 export function problemResponses(...errors: (ErrorCode | [code: ErrorCode, detail: string])[]) {
-  return Object.fromEntries(
-    errors.map((one) => {
-      const [code, detail] = typeof one === 'string' ? [one] : one;
-      const error = new RidgelineError(code, detail === undefined ? exampleOptions[code] : { detail });
-      const example = toProblem(error, error.status!, '6de668a610ce-a');
-      const schema = problem.meta({ ...problem.meta(), examples: [example] });
-      return [error.status, { description: error.title, content: { [PROBLEM_MEDIA_TYPE]: { schema } } }];
-    }),
-  );
+  const byStatus = new Map<number, RidgelineError[]>();
+  for (const one of errors) {
+    const [code, detail] = typeof one === 'string' ? [one] : one;
+    const error = new RidgelineError(code, detail === undefined ? exampleOptions[code] : { detail });
+    byStatus.set(error.status!, [...(byStatus.get(error.status!) ?? []), error]);
+  }
+  const responses = [...byStatus].map(([status, ofStatus]) => {
+    const examples = ofStatus.map((error) => toProblem(error, status, '6de668a610ce-a'));
+    const schema = problem.meta({ ...problem.meta(), examples });
+    const description = ofStatus.map(({ title }) => title).join('. ');
+    return [status, { description, content: { [PROBLEM_MEDIA_TYPE]: { schema } } }];
+  });
+  return Object.fromEntries(responses);
 }

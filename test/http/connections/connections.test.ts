@@ -6,7 +6,9 @@ import type { FastifyInstance } from 'fastify';
 import { pino } from 'pino';
 import { describe, expect, it, type TestContext } from 'vitest';
 import { registerConnections } from '../../../src/http/connections/connections.ts';
-import { registerAnswers } from '../../../src/http/fast-path/send-json.ts';
+import { registerRowBodies } from '../../../src/http/fast-path/body-bytes.ts';
+import { createSendJson } from '../../../src/http/fast-path/send-json.ts';
+import { registerAnswers } from '../../../src/http/plugins/answers.ts';
 import { createHttp } from '../../../src/http/server.ts';
 import { eventually } from '../../support/eventually.ts';
 
@@ -30,8 +32,36 @@ interface Client {
   statuses(): number[];
 }
 
+/** How the bodies of /echo are read: past Fastify's stream, or as those of any route. */
+const ways = ['fast', 'ordinary'] as const;
+type Way = (typeof ways)[number];
+
+const ECHO_MS = 20;
+
+function registerEcho(http: FastifyInstance, bodies: string[]): void {
+  http.post('/echo', async ({ body }) => {
+    bodies.push(String(body));
+    await delay(ECHO_MS);
+    return { body };
+  });
+}
+
+function registerFastEcho(scope: FastifyInstance, bodies: string[]): void {
+  const decode = (bytes: Buffer | undefined) => ({ value: { rows: 1, features: [Number(bytes)] } });
+  registerRowBodies(scope, { decode, fastPath: true });
+  const sendJson = createSendJson(scope, { fastPath: true, isDraining: () => false });
+  scope.post<{ Body: ReturnType<typeof decode> }>('/echo', ({ body }, reply) => {
+    bodies.push(String(body.value.features[0]));
+    setTimeout(() => sendJson(reply, { body }), ECHO_MS);
+  });
+}
+
 /** A server for one test: they run at the same time, as most of them wait for a connection to end. */
-async function start({ onTestFinished }: Pick<TestContext, 'onTestFinished'>): Promise<Running> {
+async function start(
+  { onTestFinished }: Pick<TestContext, 'onTestFinished'>,
+  way: Way = 'fast',
+  hookMs = 0,
+): Promise<Running> {
   const lines: Record<string, unknown>[] = [];
   const bodies: string[] = [];
   const write = (line: string) => lines.push(JSON.parse(line));
@@ -39,11 +69,15 @@ async function start({ onTestFinished }: Pick<TestContext, 'onTestFinished'>): P
     bodyLimitBytes: BODY_LIMIT,
     log: pino({ formatters: { level: (level) => ({ level }) } }, { write }),
   });
-  const sendJson = registerAnswers(http, { isDraining: () => false });
-  http.post('/echo', (request, reply) => {
-    bodies.push(String(request.body));
-    setTimeout(() => sendJson(reply, String(request.body)), 20);
-  });
+  registerAnswers(http, { isDraining: () => false });
+  // As a plugin's that asks somebody about the caller.
+  if (hookMs > 0) http.addHook('onRequest', () => delay(hookMs));
+  if (way === 'ordinary') registerEcho(http, bodies);
+  else
+    http.register((scope, _options, done) => {
+      registerFastEcho(scope, bodies);
+      done();
+    });
   http.get('/now', async () => ({ status: 'ok' }));
   http.server.headersTimeout = 300;
   http.server.requestTimeout = 600;
@@ -144,11 +178,12 @@ const refused: [name: string, status: number, ...pieces: string[]][] = [
   ],
 ];
 
-describe.concurrent('a refused connection', () => {
-  it.for(refused)(
+describe.concurrent.each(ways)('a refused connection, bodies %s', (way) => {
+  // What has no body is the same in both.
+  it.for(refused.filter(([name]) => way === 'fast' || /body|chunk/.test(name)))(
     'is answered once and closed, whatever its peer does: %s',
     async ([_name, status, ...pieces], context) => {
-      const { lines, exchange, allGone } = await start(context);
+      const { lines, exchange, allGone } = await start(context, way);
       const { statuses, received } = await exchange(...pieces);
       expect(statuses()).toEqual([status]);
       const problem = problemIn(received());
@@ -167,7 +202,7 @@ describe.concurrent('a refused connection', () => {
   );
 
   it('is closed although the peer reads nothing', async (context) => {
-    const { lines, open, allGone } = await start(context);
+    const { lines, open, allGone } = await start(context, way);
     const silent = Array.from({ length: 5 }, () => open().socket.pause());
     for (const socket of silent) socket.write('GARBAGE\r\n\r\n');
     await eventually(async () => lines.length === 5);
@@ -176,7 +211,7 @@ describe.concurrent('a refused connection', () => {
   });
 
   it('drops what still comes, and no more than for a moment', async (context) => {
-    const { lines, open, allGone } = await start(context);
+    const { lines, open, allGone } = await start(context, way);
     const { socket, statuses } = open();
     socket.write('GARBAGE\r\n\r\n');
     const flood = setInterval(() => socket.write('x'.repeat(10_000)), 5);
@@ -188,9 +223,42 @@ describe.concurrent('a refused connection', () => {
   });
 });
 
-describe.concurrent('the answers of one connection', () => {
+describe.concurrent.each(ways)('a request at which a hook waits, bodies %s', (way) => {
+  it.for<[string, number, ...string[]]>([
+    ['comes whole', 200, post('1')],
+    ['comes in chunks', 200, CHUNKED, '1\r\n1\r\n', '1\r\n2\r\n', '0\r\n\r\n'],
+    ['has a broken chunk', 400, `${CHUNKED}2\r\n12\r\n`, 'zz\r\n'],
+    ['is too large in chunks', 413, CHUNKED, ...Array<string>(3).fill(`200\r\n${'1'.repeat(0x200)}\r\n`)],
+    ['never ends', 408, post('12345').slice(0, -2)],
+  ])('is answered once: it %s', async ([_name, status, ...pieces], context) => {
+    const { bodies, open, allGone } = await start(context, way, 100);
+    const { socket, statuses } = open();
+    for (const piece of pieces) {
+      socket.write(piece);
+      await delay(20);
+    }
+    await eventually(async () => statuses().length > 0);
+    if (status === 200) socket.end();
+    await allGone();
+    expect(statuses()).toEqual([status]);
+    expect(bodies).toHaveLength(status === 200 ? 1 : 0);
+  });
+
+  it('leaves nothing behind where its caller goes away', async (context) => {
+    const { bodies, open, allGone } = await start(context, way, 100);
+    const { socket } = open();
+    socket.write(post('12345').slice(0, -2));
+    await delay(20);
+    socket.destroy();
+    await allGone();
+    await delay(150);
+    expect(bodies).toEqual([]);
+  });
+});
+
+describe.concurrent.each(ways)('the answers of one connection, bodies %s', (way) => {
   it('come before the refusal of what stands behind their requests in one packet', async (context) => {
-    const { bodies, exchange, allGone } = await start(context);
+    const { bodies, exchange, allGone } = await start(context, way);
     const { statuses, received } = await exchange(`${post('1')}${post('2')}${post('3')}GARBAGE\r\n\r\n`);
     expect(statuses()).toEqual([200, 200, 200, 400]);
     expect(bodies).toEqual(['1', '2', '3']);
@@ -199,7 +267,7 @@ describe.concurrent('the answers of one connection', () => {
   });
 
   it('come before the 408 of half a request behind them', async (context) => {
-    const { bodies, exchange, allGone } = await start(context);
+    const { bodies, exchange, allGone } = await start(context, way);
     const { statuses } = await exchange(post('1') + post('22222').slice(0, -2));
     expect(statuses()).toEqual([200, 408]);
     expect(bodies).toEqual(['1']);
@@ -207,28 +275,28 @@ describe.concurrent('the answers of one connection', () => {
   });
 
   it('are all there when garbage follows a request that is refused', async (context) => {
-    const { exchange, allGone } = await start(context);
+    const { exchange, allGone } = await start(context, way);
     const { statuses } = await exchange(`${post('1')}GET /nope HTTP/1.1\r\nhost: x\r\n\r\nGARBAGE\r\n\r\n`);
     expect(statuses()).toEqual([200, 404, 400]);
     await allGone();
   });
 
   it('are one for a request that was answered before its broken body came', async (context) => {
-    const { exchange, allGone } = await start(context);
+    const { exchange, allGone } = await start(context, way);
     const { statuses } = await exchange(`${CHUNKED.replace('/echo', '/nope')}2\r\n{}\r\n`, 'zz\r\n', 'zz\r\n');
     expect(statuses()).toEqual([404]);
     await allGone();
   });
 
   it('are one where the caller wanted to close after it, whatever follows', async (context) => {
-    const { exchange, allGone } = await start(context);
+    const { exchange, allGone } = await start(context, way);
     const { statuses } = await exchange(`${post('1', 'connection: close\r\n')}GARBAGE\r\n\r\n`);
     expect(statuses()).toEqual([200]);
     await allGone();
   });
 
   it('reach a caller that has closed its own half already', async (context) => {
-    const { open, allGone } = await start(context);
+    const { open, allGone } = await start(context, way);
     const { socket, statuses } = open();
     socket.end(post('1'));
     await eventually(async () => statuses().length === 1);
@@ -237,9 +305,9 @@ describe.concurrent('the answers of one connection', () => {
   });
 });
 
-describe.concurrent('a connection that idles', () => {
+describe.concurrent.each(ways)('a connection that idles, bodies %s', (way) => {
   it('before its first request is not answered, and then serves', async (context) => {
-    const { open } = await start(context);
+    const { open } = await start(context, way);
     const { socket, received, statuses } = open();
     await delay(2_500);
     expect(received()).toBe('');
@@ -251,7 +319,7 @@ describe.concurrent('a connection that idles', () => {
   });
 
   it('before its first request is closed without an answer after as long as a used one', async (context) => {
-    const { http, open } = await start(context);
+    const { http, open } = await start(context, way);
     const used = open();
     used.socket.write(post('1'));
     await eventually(async () => used.statuses().length === 1);
@@ -267,7 +335,7 @@ describe.concurrent('a connection that idles', () => {
   });
 
   it('in the middle of a body is told so', async (context) => {
-    const { http, open, allGone } = await start(context);
+    const { http, open, allGone } = await start(context, way);
     http.server.once('request', ({ socket: served }) => served.setTimeout(100));
     http.server.requestTimeout = 0;
     const { socket, statuses } = open();
@@ -278,7 +346,7 @@ describe.concurrent('a connection that idles', () => {
   });
 
   it('while its request is worked on is let alone', async (context) => {
-    const { http, open } = await start(context);
+    const { http, open } = await start(context, way);
     http.server.once('request', ({ socket: served }) => served.setTimeout(5));
     const { socket, statuses } = open();
     socket.write(post('1'));
@@ -312,7 +380,7 @@ it('a peer that does not read is given up after as long as an idle one, on its s
   server.close();
 });
 
-describe.concurrent('a caller that sends everything before it reads', () => {
+describe.concurrent.each(ways)('a caller that sends everything before it reads, bodies %s', (way) => {
   it.for<[string, string]>([
     ['413', post('x'.repeat(5_000_000))],
     ['413 in chunks', `${CHUNKED}${'400\r\n'.concat('x'.repeat(0x400), '\r\n').repeat(3000)}0\r\n\r\n`],
@@ -321,7 +389,7 @@ describe.concurrent('a caller that sends everything before it reads', () => {
     ['405', post('x'.repeat(5_000_000)).replace('POST', 'PUT')],
     ['431', `GET /now HTTP/1.1\r\nhost: x\r\nx: ${'a'.repeat(5_000_000)}\r\n\r\n`],
   ])('reads its answer: %s', async ([status, request], context) => {
-    const { open, allGone } = await start(context);
+    const { open, allGone } = await start(context, way);
     const { socket, statuses } = open();
     socket.pause();
     const failed = new Promise((_resolve, reject) => socket.once('error', reject));
@@ -335,7 +403,7 @@ describe.concurrent('a caller that sends everything before it reads', () => {
   });
 
   it('may send the next request behind a refused body that has come', async (context) => {
-    const { open } = await start(context);
+    const { open } = await start(context, way);
     const { socket, statuses } = open();
     socket.write(post('x'.repeat(900)).replace('/echo', '/nope') + post('1'));
     await eventually(async () => statuses().length === 2);
@@ -343,9 +411,9 @@ describe.concurrent('a caller that sends everything before it reads', () => {
   });
 });
 
-describe.concurrent('a head that Node would answer itself', () => {
+describe.concurrent.each(ways)('a head that Node would answer itself, bodies %s', (way) => {
   it('without Host is 400 with a problem; HTTP/1.0 needs none', async (context) => {
-    const { open, exchange } = await start(context);
+    const { open, exchange } = await start(context, way);
     const client = open();
     client.socket.write('GET /now HTTP/1.1\r\nx-request-id: mine\r\n\r\n');
     await eventually(async () => client.statuses().length === 1);
@@ -354,7 +422,7 @@ describe.concurrent('a head that Node would answer itself', () => {
   });
 
   it('with an unknown expectation is 417 with a problem', async (context) => {
-    const { bodies, open } = await start(context);
+    const { bodies, open } = await start(context, way);
     const client = open();
     client.socket.write(post('1', 'expect: the-impossible\r\n'));
     await eventually(async () => client.statuses().length === 1);
@@ -365,7 +433,7 @@ describe.concurrent('a head that Node would answer itself', () => {
   });
 
   it('that expects 100-continue is told to go on when its body is wanted, and refused at once when not', async (context) => {
-    const { open } = await start(context);
+    const { open } = await start(context, way);
     const wanted = open();
     const [head, body] = post('12345', 'expect: 100-continue\r\n').split('\r\n\r\n');
     wanted.socket.write(`${head}\r\n\r\n`);

@@ -1,0 +1,39 @@
+/** The one body that is read: JSON in UTF-8, not compressed. Everything else is a 415, and what is no JSON is told where. */
+import type { FastifyInstance, FastifyRequest } from 'fastify';
+import * as z from 'zod';
+import { RidgelineError } from '../../errors.ts';
+import { parseBody, withoutMark } from '../parse-body.ts';
+import { invalid } from '../schema-faults.ts';
+
+export const JSON_TYPE = 'application/json';
+const CHARSET = /;\s*charset\s*=\s*"?([^\s;"]+)/i;
+
+/** Parses the bodies of all routes that have no scope with another parser. */
+export function registerJsonBody(app: FastifyInstance): void {
+  app.removeAllContentTypeParsers();
+  app.addContentTypeParser<Buffer>(JSON_TYPE, { parseAs: 'buffer' }, (request, bytes, done) => {
+    if (!isPlainUtf8(request)) return done(new RidgelineError('unsupported_media_type'));
+    const body = parseBody(withoutMark(bytes), (key) => namesOf(request).has(key));
+    if ('error' in body) return done(body.error);
+    if (body.repeated.length > 0) return done(invalid('invalid_body', body.repeated));
+    done(null, body.value);
+  });
+}
+
+export function isPlainUtf8({ headers }: FastifyRequest): boolean {
+  if (headers['content-encoding'] !== undefined && !/^(identity)?$/i.test(headers['content-encoding'])) return false;
+  if (headers['content-type'] === JSON_TYPE) return true;
+  const charset = CHARSET.exec(headers['content-type'] ?? '')?.[1]?.toLowerCase() ?? 'utf-8';
+  return charset === 'utf-8' || charset === 'utf8';
+}
+
+/** The names that the schema of a route's body has. */
+function namesOf({ routeOptions: { schema } }: FastifyRequest): ReadonlySet<string> {
+  const names = new Set<string>();
+  if (!(schema?.body instanceof z.ZodType)) return names;
+  JSON.stringify(z.toJSONSchema(schema.body, { io: 'input', unrepresentable: 'any' }), (key, value) => {
+    if (key === 'properties') for (const name of Object.keys(value)) names.add(name);
+    return value;
+  });
+  return names;
+}
