@@ -2,20 +2,19 @@ import fc from 'fast-check';
 import { beforeAll, describe, expect, test } from 'vitest';
 import { RidgelineError } from '../../src/errors.ts';
 import { featureNames } from '../../src/feature-schema.ts';
-import { loadHousingDataset } from '../../src/housing/dataset.ts';
-import { housing } from '../../src/housing/features.ts';
 import { openOnnxSession } from '../../src/inference/onnx-session.ts';
 import { createGraphBuilder, type ValueInfo } from '../../src/onnx/graph-builder.ts';
 import { operators } from '../../src/onnx/operators.ts';
 import { trainPipeline } from '../../src/training/train.ts';
 import { modelOf, namesOf, rowsModel } from '../onnx/models.ts';
+import { loadWines, wines } from '../support/declaration.ts';
 
 const FLOAT = 1;
 
-const names = featureNames(housing);
+const names = featureNames(wines);
 let artefact: Uint8Array;
 beforeAll(async () => {
-  ({ artefact } = trainPipeline(loadHousingDataset(), { schema: housing, alpha: 1, seed: 0 }));
+  ({ artefact } = trainPipeline(loadWines(), { schema: wines, alpha: 1, seed: 0 }));
 });
 
 /** A graph that sums each row, with the given inputs and outputs; other element types than float64 may be named. */
@@ -100,8 +99,8 @@ describe('a graph with another signature is refused, and the message says what i
       'The input x is float64 [N,12]; it must be float64 [N, 13], N free.',
     );
     expect(await refusalOf(sumGraph({ columns: 14, names: namesOf(13) }), namesOf(13))).toContain('[N,14]');
-    expect(await refusalOf(artefact, featureNames(housing).slice(0, 12))).toContain(
-      'It expects LSTAT, which the declaration lacks.',
+    expect(await refusalOf(artefact, featureNames(wines).slice(0, 4))).toContain(
+      'It expects oak, which the declaration lacks.',
     );
   });
 

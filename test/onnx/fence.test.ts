@@ -2,18 +2,17 @@ import fc from 'fast-check';
 import { describe, expect, test } from 'vitest';
 import { RidgelineError } from '../../src/errors.ts';
 import { featureNames } from '../../src/feature-schema.ts';
-import { loadHousingDataset } from '../../src/housing/dataset.ts';
-import { housing } from '../../src/housing/features.ts';
 import { openOnnxSession } from '../../src/inference/onnx-session.ts';
 import { checkModel, MAX_ARTEFACT_BYTES } from '../../src/onnx/fence.ts';
 import { createGraphBuilder, type GraphBuilder } from '../../src/onnx/graph-builder.ts';
 import { DataType } from '../../src/onnx/messages.ts';
 import { operators } from '../../src/onnx/operators.ts';
 import { trainPipeline } from '../../src/training/train.ts';
+import { loadWines, wines } from '../support/declaration.ts';
 import { addSum, modelOf, namesOf, type RawField, rawMessage, rowsModel } from './models.ts';
 
-const names = featureNames(housing);
-const { artefact } = trainPipeline(loadHousingDataset(), { schema: housing, alpha: 1, seed: 0 });
+const names = featureNames(wines);
+const { artefact } = trainPipeline(loadWines(), { schema: wines, alpha: 1, seed: 0 });
 
 /** What the fence says of the bytes, or undefined when it lets them in; nothing but a refusal may be thrown. */
 function refusalOf(bytes: Uint8Array, declared: readonly string[] = namesOf(2)): string | undefined {
@@ -208,17 +207,17 @@ describe('features are compared by name and place:', () => {
   }
 
   test('another order is refused by the first name that has moved', () => {
-    const moved = ['RM', ...names.filter((name) => name !== 'RM')];
-    expect(refusalOf(artefact, moved)).toMatch(/^It expects CRIM where RM is declared, as feature 1\./);
+    const moved = ['alcohol', ...names.filter((name) => name !== 'alcohol')];
+    expect(refusalOf(artefact, moved)).toMatch(/^It expects acidity where alcohol is declared, as feature 1\./);
   });
 
   test('another set is refused by what there is too much and too little', () => {
-    const renamed = names.map((name) => (name === 'RM' ? 'ROOMS' : name));
+    const renamed = names.map((name) => (name === 'alcohol' ? 'strength' : name));
     expect(refusalOf(artefact, renamed)).toMatch(
-      /^It expects RM, which the declaration lacks, and does not expect ROOMS, which is declared\./,
+      /^It expects alcohol, which the declaration lacks, and does not expect strength, which is declared\./,
     );
-    expect(refusalOf(artefact, names.slice(1))).toMatch(/^It expects CRIM, which the declaration lacks\./);
-    expect(refusalOf(artefact, [...names, 'AREA'])).toMatch(/^It does not expect AREA, which is declared\./);
+    expect(refusalOf(artefact, names.slice(1))).toMatch(/^It expects acidity, which the declaration lacks\./);
+    expect(refusalOf(artefact, [...names, 'colour'])).toMatch(/^It does not expect colour, which is declared\./);
   });
 
   test.each([

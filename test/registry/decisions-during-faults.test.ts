@@ -7,17 +7,16 @@ import { Client } from 'pg';
 import { afterAll, afterEach, beforeAll, beforeEach, describe, expect, test } from 'vitest';
 import { createPool, type Pool, transaction } from '../../src/database/pool.ts';
 import { featureNames } from '../../src/feature-schema.ts';
-import { loadHousingDataset } from '../../src/housing/dataset.ts';
-import { housing } from '../../src/housing/features.ts';
 import { loadPredictor, type Predictor } from '../../src/inference/predictor.ts';
 import { MAX_ARTEFACT_BYTES } from '../../src/onnx/fence.ts';
 import { insertPipeline, type NewPipeline, promote, type Queryable } from '../../src/registry/pipeline-versions.ts';
 import { createServedPipeline, type ServedPipeline } from '../../src/registry/served-pipeline.ts';
 import { trainPipeline } from '../../src/training/train.ts';
 import { createTestDatabase, type TestDatabase } from '../support/database.ts';
+import { loadWines, wines } from '../support/declaration.ts';
 import { createNotedLog, type NotedLog } from '../support/noted-log.ts';
 
-const trained: NewPipeline = trainPipeline(loadHousingDataset(), { schema: housing, alpha: 1, seed: 0 });
+const trained: NewPipeline = trainPipeline(loadWines(), { schema: wines, alpha: 1, seed: 0 });
 const damaged: NewPipeline = { ...trained, goldenRows: { features: [], predictions: [] } };
 
 let database: TestDatabase;
@@ -45,7 +44,7 @@ let noted: NotedLog;
 
 function startServer(
   database: Queryable = owner,
-  { names = featureNames(housing), modelsDir = join(root, 'models'), load = loadPredictor } = {},
+  { names = featureNames(wines), modelsDir = join(root, 'models'), load = loadPredictor } = {},
 ): ServedPipeline<Predictor> {
   noted = createNotedLog();
   const served = createServedPipeline<Predictor>({
@@ -240,8 +239,8 @@ test('a version that is larger than any is refused before its bytes are fetched'
 });
 
 describe('a server that declares other features', () => {
-  const declared = featureNames(housing);
-  const moved = ['RM', ...declared.filter((name) => name !== 'RM')];
+  const declared = featureNames(wines);
+  const moved = ['alcohol', ...declared.filter((name) => name !== 'alcohol')];
 
   test('refuses the version by name, from the database as from models/', async () => {
     await publish(trained);
@@ -249,19 +248,19 @@ describe('a server that declares other features', () => {
     const served = startServer(owner, { names: moved });
     await served.refresh();
     expect(served.current()).toBeUndefined();
-    expect(served.rejection()?.reason).toContain('It expects CRIM where RM is declared, as feature 1.');
+    expect(served.rejection()?.reason).toContain('It expects acidity where alcohol is declared, as feature 1.');
     await served.loadFromDisk();
     expect(served.current()).toBeUndefined();
-    expect(noted.lines.at(-1)?.fields.reason).toContain('It expects CRIM where RM is declared');
+    expect(noted.lines.at(-1)?.fields.reason).toContain('It expects acidity where alcohol is declared');
   });
 
   test('refuses it on a roll back too', async () => {
     const old = await publish(trained);
-    const features = moved.map((name) => housing.features.find((feature) => feature.name === name)!);
-    const { X, y } = loadHousingDataset();
+    const features = moved.map((name) => wines.features.find((feature) => feature.name === name)!);
+    const { X, y } = loadWines();
     const from = moved.map((name) => declared.indexOf(name));
-    const data = Float64Array.from(X.data, (_, i) => X.data[i - (i % 13) + from[i % 13]!]!);
-    const retrained = trainPipeline({ X: { ...X, data }, y }, { schema: { ...housing, features }, alpha: 1, seed: 0 });
+    const data = Float64Array.from(X.data, (_, i) => X.data[i - (i % X.columns) + from[i % X.columns]!]!);
+    const retrained = trainPipeline({ X: { ...X, data }, y }, { schema: { ...wines, features }, alpha: 1, seed: 0 });
     const version = await publish(retrained);
     const served = startServer(owner, { names: moved });
     await served.refresh();
@@ -269,7 +268,10 @@ describe('a server that declares other features', () => {
     await transaction(owner, (client) => promote(client, old, { promotedBy: 'test', reason: 'roll back' }));
     await served.refresh();
     expect(served.current()?.pipelineVersion).toBe(version);
-    expect(served.rejection()).toMatchObject({ pipelineVersion: old, reason: expect.stringContaining('where RM is') });
+    expect(served.rejection()).toMatchObject({
+      pipelineVersion: old,
+      reason: expect.stringContaining('where alcohol is'),
+    });
   });
 });
 

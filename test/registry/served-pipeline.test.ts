@@ -4,18 +4,17 @@ import { join } from 'node:path';
 import { afterAll, afterEach, beforeAll, beforeEach, describe, expect, test } from 'vitest';
 import { createPool, type Pool, transaction } from '../../src/database/pool.ts';
 import { featureNames } from '../../src/feature-schema.ts';
-import { loadHousingDataset } from '../../src/housing/dataset.ts';
-import { housing } from '../../src/housing/features.ts';
 import { loadPredictor, type Predictor } from '../../src/inference/predictor.ts';
 import { type NewPipeline, type PipelineArtefact, promote } from '../../src/registry/pipeline-versions.ts';
 import { createServedPipeline, type ServedPipeline } from '../../src/registry/served-pipeline.ts';
 import { publish } from '../../src/training/publish.ts';
 import { trainPipeline } from '../../src/training/train.ts';
 import { createTestDatabase, type TestDatabase } from '../support/database.ts';
+import { loadWines, wines } from '../support/declaration.ts';
 import { createNotedLog, type NotedLine } from '../support/noted-log.ts';
 
-/** The article's house: which pipeline answers shows in its price. */
-const house = Float64Array.of(0.00632, 18, 2.31, 0, 0.538, 6.575, 65.2, 4.09, 1, 296, 15.3, 396.9, 4.98);
+/** The first row: which pipeline answers shows in its score. */
+const wine = loadWines().X.data.slice(0, wines.features.length);
 
 let database: TestDatabase;
 let pool: Pool;
@@ -25,7 +24,7 @@ beforeAll(async () => {
   database = await createTestDatabase();
   pool = createPool({ url: database.url, onError: () => undefined, max: 2 });
   for (const alpha of [1, 10, 100]) {
-    trained.push(trainPipeline(loadHousingDataset(), { schema: housing, alpha, seed: 0 }));
+    trained.push(trainPipeline(loadWines(), { schema: wines, alpha, seed: 0 }));
   }
 });
 afterAll(async () => {
@@ -57,7 +56,7 @@ function startServer({ directory = modelsDir, onLoad = async () => {} } = {}): S
   const served = createServedPipeline<Predictor>({
     async load(pipeline: PipelineArtefact) {
       loaded.push(pipeline.pipelineVersion);
-      const predictor = await loadPredictor(pipeline, featureNames(housing));
+      const predictor = await loadPredictor(pipeline, featureNames(wines));
       await onLoad();
       return {
         ...predictor,
@@ -101,8 +100,8 @@ async function rejectionOf(version: string): Promise<{ rejected_at: Date | null;
 
 async function expectServed({ served }: Server, version: string, which: number): Promise<void> {
   expect(served.current()?.pipelineVersion).toBe(version);
-  const [price] = served.current()!.predict(house.slice(), 1);
-  expect(price).toBeCloseTo(trained[which]!.goldenRows.predictions[0]!, 9);
+  const [score] = served.current()!.predict(wine.slice(), 1);
+  expect(score).toBeCloseTo(trained[which]!.goldenRows.predictions[0]!, 9);
 }
 
 const breakHash = (version: string) =>

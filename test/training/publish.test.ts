@@ -5,12 +5,11 @@ import { join } from 'node:path';
 import { Client } from 'pg';
 import { afterAll, afterEach, beforeAll, beforeEach, describe, expect, test } from 'vitest';
 import { createPool, type Pool, transaction } from '../../src/database/pool.ts';
-import { loadHousingDataset } from '../../src/housing/dataset.ts';
-import { housing } from '../../src/housing/features.ts';
 import { type NewPipeline, PROMOTION_CHANNEL } from '../../src/registry/pipeline-versions.ts';
 import { type Published, type PublishOptions, publish } from '../../src/training/publish.ts';
 import { trainPipeline } from '../../src/training/train.ts';
 import { createTestDatabase, type TestDatabase } from '../support/database.ts';
+import { loadWines, wines } from '../support/declaration.ts';
 
 const VERSION = /^\d{4}_\d\d_\d\d__\d\d_\d\d_\d\d$/;
 
@@ -21,7 +20,7 @@ let modelsDir: string;
 beforeAll(async () => {
   database = await createTestDatabase();
   pool = createPool({ url: database.url, onError: () => undefined, max: 5 });
-  pipeline = trainPipeline(loadHousingDataset(), { schema: housing, alpha: 1, seed: 0 });
+  pipeline = trainPipeline(loadWines(), { schema: wines, alpha: 1, seed: 0 });
 });
 afterAll(async () => {
   await pool.end();
