@@ -7,8 +7,6 @@ import { afterAll, beforeAll, describe, expect, test } from 'vitest';
 import { RidgelineError } from '../../src/errors.ts';
 import type { Dataset } from '../../src/estimators/dense-matrix.ts';
 import type { FeatureSchema } from '../../src/feature-schema.ts';
-import { loadHousingDataset } from '../../src/housing/dataset.ts';
-import { housing } from '../../src/housing/features.ts';
 import { readCsvDataset } from '../../src/training/csv-dataset.ts';
 
 const schema: FeatureSchema = {
@@ -73,15 +71,6 @@ describe('the same rows are read', () => {
 
 test('a header alone gives no rows', async () => {
   expect(await read('SIZE,ZONE,PRICE\n')).toMatchObject({ X: { rows: 0, columns: 2 }, y: new Float64Array(0) });
-});
-
-test('the housing data written as CSV are read back to the last bit', async () => {
-  const { X, y } = loadHousingDataset();
-  const lines = Array.from(y, (target, row) => [target, ...X.data.slice(row * 13, (row + 1) * 13)].join(','));
-  const path = join(directory, 'housing.csv');
-  const header = ['medv', ...housing.features.map(({ name }) => name)].join(',');
-  await writeFile(path, [header, ...lines].join('\n'));
-  expect(await readCsvDataset(path, housing)).toEqual({ X, y });
 });
 
 describe('a bad file is refused, and the message says where:', () => {

@@ -1,8 +1,6 @@
 import fc from 'fast-check';
 import { expect, test } from 'vitest';
 import type { FeatureSchema } from '../../src/feature-schema.ts';
-import { loadHousingDataset } from '../../src/housing/dataset.ts';
-import { housing } from '../../src/housing/features.ts';
 import { featureProfile } from '../../src/training/feature-profile.ts';
 
 const schema: FeatureSchema = {
@@ -50,13 +48,4 @@ test('for any rows the deciles ascend from min to max and are values that occur,
       expect(Object.values(ZONE.counts).reduce((sum, count) => sum + count, 0)).toBe(rows.length);
     }),
   );
-});
-
-test('the profile of the housing data names every feature, survives JSON and knows the river and the highways', () => {
-  const housingProfile = featureProfile(loadHousingDataset().X, housing);
-  expect(Object.keys(housingProfile)).toEqual(housing.features.map(({ name }) => name));
-  expect(JSON.parse(JSON.stringify(housingProfile))).toEqual(housingProfile);
-  expect(housingProfile.CHAS).toEqual({ kind: 'categorical', counts: { '0': 471, '1': 35 } });
-  expect(housingProfile.RAD).toMatchObject({ counts: { '24': 132, '1': 20 } });
-  expect(housingProfile.RM).toMatchObject({ kind: 'numerical', min: 3.561, max: 8.78 });
 });
