@@ -1,10 +1,10 @@
 import { setTimeout as delay } from 'node:timers/promises';
-import { expect, it } from 'vitest';
+import { expect, test } from 'vitest';
 import { createClosers } from '../src/closers.ts';
 
 const forEver = () => new Promise(() => undefined);
 
-it('closes the last opened first, each after the other', async () => {
+test('closes the last opened first, each after the other', async () => {
   const closers = createClosers();
   const order: string[] = [];
   closers.push(() => order.push('first'));
@@ -16,7 +16,7 @@ it('closes the last opened first, each after the other', async () => {
   expect(order).toEqual(['second', 'first']);
 });
 
-it('keeps within its time, and closes the others, when one hangs, one fails and one throws', async () => {
+test('keeps within its time, and closes the others, when one hangs, one fails and one throws', async () => {
   const closers = createClosers();
   const failures: unknown[] = [];
   const given: number[] = [];
@@ -34,7 +34,7 @@ it('keeps within its time, and closes the others, when one hangs, one fails and 
   expect(given[1]).toBeLessThan(given[0]!);
 });
 
-it('closes what is still being opened when the end comes, and what comes after it', async () => {
+test('closes what is still being opened when the end comes, and what comes after it', async () => {
   const closers = createClosers();
   const closed: string[] = [];
   const opening = delay(30).then(() => 'slow');

@@ -1,4 +1,4 @@
-import { describe, expect, it } from 'vitest';
+import { describe, expect, test } from 'vitest';
 import { describeHealth, type HealthFacts, type PredictionLogFacts } from '../src/health.ts';
 
 const wellLog: PredictionLogFacts = {
@@ -19,7 +19,7 @@ const withLog = (log: Partial<PredictionLogFacts>): HealthFacts => ({ ...well, p
 const judge = (...facts: [HealthFacts, ...HealthFacts[]]) => describeHealth({ facts, silences: [] });
 
 describe('one process', () => {
-  it('is ok without a reason, also with records set aside, a backlog that moves, and one failure', () => {
+  test('is ok without a reason, also with records set aside, a backlog that moves, and one failure', () => {
     const moving = withLog({ rows: 10, oldestAgeSeconds: 60, deadLetters: 3, failuresInARow: 1, lastError: 'cut' });
     for (const facts of [well, moving]) {
       expect(judge(facts)).toMatchObject({
@@ -32,7 +32,7 @@ describe('one process', () => {
     }
   });
 
-  it.each<[string, HealthFacts, object, RegExp]>([
+  test.each<[string, HealthFacts, object, RegExp]>([
     [
       'unavailable without a pipeline',
       { ...well, servedVersion: null },
@@ -90,7 +90,7 @@ describe('one process', () => {
 });
 
 describe('several processes', () => {
-  it('have their backlogs added up, their directory counted once, and the oldest record of all', () => {
+  test('have their backlogs added up, their directory counted once, and the oldest record of all', () => {
     const log = { rows: 10, oldestAgeSeconds: 5, bytes: 900, deadLetters: 1 };
     const { backlog } = judge(withLog(log), withLog({ ...log, oldestAgeSeconds: 7, lastError: 'cut' }), well);
     expect(backlog).toEqual({
@@ -103,7 +103,7 @@ describe('several processes', () => {
     });
   });
 
-  it('are judged by the worst of them, and serve the version of the one that was asked', () => {
+  test('are judged by the worst of them, and serve the version of the one that was asked', () => {
     const swapped = { ...well, servedVersion: 'v2' };
     expect(judge(well, swapped)).toMatchObject({ status: 'ok', servedVersion: 'v1' });
     expect(judge(well, { ...well, servedVersion: null })).toMatchObject({
@@ -120,7 +120,7 @@ describe('several processes', () => {
     });
   });
 
-  it('are degraded when one of them is silent', () => {
+  test('are degraded when one of them is silent', () => {
     const silences = ['The worker with process id 7 does not answer.'];
     expect(describeHealth({ facts: [well], silences })).toMatchObject({ status: 'degraded', reasons: silences });
   });

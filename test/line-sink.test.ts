@@ -3,7 +3,7 @@ import { once } from 'node:events';
 import { closeSync, constants, openSync, readFileSync, readSync } from 'node:fs';
 import { rm } from 'node:fs/promises';
 import { join } from 'node:path';
-import { afterAll, beforeAll, expect, it } from 'vitest';
+import { afterAll, beforeAll, expect, test } from 'vitest';
 import { makeDirectory } from './support/directory.ts';
 import { eventually } from './support/eventually.ts';
 
@@ -65,7 +65,7 @@ function makePipe(name: string) {
   };
 }
 
-it('keeps what a stalled reader leaves, drops beyond the bound, and tells how much when it reads again', async () => {
+test('keeps what a stalled reader leaves, drops beyond the bound, and tells how much when it reads again', async () => {
   const pipe = makePipe('stalled');
   const writer = startWriter(pipe.writer, { lines: 4_000, length: 1_000 });
   const dropped = await writer.written();
@@ -82,7 +82,7 @@ it('keeps what a stalled reader leaves, drops beyond the bound, and tells how mu
   expect(lines.filter((line) => line.length < 1_000)).toEqual([]);
 });
 
-it('does not hold the exit for a reader that takes nothing, nor fail for one that has gone', async () => {
+test('does not hold the exit for a reader that takes nothing, nor fail for one that has gone', async () => {
   const stalled = makePipe('stalled at the exit');
   const first = startWriter(stalled.writer, { lines: 1_000, length: 1_000 });
   await first.written();
@@ -94,7 +94,7 @@ it('does not hold the exit for a reader that takes nothing, nor fail for one tha
   expect(await second.end()).toBe(0);
 });
 
-it('does not mix the lines of processes that share a pipe, however slowly it is read', async () => {
+test('does not mix the lines of processes that share a pipe, however slowly it is read', async () => {
   const pipe = makePipe('shared');
   const writers = [1, 2, 3].map(() => startWriter(pipe.writer, { lines: 300, length: 900 }));
   await Promise.all(writers.map(({ written }) => written()));
@@ -107,7 +107,7 @@ it('does not mix the lines of processes that share a pipe, however slowly it is 
   expect(text.split('\n').filter((line) => line !== '' && !/^\d+ x+$/.test(line))).toEqual([]);
 });
 
-it('loses no line of a file when the process ends at once', async () => {
+test('loses no line of a file when the process ends at once', async () => {
   const path = join(directory, 'file');
   const file = openSync(path, 'w');
   const writer = startWriter(file, { lines: 2_000, length: 200 });

@@ -2,7 +2,7 @@ import { execFile } from 'node:child_process';
 import { existsSync, readFileSync } from 'node:fs';
 import { join } from 'node:path';
 import { promisify } from 'node:util';
-import { afterAll, beforeAll, describe, expect, it } from 'vitest';
+import { afterAll, beforeAll, describe, expect, test } from 'vitest';
 import { settingNames } from '../src/config.ts';
 import { startTestApp, type TestApp } from './support/app.ts';
 import { articleAnswer, type PredictAnswer } from './support/requests.ts';
@@ -25,7 +25,7 @@ describe('README', () => {
   });
   afterAll(() => app.close());
 
-  it('shows a request that is answered as it says', async () => {
+  test('shows a request that is answered as it says', async () => {
     const curl = blocks('sh').find((block) => block.startsWith('curl'))!;
     const { stdout } = await promisify(execFile)('sh', ['-c', curl.replace('http://127.0.0.1:3000', app.url)]);
     const answer = JSON.parse(stdout) as PredictAnswer;
@@ -34,14 +34,14 @@ describe('README', () => {
     for (const { prediction } of [answer, shown]) expect(Math.abs(prediction - articleAnswer)).toBeLessThan(1e-9);
   });
 
-  it('shows what /health says, with every key', async () => {
+  test('shows what /health says, with every key', async () => {
     const shown = JSON.parse(blocks('json')[1]!) as Record<string, object>;
     const answer = (await (await fetch(`${app.url}/health`)).json()) as Record<string, object>;
     expect(Object.keys(answer)).toEqual(Object.keys(shown));
     expect(Object.keys(answer.backlog!)).toEqual(Object.keys(shown.backlog!));
   });
 
-  it('shows SQL that runs', async () => {
+  test('shows SQL that runs', async () => {
     const promote = 'insert into ml_pipeline_promotion (pipeline_version, promoted_by, reason) values ($1, $2, $3)';
     await app.database.query(promote, [app.app.servedVersion(), 'test', 'something to roll back']);
     for (const block of blocks('sql')) await app.database.query(block);
@@ -49,7 +49,7 @@ describe('README', () => {
     expect(newest).toEqual({ reason: 'roll back' });
   });
 
-  it('names commands, files and settings that exist, and every setting', () => {
+  test('names commands, files and settings that exist, and every setting', () => {
     const texts = [readme, readFileSync(join(root, 'CONTRIBUTING.md'), 'utf8')].join('\n');
     for (const [, script] of texts.matchAll(/npm run ([\w:]+)/g)) expect(packageJson.scripts).toHaveProperty([script!]);
     for (const [, path] of texts.matchAll(/\]\(((?!http)[^)]+)\)/g))
@@ -60,7 +60,7 @@ describe('README', () => {
 });
 
 describe('docs/reliability.md', () => {
-  it('names tests that exist for the ways in which rows can be lost', () => {
+  test('names tests that exist for the ways in which rows can be lost', () => {
     const text = readFileSync(join(root, 'docs/reliability.md'), 'utf8');
     const section = /## How answered predictions can fail[\s\S]*?(?=\n## )/.exec(text)![0];
     const named = [...section.matchAll(/`((?:faults|prediction-log)\/[\w/-]+)`/g)].map(([, name]) => name!);

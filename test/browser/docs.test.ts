@@ -1,6 +1,6 @@
 /** The documentation page as a developer uses it: opened in a browser, a route unfolded, tried out. */
 import { type Browser, chromium, type Page } from 'playwright-core';
-import { afterAll, beforeAll, beforeEach, expect, it } from 'vitest';
+import { afterAll, beforeAll, beforeEach, expect, test } from 'vitest';
 import { startTestApp, type TestApp } from '../support/app.ts';
 import { startPrefixProxy } from '../support/prefix-proxy.ts';
 
@@ -63,13 +63,13 @@ async function tryOut(path: string, body?: string): Promise<{ status: string; an
   };
 }
 
-it('lists the routes, without a complaint of the browser or a request to anybody else', async () => {
+test('lists the routes, without a complaint of the browser or a request to anybody else', async () => {
   const paths = await page.locator('.opblock-summary-path').evaluateAll((all) => all.map((path) => path.textContent));
   expect(paths.sort()).toEqual(['/health', '/livez', '/predict', '/predict/batch', '/readyz']);
   expect(complaints).toEqual([]);
 });
 
-it('predicts the example house, and the prediction is stored', async () => {
+test('predicts the example house, and the prediction is stored', async () => {
   const { status, answer } = await tryOut('/predict');
   expect(status).toBe('200');
   const { prediction, prediction_id } = JSON.parse(answer) as { prediction: number; prediction_id: string };
@@ -79,13 +79,13 @@ it('predicts the example house, and the prediction is stored', async () => {
     .toEqual([{ prediction }]);
 });
 
-it('shows what is wrong with a body', async () => {
+test('shows what is wrong with a body', async () => {
   const { status, answer } = await tryOut('/predict', '{"CRIM": "much"}');
   expect(status).toMatch(/^422/);
   expect(answer).toContain('/CRIM');
 });
 
-it('works behind a proxy that takes a prefix off', async () => {
+test('works behind a proxy that takes a prefix off', async () => {
   const proxy = await startPrefixProxy(app.url, '/team/ridgeline');
   const before = origin;
   origin = proxy.url.replace('127.0.0.1', HOST);

@@ -1,6 +1,6 @@
 import { once } from 'node:events';
 import { connect, createServer, type Server } from 'node:net';
-import { afterAll, beforeAll, describe, expect, it } from 'vitest';
+import { afterAll, beforeAll, describe, expect, test } from 'vitest';
 import { migrate } from '../../src/database/migrate.ts';
 import { checkServerVersion, createClient, createPool } from '../../src/database/pool.ts';
 import { createTestDatabase, type TestDatabase } from '../support/database.ts';
@@ -56,7 +56,7 @@ describe('connections', () => {
     current_setting('idle_in_transaction_session_timeout') as idle`;
   const expected = { statement: '15s', idle: '1min', name: 'ridgeline' };
 
-  it('have their limits, through a proxy that takes none at the start of a connection', async () => {
+  test('have their limits, through a proxy that takes none at the start of a connection', async () => {
     await migrate(url);
     const client = createClient(url);
     await client.connect();
@@ -68,7 +68,7 @@ describe('connections', () => {
     await pool.end();
   });
 
-  it('are refused for good with what the proxy has to be told, when the URL itself brings more', async () => {
+  test('are refused for good with what the proxy has to be told, when the URL itself brings more', async () => {
     const more = Object.assign(new URL(url), { search: 'sslmode=disable&options=-c%20search_path%3Dpublic' });
     await expect(migrate(more.href)).rejects.toMatchObject({
       code: 'database_setup',
@@ -79,7 +79,7 @@ describe('connections', () => {
   });
 });
 
-it.each([
+test.each([
   ['140018', false],
   ['150000', true],
   ['180001', true],

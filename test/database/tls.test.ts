@@ -3,7 +3,7 @@ import { chmod, rm } from 'node:fs/promises';
 import { join } from 'node:path';
 import type { TLSSocket } from 'node:tls';
 import { Client } from 'pg';
-import { afterAll, beforeAll, describe, expect, it } from 'vitest';
+import { afterAll, beforeAll, describe, expect, test } from 'vitest';
 import { migrate } from '../../src/database/migrate.ts';
 import { type EmbeddedPostgres, startEmbeddedPostgres } from '../../src/embedded-postgres/embedded-postgres.ts';
 import { RidgelineError } from '../../src/errors.ts';
@@ -79,7 +79,7 @@ describe('a server with TLS', () => {
 
   const trusting = `sslmode=verify-full&sslrootcert=${authority}`;
 
-  it.each<[string, string, RegExp]>([
+  test.each<[string, string, RegExp]>([
     ['self-signed', 'sslmode=require', /self.signed certificate\. .*sslrootcert=FILE.*sslmode=no-verify/],
     ['self-signed', trusting, /self.signed certificate\. .*sslrootcert=FILE.*sslmode=no-verify/],
     ['good', 'sslmode=verify-full', /sslrootcert=FILE.*sslmode=no-verify/],
@@ -100,7 +100,7 @@ describe('a server with TLS', () => {
     },
   );
 
-  it('is used with its authority, by name alone, or unchecked', async () => {
+  test('is used with its authority, by name alone, or unchecked', async () => {
     await show('good');
     await migrate(urlWith(trusting));
     await migrate(urlWith('sslmode=no-verify'));
@@ -108,7 +108,7 @@ describe('a server with TLS', () => {
     await migrate(urlWith(`uselibpqcompat=true&sslmode=verify-ca&sslrootcert=${authority}`));
   });
 
-  it('that has none refuses whoever asks for it, for good', async () => {
+  test('that has none refuses whoever asks for it, for good', async () => {
     await show(undefined);
     const error = await failureOf('sslmode=require');
     expect(error.message).toMatch(/does not support SSL connections\. Turn TLS on there, or write sslmode=disable/);

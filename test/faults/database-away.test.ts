@@ -4,7 +4,7 @@ import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { setTimeout as delay } from 'node:timers/promises';
 import { Client } from 'pg';
-import { describe, expect, inject, it } from 'vitest';
+import { describe, expect, inject, test } from 'vitest';
 import { migrate } from '../../src/database/migrate.ts';
 import { openDatabase } from '../../src/process/open-database.ts';
 import { makeDirectory } from '../support/directory.ts';
@@ -92,13 +92,13 @@ const outages: Outage[] = [
 ];
 
 describe('the database is away under load', { concurrent: isShort }, () => {
-  it.for(outages)('$name', async (outage, { onTestFinished }) => {
+  test.for(outages)('$name', async (outage, { onTestFinished }) => {
     const service = await prepareService({ onTestFinished });
     await service.start();
     await endure(service, outage);
   });
 
-  it('its name is gone from DNS', async ({ onTestFinished }) => {
+  test('its name is gone from DNS', async ({ onTestFinished }) => {
     const directory = await mkdtemp(join(tmpdir(), 'ridgeline-names-'));
     onTestFinished(() => rm(directory, { recursive: true }));
     const switchFile = join(directory, 'gone');
@@ -118,7 +118,7 @@ describe('the database is away under load', { concurrent: isShort }, () => {
     });
   });
 
-  it('its server is restarted, on another port', async ({ onTestFinished }) => {
+  test('its server is restarted, on another port', async ({ onTestFinished }) => {
     const dataDir = await makeDirectory('restarted');
     let own = await openDatabase({ databaseUrl: undefined, dataDir });
     onTestFinished(async () => {
@@ -211,7 +211,7 @@ async function watch(service: Service, until: number) {
 }
 
 describe('the database is away at the start', () => {
-  it('serves what is in models/, stores what it answered when the database is back', async () => {
+  test('serves what is in models/, stores what it answered when the database is back', async () => {
     const service = await prepareService();
     await service.start();
     const before = await service.health();
@@ -241,7 +241,7 @@ describe('the database is away at the start', () => {
     await eventually(async () => (await service.health()).status === 'ok', 15_000);
   });
 
-  it('without a pipeline says what is missing, and becomes ready when the database is back', async () => {
+  test('without a pipeline says what is missing, and becomes ready when the database is back', async () => {
     const service = await prepareService();
     await service.proxy.set('refuse');
     await service.start();

@@ -3,7 +3,7 @@ import { execFileSync } from 'node:child_process';
 import { mkdir, rm, writeFile } from 'node:fs/promises';
 import { join } from 'node:path';
 import { setTimeout as delay } from 'node:timers/promises';
-import { describe, expect, it } from 'vitest';
+import { describe, expect, test } from 'vitest';
 import { createTestDatabase } from '../support/database.ts';
 import { makeDirectories } from '../support/directory.ts';
 import { eventually } from '../support/eventually.ts';
@@ -22,7 +22,7 @@ const RENAME = 'alter table predictions rename to elsewhere';
 const RENAME_BACK = 'alter table elsewhere rename to predictions';
 
 describe('predictions cannot be stored', { concurrent: isShort }, () => {
-  it.for(['development', 'production'])(
+  test.for(['development', 'production'])(
     'the table is renamed, then the spool is full (%s)',
     async (NODE_ENV, { onTestFinished }) => {
       const settings = { SPOOL_MAX_BYTES: '100000', NODE_ENV, EXPOSE_MODEL_VERSION: 'true' };
@@ -71,7 +71,7 @@ describe('predictions cannot be stored', { concurrent: isShort }, () => {
     },
   );
 
-  it.for([
+  test.for([
     [
       'the table is renamed',
       (service) => service.database.query(RENAME),
@@ -123,7 +123,7 @@ describe('predictions cannot be stored', { concurrent: isShort }, () => {
 });
 
 describe('the spool cannot be written', { concurrent: isShort }, () => {
-  it('and Postgres falls silent: callers are answered as soon as the spool works, whatever hangs', async ({
+  test('and Postgres falls silent: callers are answered as soon as the spool works, whatever hangs', async ({
     onTestFinished,
   }) => {
     const { switchFile, ...options } = await failingDisk();
@@ -150,7 +150,7 @@ describe('the spool cannot be written', { concurrent: isShort }, () => {
     );
   });
 
-  it.for([
+  test.for([
     ['its directory cannot be made', undefined],
     ['the disk is full', mountSmallDisk],
   ] as const)('at a start: %s: Postgres takes the predictions', async ([name, mount], { onTestFinished, skip }) => {
@@ -176,7 +176,7 @@ describe('the spool cannot be written', { concurrent: isShort }, () => {
 });
 
 describe('PREDICTION_LOG is changed while answered predictions wait', { concurrent: isShort }, () => {
-  it.for(['sync', 'off'])('from spool to %s', async (mode, { onTestFinished }) => {
+  test.for(['sync', 'off'])('from spool to %s', async (mode, { onTestFinished }) => {
     const service = await prepareService({ onTestFinished });
     const { url } = await service.start();
     await service.proxy.set('refuse');
@@ -211,7 +211,7 @@ describe('PREDICTION_LOG is changed while answered predictions wait', { concurre
   });
 });
 
-it('DATABASE_URL is changed while answered predictions wait: they go to the database of the next start', async () => {
+test('DATABASE_URL is changed while answered predictions wait: they go to the database of the next start', async () => {
   const service = await prepareService();
   const { url } = await service.start();
   await service.proxy.set('refuse');
@@ -236,7 +236,7 @@ it('DATABASE_URL is changed while answered predictions wait: they go to the data
 });
 
 describe('WORKERS above 1', () => {
-  it('all of them can begin their spools in the same moment', { timeout: 180_000 }, async () => {
+  test('all of them can begin their spools in the same moment', { timeout: 180_000 }, async () => {
     for (let start = 0; start < inForm(8, 60); start++) {
       const service = await prepareService({ settings: { WORKERS: '2' } });
       const { url } = await service.start();
@@ -247,7 +247,7 @@ describe('WORKERS above 1', () => {
     }
   });
 
-  it('health speaks for all of them, and says which is silent', async () => {
+  test('health speaks for all of them, and says which is silent', async () => {
     const service = await prepareService({ settings: { WORKERS: '2' } });
     const { url } = await service.start();
     await service.proxy.set('refuse');

@@ -6,7 +6,7 @@ import { connect, type Socket } from 'node:net';
 import { monitorEventLoopDelay } from 'node:perf_hooks';
 import { setTimeout as delay } from 'node:timers/promises';
 import fc from 'fast-check';
-import { describe, expect, it } from 'vitest';
+import { describe, expect, test } from 'vitest';
 import { featureNames } from '../../src/feature-schema.ts';
 import { housing } from '../../src/housing/features.ts';
 import { eventually } from '../support/eventually.ts';
@@ -55,7 +55,7 @@ async function besideOthers(service: Service, fault: string, act: () => Promise<
 }
 
 describe('malformed requests on bare sockets', () => {
-  it('each gets a typed 4xx, a 200 or a closed socket', async () => {
+  test('each gets a typed 4xx, a 200 or a closed socket', async () => {
     const service = await prepareService();
     await service.start();
     const cases = Object.entries(malformed());
@@ -68,7 +68,7 @@ describe('malformed requests on bare sockets', () => {
     });
   });
 
-  it('garbage bytes', async () => {
+  test('garbage bytes', async () => {
     const service = await prepareService();
     await service.start();
     const runs = inForm(100, 500);
@@ -91,7 +91,7 @@ describe('malformed requests on bare sockets', () => {
 describe('generated bodies', () => {
   const runs = inForm(1_000, 10_000);
 
-  it(`${runs} bodies and content types`, async () => {
+  test(`${runs} bodies and content types`, async () => {
     const service = await prepareService();
     await service.start();
     const agent = new Agent({ keepAlive: true });
@@ -118,7 +118,7 @@ describe('generated bodies', () => {
 });
 
 describe('connections that are held', () => {
-  it('open sockets, half-sent bodies, slow readers, aborts: the others are answered meanwhile and nothing stays', async () => {
+  test('open sockets, half-sent bodies, slow readers, aborts: the others are answered meanwhile and nothing stays', async () => {
     const service = await prepareService();
     await service.start();
     const { url } = service.server;
@@ -147,7 +147,7 @@ describe('connections that are held', () => {
     await eventually(async () => (await service.statusOf('/readyz')) === 200);
   });
 
-  it('a half-sent request is given up in time, with 408 or a closed socket', { timeout: 120_000 }, async () => {
+  test('a half-sent request is given up in time, with 408 or a closed socket', { timeout: 120_000 }, async () => {
     const service = await prepareService();
     await service.start();
     const startedAt = Date.now();
@@ -164,7 +164,7 @@ describe('connections that are held', () => {
 });
 
 describe('connections without an end', { concurrent: isShort }, () => {
-  it('that are refused are closed, although their peers never close; SIGTERM is not held up', {
+  test('that are refused are closed, although their peers never close; SIGTERM is not held up', {
     timeout: 120_000,
   }, async ({ onTestFinished }) => {
     const service = await prepareService({ onTestFinished });
@@ -206,7 +206,7 @@ describe('connections without an end', { concurrent: isShort }, () => {
     expect(exitCode).toBe(0);
   });
 
-  it('that are opened in advance are served', { timeout: 120_000 }, async ({ onTestFinished }) => {
+  test('that are opened in advance are served', { timeout: 120_000 }, async ({ onTestFinished }) => {
     const service = await prepareService({ onTestFinished });
     const { url } = await service.start();
     const idleSeconds = inForm(11, 60);
@@ -223,7 +223,7 @@ describe('connections without an end', { concurrent: isShort }, () => {
     expect(served).toHaveLength(early.length);
   });
 
-  it('that send a large batch at the least speed are answered', { timeout: 180_000 }, async ({ onTestFinished }) => {
+  test('that send a large batch at the least speed are answered', { timeout: 180_000 }, async ({ onTestFinished }) => {
     const service = await prepareService({ onTestFinished, settings: { MAX_BATCH_ROWS: '20000' } });
     const { url } = await service.start();
     const seconds = inForm(14, 60);

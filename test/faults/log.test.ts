@@ -6,7 +6,7 @@ import { rm } from 'node:fs/promises';
 import { createServer } from 'node:net';
 import { join } from 'node:path';
 import { setTimeout as delay } from 'node:timers/promises';
-import { describe, expect, it, onTestFinished } from 'vitest';
+import { describe, expect, onTestFinished, test } from 'vitest';
 import { createTestDatabase } from '../support/database.ts';
 import { makeDirectories, makeDirectory } from '../support/directory.ts';
 import { eventually } from '../support/eventually.ts';
@@ -80,7 +80,7 @@ async function fileOnFullDisk(): Promise<Sink> {
 
 describe.runIf(isLinux)('standard output is', () => {
   const cases = Object.keys(sinks).flatMap((name) => inForm(['1'], ['1', '2']).map((workers) => ({ name, workers })));
-  it.for([...cases, { name: 'a pipe that nobody reads', workers: '3' }])(
+  test.for([...cases, { name: 'a pipe that nobody reads', workers: '3' }])(
     '$name, with $workers workers: starts, answers, stores and ends; tells what was left out',
     async ({ name, workers }) => {
       const database = await createTestDatabase();

@@ -2,7 +2,7 @@
 import { readFile, rm, writeFile } from 'node:fs/promises';
 import { join } from 'node:path';
 import { Client } from 'pg';
-import { expect, it } from 'vitest';
+import { expect, test } from 'vitest';
 import { openDatabase } from '../../src/process/open-database.ts';
 import { makeDirectories, makeDirectory } from '../support/directory.ts';
 import { startServer } from '../support/server.ts';
@@ -21,7 +21,7 @@ async function ask<Row>(url: string, text: string, values?: unknown[]): Promise<
   return (await client.query(text, values).finally(() => client.end())).rows as Row[];
 }
 
-it.for(['word for word', 'with our own directory in it'])('a stale postmaster.pid, %s', async (how, context) => {
+test.for(['word for word', 'with our own directory in it'])('a stale postmaster.pid, %s', async (how, context) => {
   const directories = await makeDirectories();
   const elsewhere = await makeDirectory('elsewhere');
   const other = await openDatabase({ databaseUrl: undefined, dataDir: elsewhere });

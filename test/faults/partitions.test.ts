@@ -1,6 +1,6 @@
 /** Months without a partition, and readers that hold up the making of one: no caller may notice, no row may be lost. */
 import { Client } from 'pg';
-import { describe, expect, it } from 'vitest';
+import { describe, expect, test } from 'vitest';
 import { eventually } from '../support/eventually.ts';
 import { inForm, isShort } from './form.ts';
 import { runLoad, startLoad } from './load.ts';
@@ -33,7 +33,7 @@ const rowsIn = async ({ database }: Service, table: string) =>
   (await database.query<{ rows: number }>(`select count(*)::int as rows from ${table}`))[0]!.rows;
 
 describe('predictions have no partition', { concurrent: isShort }, () => {
-  it('months have gone by, and rows of this one are in the default', async ({ onTestFinished }) => {
+  test('months have gone by, and rows of this one are in the default', async ({ onTestFinished }) => {
     const service = await prepareService({ onTestFinished });
     const months = await forgetMonths(service);
     const columns = (
@@ -67,7 +67,7 @@ describe('predictions have no partition', { concurrent: isShort }, () => {
     expect(service.logged(MOVED)).toBe(1);
   });
 
-  it('a reader that does not end holds up a new month', async ({ onTestFinished }) => {
+  test('a reader that does not end holds up a new month', async ({ onTestFinished }) => {
     const service = await prepareService({ onTestFinished });
     const months = await monthsOf(service);
     const held = months.at(-1)!;

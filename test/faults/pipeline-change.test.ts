@@ -2,7 +2,7 @@
 import { rm } from 'node:fs/promises';
 import { setTimeout as delay } from 'node:timers/promises';
 import { Client } from 'pg';
-import { onTestFinished as afterThisTest, describe, expect, it } from 'vitest';
+import { onTestFinished as afterThisTest, describe, expect, test } from 'vitest';
 import { fitPipeline } from '../../src/estimators/pipeline.ts';
 import { featureNames } from '../../src/feature-schema.ts';
 import { housing } from '../../src/housing/features.ts';
@@ -26,7 +26,7 @@ const FIRST_ALPHA = 1;
 describe('swaps under load', () => {
   const swaps = inForm(30, 500);
 
-  it(`${swaps} promotions: no failure, every answer right for the version it names`, async () => {
+  test(`${swaps} promotions: no failure, every answer right for the version it names`, async () => {
     const { service, registry, expected, firstVersion } = await serve();
     const versions = [firstVersion];
     for (const alpha of [1_000, 1e6]) {
@@ -62,7 +62,7 @@ describe('swaps under load', () => {
 describe('notices of promotions', () => {
   const rounds = inForm(3, 10);
 
-  it.for([
+  test.for([
     { name: 'with NOTIFY', bar: 1, silent: false, cut: false },
     { name: 'NOTIFY lost', bar: POLL_SECONDS + 1, silent: true, cut: false },
     { name: "listener's connection in a black hole", bar: POLL_SECONDS + 1, silent: false, cut: true },
@@ -98,7 +98,7 @@ describe('notices of promotions', () => {
 });
 
 describe('bad versions', { concurrent: isShort }, () => {
-  it.for(Object.entries(badPipelines()))(
+  test.for(Object.entries(badPipelines()))(
     '%s: refused, the old one serves on, a good one recovers',
     async ([name, spoil], { onTestFinished }) => {
       const { service, registry, expected, firstVersion } = await serve(onTestFinished);
@@ -143,7 +143,7 @@ describe('bad versions', { concurrent: isShort }, () => {
     },
   );
 
-  it('a start while a bad version is promoted: the last good one is served', async ({ onTestFinished }) => {
+  test('a start while a bad version is promoted: the last good one is served', async ({ onTestFinished }) => {
     const { service, registry, expected, firstVersion } = await serve(onTestFinished);
     const bad = await registry.insert(await badPipelines()['weights that are not numbers']!());
     await registry.promote(bad);
@@ -169,7 +169,7 @@ describe('bad versions', { concurrent: isShort }, () => {
 });
 
 describe('a start while the database cannot be written', () => {
-  it('and a bad version is promoted: the last good one is served, and the rejection recorded afterwards', async () => {
+  test('and a bad version is promoted: the last good one is served, and the rejection recorded afterwards', async () => {
     const { service, registry, expected, firstVersion } = await serve();
     await service.kill();
     const bad = await registry.insert(await badPipelines()['no golden rows']!());

@@ -2,7 +2,7 @@
 import { mkdir, readFile } from 'node:fs/promises';
 import { join } from 'node:path';
 import { setTimeout as delay } from 'node:timers/promises';
-import { describe, expect, it } from 'vitest';
+import { describe, expect, test } from 'vitest';
 import { makeDirectories } from '../support/directory.ts';
 import { eventually } from '../support/eventually.ts';
 import { sourceEntryPoint } from '../support/server.ts';
@@ -14,7 +14,7 @@ import { prepareService } from './service.ts';
 import { expectNothingLost, expectWholeLines, storedWithin } from './verification.ts';
 
 describe('a service that breaks the guarantee is found out', { concurrent: isShort }, () => {
-  it.for<{ violation: string; planted: Planted; seen: 'missing' | 'duplicates' }>([
+  test.for<{ violation: string; planted: Planted; seen: 'missing' | 'duplicates' }>([
     { violation: 'a spool that skips its write', planted: 'skipped-write', seen: 'missing' },
     { violation: 'a relay that forgets a batch', planted: 'forgotten-batch', seen: 'missing' },
     { violation: 'a relay that stores a batch twice', planted: 'twice-stored', seen: 'duplicates' },
@@ -29,7 +29,7 @@ describe('a service that breaks the guarantee is found out', { concurrent: isSho
     expect(() => expectNothingLost(stored)).toThrow();
   });
 
-  it('a sync of another file', async ({ onTestFinished }) => {
+  test('a sync of another file', async ({ onTestFinished }) => {
     const directories = await makeDirectories();
     await mkdir(directories.dataDir, { recursive: true });
     const notes = join(directories.dataDir, 'synced-bytes');
@@ -50,7 +50,7 @@ describe('a service that breaks the guarantee is found out', { concurrent: isSho
     expect(() => expectNothingLost(stored)).toThrow();
   });
 
-  it('a dead letter that is cut short', async ({ onTestFinished }) => {
+  test('a dead letter that is cut short', async ({ onTestFinished }) => {
     const service = await prepareService({
       settings: plant('cut-dead-letter'),
       script: sourceEntryPoint,
@@ -66,7 +66,7 @@ describe('a service that breaks the guarantee is found out', { concurrent: isSho
     expect(() => expectWholeLines(text, 1)).toThrow();
   });
 
-  it('an adoption that forgets a segment', async ({ onTestFinished }) => {
+  test('an adoption that forgets a segment', async ({ onTestFinished }) => {
     const service = await prepareService({
       settings: plant('forgotten-segment'),
       script: sourceEntryPoint,

@@ -2,7 +2,7 @@
 import { readdir, readFile, rm } from 'node:fs/promises';
 import { join } from 'node:path';
 import { setTimeout as delay } from 'node:timers/promises';
-import { describe, expect, it } from 'vitest';
+import { describe, expect, test } from 'vitest';
 import { eventually } from '../support/eventually.ts';
 import { inForm, isShort } from './form.ts';
 import { type Answer, houses, type Load, runLoad, startLoad } from './load.ts';
@@ -17,7 +17,7 @@ const RECOVERY_SECONDS = 30;
 const ROW_SECONDS = inForm(0.0016, 0.0025);
 
 describe('Postgres is there, and', { concurrent: isShort }, () => {
-  it('the types of its columns change under load', async ({ onTestFinished }) => {
+  test('the types of its columns change under load', async ({ onTestFinished }) => {
     const service = await prepareService({ onTestFinished });
     const { url } = await service.start();
     const load = startLoad({ url, rate: RATE });
@@ -32,7 +32,7 @@ describe('Postgres is there, and', { concurrent: isShort }, () => {
     expect(await wrongFeatures(service, load.answers)).toEqual([]);
   });
 
-  it('a column is renamed, and renamed back', async ({ onTestFinished }) => {
+  test('a column is renamed, and renamed back', async ({ onTestFinished }) => {
     const service = await prepareService({ onTestFinished });
     const { url } = await service.start();
     const load = startLoad({ url, rate: RATE });
@@ -53,7 +53,7 @@ describe('Postgres is there, and', { concurrent: isShort }, () => {
     expect((await service.health()).backlog).toMatchObject({ dead_letters: 0, last_error: null });
   });
 
-  it('it takes a few hundred rows a second', { timeout: 150_000 }, async ({ onTestFinished }) => {
+  test('it takes a few hundred rows a second', { timeout: 150_000 }, async ({ onTestFinished }) => {
     const service = await prepareService({ onTestFinished });
     const { url } = await service.start();
     await service.database.query(
@@ -85,7 +85,7 @@ describe('Postgres is there, and', { concurrent: isShort }, () => {
     expectNothingLost(stored);
   });
 
-  it('its role may not create temporary tables, and commits are cut', async ({ onTestFinished }) => {
+  test('its role may not create temporary tables, and commits are cut', async ({ onTestFinished }) => {
     const service = await prepareService({ onTestFinished });
     const url = new URL(service.proxy.through(service.database.url));
     const name = url.pathname.slice(1);
@@ -114,7 +114,7 @@ describe('Postgres is there, and', { concurrent: isShort }, () => {
     expectNothingLost(stored);
   });
 
-  it('another unique index refuses some of what was answered', async ({ onTestFinished }) => {
+  test('another unique index refuses some of what was answered', async ({ onTestFinished }) => {
     const service = await prepareService({ onTestFinished });
     const { url } = await service.start();
     await service.database.query('create unique index another on predictions (created_at, zn, chas, rad)');
@@ -147,7 +147,7 @@ describe('Postgres is there, and', { concurrent: isShort }, () => {
   });
 });
 
-it('a segment that is gone holds up none behind it', async () => {
+test('a segment that is gone holds up none behind it', async () => {
   const service = await prepareService({ settings: { SPOOL_MAX_BYTES: '8000000' } });
   const { url } = await service.start();
   await service.proxy.set('refuse');

@@ -2,7 +2,7 @@
 import { mkdir } from 'node:fs/promises';
 import { join } from 'node:path';
 import { setTimeout as delay } from 'node:timers/promises';
-import { describe, expect, it } from 'vitest';
+import { describe, expect, test } from 'vitest';
 import { makeDirectories } from '../support/directory.ts';
 import { inForm } from './form.ts';
 import { startLoad } from './load.ts';
@@ -13,7 +13,7 @@ import { prepareService } from './service.ts';
 import { expectNothingLost, storedWithin } from './verification.ts';
 
 describe('PREDICTION_LOG_FSYNC=on', () => {
-  it('loses nothing that was answered when the power goes, whatever was under way', async () => {
+  test('loses nothing that was answered when the power goes, whatever was under way', async () => {
     const directories = await makeDirectories();
     await mkdir(directories.dataDir, { recursive: true });
     const notes = join(directories.dataDir, 'synced-bytes');

@@ -1,7 +1,7 @@
 /** Deaths of the process: killed at random moments, killed as one of several workers, ended by its own exception. */
 import { randomInt } from 'node:crypto';
 import { setTimeout as delay } from 'node:timers/promises';
-import { describe, expect, it } from 'vitest';
+import { describe, expect, test } from 'vitest';
 import { eventually } from '../support/eventually.ts';
 import { inForm } from './form.ts';
 import { type Answer, startLoad } from './load.ts';
@@ -13,7 +13,7 @@ import { expectNothingLost, storedWithin } from './verification.ts';
 const CONNECTIONS = 32;
 
 describe('kill -9 at a random moment under load', () => {
-  it.each([
+  test.each([
     { promise: 'spool', settings: {}, rounds: inForm(3, 20) },
     { promise: 'spool with fsync', settings: { PREDICTION_LOG_FSYNC: 'on' }, rounds: inForm(1, 5) },
     { promise: 'sync', settings: { PREDICTION_LOG: 'sync' }, rounds: inForm(1, 5) },
@@ -52,7 +52,7 @@ describe('kill -9 at a random moment under load', () => {
 });
 
 describe('WORKERS=2', () => {
-  it('replaces a worker that was killed under load and relays its spool', async () => {
+  test('replaces a worker that was killed under load and relays its spool', async () => {
     const service = await prepareService({ settings: { WORKERS: '2' } });
     const server = await service.start();
     const workers = () => {
@@ -89,7 +89,7 @@ describe('WORKERS=2', () => {
 });
 
 describe('an unexpected error', () => {
-  it.each([
+  test.each([
     ['exception', 'SIGUSR2'],
     ['rejection', 'SIGPIPE'],
   ] as const)('is logged, drained and ends in exit 1: %s', async (kind, trigger) => {

@@ -2,7 +2,7 @@
 import { once } from 'node:events';
 import { connect, type Socket } from 'node:net';
 import { setTimeout as delay } from 'node:timers/promises';
-import { describe, expect, it } from 'vitest';
+import { describe, expect, test } from 'vitest';
 import { inForm } from './form.ts';
 import { houses, type Load, runLoad, startLoad } from './load.ts';
 import { reportFault } from './report.ts';
@@ -14,7 +14,7 @@ const GRACE_SECONDS = 10;
 const settings = { SHUTDOWN_GRACE_SECONDS: String(GRACE_SECONDS), DRAIN_SECONDS: '2' };
 
 describe('SIGTERM under load on keep-alive connections', () => {
-  it.for([
+  test.for([
     { name: 'Postgres there', databaseAway: false, rounds: inForm(1, 10) },
     { name: 'Postgres away', databaseAway: true, rounds: inForm(1, 3) },
   ])('answers what is sent on open connections, ends with 0: $name', async ({ name, databaseAway, rounds }) => {
@@ -49,7 +49,7 @@ describe('SIGTERM under load on keep-alive connections', () => {
 });
 
 describe('while it drains', () => {
-  it('says 503 on /readyz, still answers 200 to open connections, also to a body that comes in two halves', async () => {
+  test('says 503 on /readyz, still answers 200 to open connections, also to a body that comes in two halves', async () => {
     const service = await prepareService({ settings });
     const server = await service.start();
     const [idle, halfSent, late] = await Promise.all([1, 2, 3].map(() => open(server.url)));
@@ -74,7 +74,7 @@ describe('while it drains', () => {
     });
   });
 
-  it('ends at once at the second signal, losing nothing', async () => {
+  test('ends at once at the second signal, losing nothing', async () => {
     const service = await prepareService({ settings });
     const server = await service.start();
     const load = startLoad({ url: server.url, connections: CONNECTIONS });
@@ -100,7 +100,7 @@ describe('while it drains', () => {
 });
 
 describe('SIGTERM with few callers', () => {
-  it.for([1, 2])('goes on taking new connections for DRAIN_SECONDS, with %i workers', async (workers) => {
+  test.for([1, 2])('goes on taking new connections for DRAIN_SECONDS, with %i workers', async (workers) => {
     const drainSeconds = 3;
     const service = await prepareService({
       settings: { ...settings, DRAIN_SECONDS: String(drainSeconds), WORKERS: String(workers) },
@@ -136,7 +136,7 @@ describe('SIGTERM with few callers', () => {
 });
 
 describe('SIGTERM while peers are in the way', () => {
-  it.for([
+  test.for([
     { name: 'a body half sent', write: () => predictRequest().slice(0, -40) },
     { name: 'a head half sent', write: () => predictRequest().slice(0, 40) },
     { name: 'nothing sent', write: () => '' },
@@ -173,7 +173,7 @@ describe('SIGTERM while peers are in the way', () => {
     expect(stored.missing).toBe(0);
   });
 
-  it.for([1, 3, 10].flatMap((graceSeconds) => inForm([1], [1, 2]).map((workers) => ({ graceSeconds, workers }))))(
+  test.for([1, 3, 10].flatMap((graceSeconds) => inForm([1], [1, 2]).map((workers) => ({ graceSeconds, workers }))))(
     'ends with 0 within a grace of $graceSeconds s while Postgres is silent, with $workers workers',
     async ({ graceSeconds, workers }) => {
       const grace = { SHUTDOWN_GRACE_SECONDS: String(graceSeconds), WORKERS: String(workers) };

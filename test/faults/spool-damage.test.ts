@@ -3,7 +3,7 @@ import { randomBytes } from 'node:crypto';
 import { cp, mkdir, readdir, readFile, rm, writeFile } from 'node:fs/promises';
 import { join } from 'node:path';
 import { setTimeout as delay } from 'node:timers/promises';
-import { afterAll, beforeAll, describe, expect, it } from 'vitest';
+import { afterAll, beforeAll, describe, expect, test } from 'vitest';
 import { eventually } from '../support/eventually.ts';
 import { isShort } from './form.ts';
 import { type Answer, houses, runLoad } from './load.ts';
@@ -141,7 +141,7 @@ afterAll(async () => {
 });
 
 describe('a damaged spool', () => {
-  it.for(damages)('$name', async ({ name, to, loses = () => [], deadLetters, beside = {} }) => {
+  test.for(damages)('$name', async ({ name, to, loses = () => [], deadLetters, beside = {} }) => {
     const directory = await restoreSpool();
     const segment = join(directory, (await readdir(directory)).find((file) => file.endsWith('.segment'))!);
     const bytes = await readFile(segment);
@@ -189,7 +189,7 @@ describe('a damaged spool', () => {
 });
 
 describe('a spool that comes back', () => {
-  it.for([['before the start'], ...(isShort ? [] : [['while the service runs']])])(
+  test.for([['before the start'], ...(isShort ? [] : [['while the service runs']])])(
     'a segment that was relayed already is put there again %s: no duplicates',
     async ([when]) => {
       await restoreSpool();
@@ -215,7 +215,7 @@ describe('a spool that comes back', () => {
 });
 
 describe('records that Postgres refuses', () => {
-  it('go to the dead letters, the others arrive', async () => {
+  test('go to the dead letters, the others arrive', async () => {
     await restoreSpool();
     await rm(spoolRoot(), { recursive: true });
     await service.database.query('truncate predictions');

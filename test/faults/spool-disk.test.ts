@@ -2,7 +2,7 @@
 import { mkdir, readFile, rm, stat, writeFile } from 'node:fs/promises';
 import { join } from 'node:path';
 import { setTimeout as delay } from 'node:timers/promises';
-import { describe, expect, it } from 'vitest';
+import { describe, expect, test } from 'vitest';
 import { makeDirectories } from '../support/directory.ts';
 import { eventually } from '../support/eventually.ts';
 import { inForm, isShort } from './form.ts';
@@ -17,7 +17,7 @@ const STAGE_MS = inForm(700, 5_000);
 const CONNECTIONS = 8;
 
 describe('the spool cannot be written', { concurrent: isShort }, () => {
-  it.skipIf(!mountSmallDisk)('full disk: a file system of 1 MiB', async ({ onTestFinished }) => {
+  test.skipIf(!mountSmallDisk)('full disk: a file system of 1 MiB', async ({ onTestFinished }) => {
     const directories = await makeDirectories();
     const filler = join(directories.dataDir, 'filler');
     const service = await prepareService({ directories, onTestFinished });
@@ -31,7 +31,7 @@ describe('the spool cannot be written', { concurrent: isShort }, () => {
     });
   });
 
-  it.for([
+  test.for([
     ['writes fail (EIO)', 'writeSync', {}],
     ['the directory is not writable (EACCES)', 'writeSync openSync', {}],
     ['fsync fails', 'fdatasync', { PREDICTION_LOG_FSYNC: 'on' }],
@@ -51,7 +51,7 @@ describe('the spool cannot be written', { concurrent: isShort }, () => {
     });
   });
 
-  it('what was relayed cannot be removed: predictions go on, and the files go when they can', async ({
+  test('what was relayed cannot be removed: predictions go on, and the files go when they can', async ({
     onTestFinished,
   }) => {
     const directories = await makeDirectories();
@@ -77,7 +77,7 @@ describe('the spool cannot be written', { concurrent: isShort }, () => {
 });
 
 describe('the dead letters cannot be written', () => {
-  it.skipIf(!mountSmallDisk)(
+  test.skipIf(!mountSmallDisk)(
     'each is a whole line once there is room, and not counted before',
     async ({ onTestFinished }) => {
       const directories = await makeDirectories();
@@ -121,7 +121,7 @@ describe('the dead letters cannot be written', () => {
 });
 
 describe('SPOOL_MAX_BYTES is reached', { concurrent: isShort }, () => {
-  it('refuses while Postgres is away, answers when it is back, and has room again afterwards', async ({
+  test('refuses while Postgres is away, answers when it is back, and has room again afterwards', async ({
     onTestFinished,
   }) => {
     const service = await prepareService({ settings: { SPOOL_MAX_BYTES: '100000' }, onTestFinished });

@@ -3,7 +3,7 @@
 import { readdirSync, readFileSync } from 'node:fs';
 import { mkdir, readdir, readFile, rm, rmdir, writeFile } from 'node:fs/promises';
 import { join } from 'node:path';
-import { describe, expect, it } from 'vitest';
+import { describe, expect, test } from 'vitest';
 import { eventually } from '../support/eventually.ts';
 import type { ServerProcess } from '../support/server.ts';
 import { inForm } from './form.ts';
@@ -19,7 +19,7 @@ const LEFT_BEHIND = '7f0c1ab2-90c4-4e35-9a0b-2c1d3e4f5a6b';
 const spoolRoot = (service: Service) => join(service.directories.dataDir, 'spool');
 
 describe('a large spool', () => {
-  it('of one-row frames is taken over in bounded memory while requests are answered', async () => {
+  test('of one-row frames is taken over in bounded memory while requests are answered', async () => {
     const service = await prepareService();
     // A start prepares the database and the pipeline; what it takes in memory is the same for any spool.
     const { url } = await service.start();
@@ -67,7 +67,7 @@ describe('a large spool', () => {
 });
 
 describe('one entry that cannot be read', () => {
-  it.for([
+  test.for([
     ['a lock that is a directory', 'lock'],
     ['a segment that is a directory', '000000000000.segment'],
   ] as const)('%s: all else is stored, and it too when it can be', async ([name, obstacle]) => {
@@ -102,7 +102,7 @@ describe('one entry that cannot be read', () => {
 });
 
 describe('what is not the service’s', () => {
-  it('stays in DATA_DIR/spool, whatever is taken over beside it', async () => {
+  test('stays in DATA_DIR/spool, whatever is taken over beside it', async () => {
     const service = await prepareService();
     const { answers } = await answerIntoSpool(service);
     await service.kill();
@@ -142,7 +142,7 @@ describe('what is not the service’s', () => {
 });
 
 describe('SPOOL_MAX_BYTES', () => {
-  it('is the limit of all lives and workers together', async () => {
+  test('is the limit of all lives and workers together', async () => {
     const limit = 1_000_000;
     const service = await prepareService({ settings: { SPOOL_MAX_BYTES: String(limit), WORKERS: '2' } });
     await service.start();
@@ -175,7 +175,7 @@ describe('SPOOL_MAX_BYTES', () => {
 });
 
 describe('PREDICTION_LOG is changed', () => {
-  it.each(['sync', 'off'])('to %s: what waits in the spool is stored', async (mode) => {
+  test.each(['sync', 'off'])('to %s: what waits in the spool is stored', async (mode) => {
     const service = await prepareService();
     const { answers } = await answerIntoSpool(service);
     await service.server.stop('SIGTERM');

@@ -3,7 +3,7 @@ import { execFileSync } from 'node:child_process';
 import { appendFileSync, writeFileSync } from 'node:fs';
 import { mkdir } from 'node:fs/promises';
 import { join } from 'node:path';
-import { describe, expect, it } from 'vitest';
+import { describe, expect, test } from 'vitest';
 import { makeDirectories } from '../support/directory.ts';
 import { eventually } from '../support/eventually.ts';
 import { inForm, isShort } from './form.ts';
@@ -18,7 +18,7 @@ describe('the database goes away in the middle of a start', { concurrent: isShor
   const moments = [0, 1, 2, 3, 4, 5, 6].flatMap((connections) =>
     inForm([1], [1, 2]).map((workers) => ({ connections, workers })),
   );
-  it.for([...moments, { connections: 1, workers: 3 }])(
+  test.for([...moments, { connections: 1, workers: 3 }])(
     'after $connections connections, with $workers workers: starts all the same, and is ready once it is back',
     async ({ connections, workers }, { onTestFinished }) => {
       const service = await prepareService({ onTestFinished, settings: { WORKERS: String(workers) } });
@@ -36,7 +36,7 @@ describe('the database goes away in the middle of a start', { concurrent: isShor
 });
 
 describe('what cannot be written at a start', { concurrent: isShort }, () => {
-  it('a database that is read only: prepared once it is not', async ({ onTestFinished }) => {
+  test('a database that is read only: prepared once it is not', async ({ onTestFinished }) => {
     const service = await prepareService({ onTestFinished });
     const [{ name }] = (await service.database.query('select current_database() as name')) as [{ name: string }];
     await service.database.query(`alter database ${name} set default_transaction_read_only = on`);
@@ -50,7 +50,7 @@ describe('what cannot be written at a start', { concurrent: isShort }, () => {
 
   // Mounting needs root.
   const disks = isLinux && process.getuid?.() === 0 ? ['full', 'read only'] : [];
-  it.for(disks.flatMap((disk) => ['dataDir', 'modelsDir'].map((which) => ({ disk, which }) as const)))(
+  test.for(disks.flatMap((disk) => ['dataDir', 'modelsDir'].map((which) => ({ disk, which }) as const)))(
     'the disk of $which is $disk: started all the same, and workers that die are replaced',
     async ({ disk, which }, { onTestFinished }) => {
       const directories = await makeDirectories();

@@ -1,5 +1,5 @@
 /** The links of the documentation, followed through a proxy that takes a prefix off, as those in front of many services do. */
-import { afterAll, beforeAll, expect, it } from 'vitest';
+import { afterAll, beforeAll, expect, test } from 'vitest';
 import { startTestApp, type TestApp } from '../support/app.ts';
 import { startPrefixProxy } from '../support/prefix-proxy.ts';
 
@@ -16,7 +16,7 @@ afterAll(async () => {
   await app.close();
 });
 
-it.each(['', '/', '/?a=b', '?a=b', '/static/index.html'])('the page opens at its path and %j', async (end) => {
+test.each(['', '/', '/?a=b', '?a=b', '/static/index.html'])('the page opens at its path and %j', async (end) => {
   const page = await fetch(`${proxied}/internal/docs${end}`);
   expect(page.status).toBe(200);
   expect(page.url.split('?', 1)[0]).toBe(`${proxied}/internal/docs/`);
@@ -25,7 +25,7 @@ it.each(['', '/', '/?a=b', '?a=b', '/static/index.html'])('the page opens at its
   for (const link of links) expect((await fetch(new URL(link, page.url))).status, link).toBe(200);
 });
 
-it('the document leads to the routes from where it is', async () => {
+test('the document leads to the routes from where it is', async () => {
   const response = await fetch(`${proxied}/internal/docs/json`);
   const { servers, paths } = (await response.json()) as { servers: { url: string }[]; paths: object };
   expect(Object.keys(paths)).toContain('/livez');
@@ -34,7 +34,7 @@ it('the document leads to the routes from where it is', async () => {
   expect((await fetch(new URL('livez', root))).status).toBe(200);
 });
 
-it('the example of 413 has the limit that is enforced', async () => {
+test('the example of 413 has the limit that is enforced', async () => {
   const { paths } = (await (await fetch(`${app.url}/internal/docs/json`)).json()) as { paths: object };
   expect(JSON.stringify(paths)).toContain(`Send at most ${app.config.bodyLimitBytes} bytes`);
 });

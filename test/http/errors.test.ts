@@ -1,6 +1,6 @@
 import { once } from 'node:events';
 import { connect } from 'node:net';
-import { afterAll, beforeAll, describe, expect, it } from 'vitest';
+import { afterAll, beforeAll, describe, expect, test } from 'vitest';
 import { bothWays, startTestApp, type TestApp } from '../support/app.ts';
 import { eventually } from '../support/eventually.ts';
 import { articleRow, type ProblemAnswer, post } from '../support/requests.ts';
@@ -40,14 +40,14 @@ describe.each(bothWays)('%s', (_way, options) => {
   }
 
   describe('errors are problem details', () => {
-    it.each(['{bad', '', '{"a":1', `${JSON.stringify(articleRow)}x`])(
+    test.each(['{bad', '', '{"a":1', `${JSON.stringify(articleRow)}x`])(
       'answers 400 for unreadable JSON: %s',
       async (body) => {
         await expectProblem(await post(`${app.url}/predict`, body), 400, 'invalid_json');
       },
     );
 
-    it.each([
+    test.each([
       ['another type', { 'content-type': 'text/plain' }],
       ['a form', { 'content-type': 'application/x-www-form-urlencoded' }],
       ['another charset', { 'content-type': 'application/json; charset=utf-16' }],
@@ -56,20 +56,20 @@ describe.each(bothWays)('%s', (_way, options) => {
       await expectProblem(await post(`${app.url}/predict`, articleRow, headers), 415, 'unsupported_media_type');
     });
 
-    it('takes a charset of utf-8 in any spelling', async () => {
+    test('takes a charset of utf-8 in any spelling', async () => {
       for (const type of ['application/json; charset=utf-8', 'application/json;charset="UTF-8"']) {
         expect((await post(`${app.url}/predict`, articleRow, { 'content-type': type })).status).toBe(200);
       }
     });
 
-    it('answers 413 above the body limit and names it', async () => {
+    test('answers 413 above the body limit and names it', async () => {
       const response = await post(`${app.url}/predict`, ' '.repeat(app.config.bodyLimitBytes + 1));
       expect((await expectProblem(response, 413, 'body_too_large')).detail).toContain(
         String(app.config.bodyLimitBytes),
       );
     });
 
-    it('answers 404 for an unknown path and 405 with Allow for an unknown method', async () => {
+    test('answers 404 for an unknown path and 405 with Allow for an unknown method', async () => {
       await expectProblem(await fetch(`${app.url}/nope`), 404, 'not_found');
       const wrong = await fetch(`${app.url}/predict?x=1`);
       await expectProblem(wrong, 405, 'method_not_allowed');
@@ -77,23 +77,23 @@ describe.each(bothWays)('%s', (_way, options) => {
       expect((await fetch(`${app.url}/health`, { method: 'DELETE' })).headers.get('allow')).toBe('GET, HEAD');
     });
 
-    it('answers 405 whatever body comes with the wrong method', async () => {
+    test('answers 405 whatever body comes with the wrong method', async () => {
       const headers = { 'content-type': 'application/json' };
       const response = await fetch(`${app.url}/health`, { method: 'DELETE', headers, body: '{bad' });
       await expectProblem(response, 405, 'method_not_allowed');
     });
 
-    it('answers a malformed URL with 400', async () => {
+    test('answers a malformed URL with 400', async () => {
       await expectProblem(await fetch(`${app.url}/%ff%zz`), 400, 'invalid_request');
     });
 
-    it('answers what is not HTTP with 400 and closes', async () => {
+    test('answers what is not HTTP with 400 and closes', async () => {
       const answer = await sendRaw('GARBAGE\r\n\r\n');
       expect(answer).toMatch(/^HTTP\/1\.1 400 /);
       expect(answer).toContain('application/problem+json');
     });
 
-    it('answers a prediction before the garbage behind it in one packet, and stores it', async () => {
+    test('answers a prediction before the garbage behind it in one packet, and stores it', async () => {
       const body = JSON.stringify(articleRow);
       const head = `POST /predict HTTP/1.1\r\nHost: x\r\nContent-Type: application/json\r\nContent-Length: ${body.length}\r\n\r\n`;
       const answer = await sendRaw(`${head}${body}GARBAGE\r\n\r\n`);
@@ -105,14 +105,14 @@ describe.each(bothWays)('%s', (_way, options) => {
       });
     });
 
-    it('answers oversized headers with 431 and closes', async () => {
+    test('answers oversized headers with 431 and closes', async () => {
       const answer = await sendRaw(`GET /health HTTP/1.1\r\nHost: x\r\nX: ${'a'.repeat(20_000)}\r\n\r\n`);
       expect(answer).toMatch(/^HTTP\/1\.1 431 /);
     });
   });
 
   describe('x-request-id', () => {
-    it('is made when absent, and differs from request to request', async () => {
+    test('is made when absent, and differs from request to request', async () => {
       const ids = await Promise.all(
         [1, 2].map(async () => (await fetch(`${app.url}/livez`)).headers.get('x-request-id')),
       );
@@ -120,7 +120,7 @@ describe.each(bothWays)('%s', (_way, options) => {
       expect(ids[0]).not.toBe(ids[1]);
     });
 
-    it('is taken from the caller when it is a plain token, else replaced', async () => {
+    test('is taken from the caller when it is a plain token, else replaced', async () => {
       const send = async (id: string) =>
         (await fetch(`${app.url}/livez`, { headers: { 'x-request-id': id } })).headers.get('x-request-id');
       expect(await send('caller.id:1-2_3')).toBe('caller.id:1-2_3');

@@ -1,4 +1,4 @@
-import { afterAll, beforeAll, describe, expect, it } from 'vitest';
+import { afterAll, beforeAll, describe, expect, test } from 'vitest';
 import { startTestApp, type TestApp } from '../support/app.ts';
 import { articleRow, post } from '../support/requests.ts';
 
@@ -9,7 +9,7 @@ describe('outside production', () => {
   });
   afterAll(() => app.close());
 
-  it('tells in /health what works, the version and the backlog', async () => {
+  test('tells in /health what works, the version and the backlog', async () => {
     const response = await fetch(`${app.url}/health`);
     expect(response.status).toBe(200);
     expect(await response.json()).toEqual({
@@ -32,12 +32,12 @@ describe('outside production', () => {
     });
   });
 
-  it('answers the probes', async () => {
+  test('answers the probes', async () => {
     expect((await fetch(`${app.url}/livez`)).status).toBe(200);
     expect((await fetch(`${app.url}/readyz`)).status).toBe(200);
   });
 
-  it('documents every route but its own pages, with the example house', async () => {
+  test('documents every route but its own pages, with the example house', async () => {
     expect((await fetch(`${app.url}/docs`)).status).toBe(200);
     const document = (await (await fetch(`${app.url}/docs/json`)).json()) as {
       openapi: string;
@@ -56,7 +56,7 @@ describe('in production', () => {
   });
   afterAll(() => app.close());
 
-  it.each([
+  test.each([
     '/docs',
     '/docs/',
     '/docs/json',
@@ -68,7 +68,7 @@ describe('in production', () => {
     expect((await fetch(app.url + path)).status).toBe(404);
   });
 
-  it('says in /health what works and nothing else', async () => {
+  test('says in /health what works and nothing else', async () => {
     const response = await fetch(`${app.url}/health`);
     expect(response.status).toBe(200);
     expect(await response.json()).toEqual({ status: 'ok', database: 'ok', model: 'ok', prediction_log: 'ok' });
@@ -76,7 +76,7 @@ describe('in production', () => {
     expect(await (await fetch(`${app.url}/readyz`)).json()).toEqual({ status: 'ok' });
   });
 
-  it('names no version in any answer or header', async () => {
+  test('names no version in any answer or header', async () => {
     const version = app.app.servedVersion()!;
     const responses = await Promise.all([
       fetch(`${app.url}/health`),
@@ -96,7 +96,7 @@ describe('in production', () => {
 });
 
 describe('with overrides', () => {
-  it('shows docs and versions in production when told to, at the path it is given', async () => {
+  test('shows docs and versions in production when told to, at the path it is given', async () => {
     const app = await startTestApp({
       NODE_ENV: 'production',
       DOCS_ENABLED: 'true',
@@ -109,7 +109,7 @@ describe('with overrides', () => {
     await app.close();
   });
 
-  it('hides docs and versions in development when told to', async () => {
+  test('hides docs and versions in development when told to', async () => {
     const app = await startTestApp({ DOCS_ENABLED: 'false', EXPOSE_MODEL_VERSION: 'false' });
     expect((await fetch(`${app.url}/docs`)).status).toBe(404);
     expect(await (await post(`${app.url}/predict`, articleRow)).json()).not.toHaveProperty('model_version');

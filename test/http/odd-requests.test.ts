@@ -1,7 +1,7 @@
 /** Requests that HTTP allows and hardly anybody sends: each is answered, none with 5xx, all failures as problem details. */
 import { once } from 'node:events';
 import { connect } from 'node:net';
-import { afterAll, beforeAll, describe, expect, it } from 'vitest';
+import { afterAll, beforeAll, describe, expect, test } from 'vitest';
 import { bothWays, startTestApp, type TestApp } from '../support/app.ts';
 import { articleRow } from '../support/requests.ts';
 
@@ -45,7 +45,7 @@ describe.each(bothWays)('%s', (_way, options) => {
   }
 
   describe('an odd method', () => {
-    it.each([
+    test.each([
       [message('HEAD /health'), 200],
       [message('HEAD /predict'), 405],
       [message('OPTIONS /predict'), 405],
@@ -63,7 +63,7 @@ describe.each(bothWays)('%s', (_way, options) => {
   });
 
   describe('an odd target', () => {
-    it.each([
+    test.each([
       [withBody('POST http://x/predict'), 200],
       [withBody('POST /%70redict'), 200],
       [message('GET http://x/predict'), 405],
@@ -84,7 +84,7 @@ describe.each(bothWays)('%s', (_way, options) => {
   });
 
   describe('odd headers', () => {
-    it.each([
+    test.each([
       [typed('Application/JSON; Charset=UTF-8'), 200],
       [typed('application/json;charset="utf-8"; x=y'), 200],
       [typed('application/jsonx'), 415],
@@ -109,7 +109,7 @@ describe.each(bothWays)('%s', (_way, options) => {
       await expectStatus(request, status);
     });
 
-    it('of ids are given back only as plain tokens', async () => {
+    test('of ids are given back only as plain tokens', async () => {
       for (const ids of [['a', 'b'], [''], ['a\r\n b'], ['a; b'], ['\x80']]) {
         const { head } = await send(
           message(

@@ -2,7 +2,7 @@
 import { once } from 'node:events';
 import { connect } from 'node:net';
 import type { FastifyInstance } from 'fastify';
-import { afterAll, beforeAll, describe, expect, it } from 'vitest';
+import { afterAll, beforeAll, describe, expect, test } from 'vitest';
 import * as z from 'zod';
 import { startTestApp, type TestApp } from '../support/app.ts';
 import { articleRow, type ProblemAnswer, post } from '../support/requests.ts';
@@ -41,12 +41,12 @@ async function send(what: unknown, search = ''): Promise<{ status: number; answe
 }
 
 describe('an ordinary route', () => {
-  it('gets a body and a query that its schemas have read, and answers what its schema has', async () => {
+  test('gets a body and a query that its schemas have read, and answers what its schema has', async () => {
     expect(await send(note)).toEqual({ status: 200, answer: { reason: 'a test', limit: 50 } });
     expect((await send(note, '?limit=7')).answer).toEqual({ reason: 'a test', limit: 7 });
   });
 
-  it('refuses a body with pointers, and repeats nothing of it', async () => {
+  test('refuses a body with pointers, and repeats nothing of it', async () => {
     const { status, answer } = await send({
       reason: '',
       at: 'secret',
@@ -67,7 +67,7 @@ describe('an ordinary route', () => {
     expect(JSON.stringify(answer)).not.toContain('secret');
   });
 
-  it('tells what is missing, wherever it is, and that there is no body', async () => {
+  test('tells what is missing, wherever it is, and that there is no body', async () => {
     expect((await send({ reason: 'x', marks: [{ kind: 'old' }] })).answer.errors).toEqual([
       { pointer: '/marks/0/weight', code: 'missing', message: 'This field is required: send a number.' },
     ]);
@@ -78,7 +78,7 @@ describe('an ordinary route', () => {
     ]);
   });
 
-  it('refuses a query with the parameters, at most 20 of them, and repeats no odd name', async () => {
+  test('refuses a query with the parameters, at most 20 of them, and repeats no odd name', async () => {
     const { status, answer } = await send(note, '?limit=0&order=a&order=b&color=1&%3Csecret%3E=1');
     expect(status).toBe(422);
     expect(answer.type).toBe('urn:ridgeline:error:invalid_parameters');
@@ -94,7 +94,7 @@ describe('an ordinary route', () => {
     expect(many.answer.errors_truncated).toBe(true);
   });
 
-  it.each([
+  test.each([
     [
       'where it ceases to be JSON',
       '{"reason": "a", "marks": [{"weight": NaN}]}',
@@ -113,7 +113,7 @@ describe('an ordinary route', () => {
     expect(JSON.stringify(sent.answer)).not.toContain('secret');
   });
 
-  it('reads a byte order mark over, and refuses other types, encodings and sizes as every route does', async () => {
+  test('reads a byte order mark over, and refuses other types, encodings and sizes as every route does', async () => {
     expect((await send(`\uFEFF${JSON.stringify(note)}`)).status).toBe(200);
     const statusOf = async (headers: Record<string, string>, text = JSON.stringify(note)) =>
       (await post(`${app.url}/notes`, text, headers)).status;
@@ -125,7 +125,7 @@ describe('an ordinary route', () => {
     expect(large.answer.detail).toContain(String(app.config.bodyLimitBytes));
   });
 
-  it('is asked to go on by a caller that expects 100-continue', async () => {
+  test('is asked to go on by a caller that expects 100-continue', async () => {
     const socket = connect(Number(new URL(app.url).port), '127.0.0.1');
     const text = JSON.stringify(note);
     socket.write(
@@ -137,7 +137,7 @@ describe('an ordinary route', () => {
     socket.destroy();
   });
 
-  it('does not change what the predict routes beside it take', async () => {
+  test('does not change what the predict routes beside it take', async () => {
     expect((await post(`${app.url}/predict`, articleRow)).status).toBe(200);
   });
 });

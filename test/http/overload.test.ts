@@ -1,5 +1,5 @@
 import { Client } from 'pg';
-import { afterAll, beforeAll, describe, expect, it } from 'vitest';
+import { afterAll, beforeAll, describe, expect, test } from 'vitest';
 import { bothWays, startTestApp, type TestApp } from '../support/app.ts';
 import { eventually } from '../support/eventually.ts';
 import { articleRow, type ProblemAnswer, post } from '../support/requests.ts';
@@ -12,7 +12,7 @@ describe.each(bothWays)('%s', (_way, options) => {
   });
   afterAll(() => app.close());
 
-  it('refuses what there is no room for with 503 and Retry-After, and answers the rest', async () => {
+  test('refuses what there is no room for with 503 and Retry-After, and answers the rest', async () => {
     const locker = new Client({ connectionString: app.database.url });
     await locker.connect();
     await locker.query('begin; lock table predictions in access exclusive mode');
@@ -42,7 +42,7 @@ describe.each(bothWays)('%s', (_way, options) => {
     expect((await post(`${app.url}/predict`, articleRow)).status).toBe(200);
   });
 
-  it('takes small batches beside each other where very large ones are allowed', async () => {
+  test('takes small batches beside each other where very large ones are allowed', async () => {
     const large = await startTestApp({ MAX_BATCH_ROWS: '100000' }, options);
     try {
       const body = JSON.stringify({ instances: Array(100).fill(articleRow) });

@@ -1,5 +1,5 @@
 /** Queries: the predict routes know no parameters yet, and tell so; the probes let anything stand behind their `?`. */
-import { afterAll, beforeAll, describe, expect, it } from 'vitest';
+import { afterAll, beforeAll, describe, expect, test } from 'vitest';
 import { bothWays, startTestApp, type TestApp } from '../support/app.ts';
 import { articleRow, type ProblemAnswer, post } from '../support/requests.ts';
 
@@ -16,7 +16,7 @@ describe.each(bothWays)('%s', (_way, options) => {
   const errorsOf = async (response: Response) => ((await response.json()) as ProblemAnswer).errors;
 
   describe.each(paths)('of %s', (path) => {
-    it.each([
+    test.each([
       '?interval=0.9',
       '?contributions=true',
       '?x',
@@ -32,7 +32,7 @@ describe.each(bothWays)('%s', (_way, options) => {
       expect(problem.errors).toEqual([{ parameter, code: 'unknown_parameter', message: expect.any(String) }]);
     });
 
-    it('list at most 20, in the order in which they came', async () => {
+    test('list at most 20, in the order in which they came', async () => {
       const search = (count: number) => `?${Array.from({ length: count }, (_, i) => `p${i}=${i}`).join('&')}`;
       const exact = (await (await send(path, search(20))).json()) as ProblemAnswer;
       expect(exact.errors?.map(({ parameter }) => parameter)).toEqual(Array.from({ length: 20 }, (_, i) => `p${i}`));
@@ -42,27 +42,27 @@ describe.each(bothWays)('%s', (_way, options) => {
       expect(more.errors_truncated).toBe(true);
     });
 
-    it('repeat no name that is no plain one, and no value', async () => {
+    test('repeat no name that is no plain one, and no value', async () => {
       const errors = await errorsOf(await send(path, '?%3Cb%3Esecret%3C%2Fb%3E=secret&=secret&ok.name-1=secret'));
       expect(errors?.map(({ parameter }) => parameter)).toEqual(['', '', 'ok.name-1']);
       expect(JSON.stringify(errors)).not.toContain('secret');
     });
 
-    it.each(['', '?', '?&', '?&&'])('are none, and welcome, in %j', async (search) => {
+    test.each(['', '?', '?&', '?&&'])('are none, and welcome, in %j', async (search) => {
       expect((await send(path, search)).status).toBe(200);
     });
 
-    it('are told after what is wrong with the body', async () => {
+    test('are told after what is wrong with the body', async () => {
       const response = await post(`${app.url}${path}?x=1`, {});
       expect(((await response.json()) as ProblemAnswer).type).toBe('urn:ridgeline:error:invalid_features');
     });
   });
 
-  it.each(['/health', '/livez', '/readyz'])('of %s may be any', async (path) => {
+  test.each(['/health', '/livez', '/readyz'])('of %s may be any', async (path) => {
     expect((await fetch(`${app.url}${path}?_=1732608000&x`)).status).toBe(200);
   });
 
-  it('are in the documentation of the 422 of the predict routes', async () => {
+  test('are in the documentation of the 422 of the predict routes', async () => {
     const { paths: documented } = (await (await fetch(`${app.url}/docs/json`)).json()) as {
       paths: Record<string, { post: { responses: Record<string, unknown>; parameters?: unknown } }>;
     };

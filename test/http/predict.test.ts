@@ -1,4 +1,4 @@
-import { afterAll, beforeAll, describe, expect, it } from 'vitest';
+import { afterAll, beforeAll, describe, expect, test } from 'vitest';
 import { bothWays, startTestApp, type TestApp } from '../support/app.ts';
 import { eventually } from '../support/eventually.ts';
 import { articleAnswer, articleRow, type PredictAnswer, type ProblemAnswer, post } from '../support/requests.ts';
@@ -18,7 +18,7 @@ describe.each(bothWays)('%s', (_way, options) => {
   }
 
   describe('POST /predict', () => {
-    it("answers the article's row as scikit-learn does, with an id and the version", async () => {
+    test("answers the article's row as scikit-learn does, with an id and the version", async () => {
       const [status, answer] = await predict(articleRow);
       expect(status).toBe(200);
       expect(Object.keys(answer)).toEqual(['prediction', 'prediction_id', 'model_version']);
@@ -27,13 +27,13 @@ describe.each(bothWays)('%s', (_way, options) => {
       expect(answer.model_version).toBe(app.app.servedVersion());
     });
 
-    it('does not depend on the order of the keys', async () => {
+    test('does not depend on the order of the keys', async () => {
       const reversed = Object.fromEntries(Object.entries(articleRow).reverse());
       const [, answer] = await predict(reversed);
       expect(Math.abs(answer.prediction - articleAnswer)).toBeLessThan(1e-9);
     });
 
-    it.each([
+    test.each([
       ['a name with an escape', (text: string) => text.replace('"RM"', '"\\u0052M"')],
       ['numbers with an exponent', (text: string) => text.replace('6.575', '0.6575e1')],
       ['spread over lines', (text: string) => JSON.stringify(JSON.parse(text), null, '\t')],
@@ -48,12 +48,12 @@ describe.each(bothWays)('%s', (_way, options) => {
       for (const prediction of predictions) expect(Math.abs(prediction - articleAnswer)).toBeLessThan(1e-9);
     });
 
-    it('takes categories that training has never seen', async () => {
+    test('takes categories that training has never seen', async () => {
       const [status] = await predict({ ...articleRow, RAD: 99, CHAS: -7 });
       expect(status).toBe(200);
     });
 
-    it('names every faulty field of the row at once', async () => {
+    test('names every faulty field of the row at once', async () => {
       const { RM: _missing, ...rest } = articleRow;
       const [status, problem] = await predict({ ...rest, CRIM: '1', CHAS: 0.5, TAX: null, typo: 1 });
       expect(status).toBe(422);
@@ -67,7 +67,7 @@ describe.each(bothWays)('%s', (_way, options) => {
       expect(problem).not.toHaveProperty('errors_truncated');
     });
 
-    it('sends a batch to its route instead of listing what it lacks as a row', async () => {
+    test('sends a batch to its route instead of listing what it lacks as a row', async () => {
       const [status, problem] = await predict({ instances: [articleRow] });
       expect(status).toBe(422);
       expect(problem.errors).toEqual([
@@ -75,7 +75,7 @@ describe.each(bothWays)('%s', (_way, options) => {
       ]);
     });
 
-    it('says at once that a category must be a whole number, whatever was sent', async () => {
+    test('says at once that a category must be a whole number, whatever was sent', async () => {
       const { RAD: _missing, ...rest } = articleRow;
       for (const wrong of ['zero', 0.5, null, true]) {
         const [, problem] = await predict({ ...rest, CHAS: wrong });
@@ -88,7 +88,7 @@ describe.each(bothWays)('%s', (_way, options) => {
       expect(problem.errors).toEqual([{ pointer: '/CRIM', code: 'invalid_type', message: 'Send a finite number.' }]);
     });
 
-    it.each([
+    test.each([
       ['a string', '"x"'],
       ['null', 'null'],
       ['an array', '[]'],
@@ -103,27 +103,27 @@ describe.each(bothWays)('%s', (_way, options) => {
       expect(problem.errors).not.toHaveLength(0);
     });
 
-    it('answers 422 when the prediction overflows, and stores nothing', async () => {
+    test('answers 422 when the prediction overflows, and stores nothing', async () => {
       const [status, problem] = await predict({ ...articleRow, RM: 1e308 });
       expect([status, problem.type]).toEqual([422, 'urn:ridgeline:error:outside_model_domain']);
       expect(await app.database.query('select 1 from predictions where rm = 1e308')).toEqual([]);
     });
 
-    it('lists at most 20 faults and says that there are more', async () => {
+    test('lists at most 20 faults and says that there are more', async () => {
       const extra = Object.fromEntries(Array.from({ length: 30 }, (_, i) => [`extra_${i}`, i]));
       const [, problem] = await predict({ ...articleRow, ...extra });
       expect(problem.errors).toHaveLength(20);
       expect(problem.errors_truncated).toBe(true);
     });
 
-    it('does not send back what was sent', async () => {
+    test('does not send back what was sent', async () => {
       const response = await post(`${app.url}/predict`, { ...articleRow, RM: 'secret-value', 'secret key!': 1 });
       expect(await response.text()).not.toContain('secret');
     });
   });
 
   describe('POST /predict/batch', () => {
-    it('answers in order and agrees with single predictions', async () => {
+    test('answers in order and agrees with single predictions', async () => {
       const instances = [articleRow, { ...articleRow, RM: 5 }, { ...articleRow, RAD: 24 }];
       const response = await post(`${app.url}/predict/batch`, { instances });
       const answer = (await response.json()) as Record<string, unknown[]>;
@@ -136,13 +136,13 @@ describe.each(bothWays)('%s', (_way, options) => {
       expect(new Set(answer.prediction_ids).size).toBe(3);
     });
 
-    it('takes MAX_BATCH_ROWS rows and refuses one more or none', async () => {
+    test('takes MAX_BATCH_ROWS rows and refuses one more or none', async () => {
       const send = async (rows: number) =>
         (await post(`${app.url}/predict/batch`, { instances: Array(rows).fill(articleRow) })).status;
       expect([await send(1000), await send(1001), await send(0)]).toEqual([200, 422, 422]);
     });
 
-    it('points at the row and the field', async () => {
+    test('points at the row and the field', async () => {
       const response = await post(`${app.url}/predict/batch`, { instances: [articleRow, { ...articleRow, RM: 'x' }] });
       const problem = (await response.json()) as ProblemAnswer;
       expect(problem.errors).toEqual([
@@ -150,13 +150,13 @@ describe.each(bothWays)('%s', (_way, options) => {
       ]);
     });
 
-    it('points at the rows whose prediction overflows', async () => {
+    test('points at the rows whose prediction overflows', async () => {
       const instances = [articleRow, { ...articleRow, RM: 1e308 }];
       const problem = (await (await post(`${app.url}/predict/batch`, { instances })).json()) as ProblemAnswer;
       expect(problem.errors?.map(({ pointer }) => pointer)).toEqual(['/instances/1']);
     });
 
-    it('answers a thousand empty rows with a short list', async () => {
+    test('answers a thousand empty rows with a short list', async () => {
       const response = await post(`${app.url}/predict/batch`, { instances: Array(1000).fill({}) });
       const text = await response.text();
       expect(response.status).toBe(422);
@@ -165,7 +165,7 @@ describe.each(bothWays)('%s', (_way, options) => {
   });
 
   describe('the prediction log', () => {
-    it('stores every prediction once, with its id, features, version and time', async () => {
+    test('stores every prediction once, with its id, features, version and time', async () => {
       const answers = await Promise.all(
         Array.from({ length: 1000 }, async (_, i) => {
           const [status, { prediction_id, prediction }] = await predict({ ...articleRow, CRIM: 5000 + i / 7 });
@@ -190,7 +190,7 @@ describe.each(bothWays)('%s', (_way, options) => {
       );
     });
 
-    it('stores the outermost numbers as they were sent', async () => {
+    test('stores the outermost numbers as they were sent', async () => {
       const outermost = { ...articleRow, CRIM: 5e-324, ZN: -0.1, TAX: 2.5e-308, RAD: -9007199254740991 };
       const [, { prediction_id }] = await predict(outermost);
       const [row] = await eventually(async () => {

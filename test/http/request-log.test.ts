@@ -1,6 +1,6 @@
 import Fastify from 'fastify';
 import { type Level, pino } from 'pino';
-import { afterEach, describe, expect, it, vi } from 'vitest';
+import { afterEach, describe, expect, test, vi } from 'vitest';
 import { RidgelineError } from '../../src/errors.ts';
 import { registerProblemDetails } from '../../src/http/plugins/problem-details.ts';
 import { createRequestLog } from '../../src/http/plugins/request-log.ts';
@@ -32,7 +32,7 @@ function startLogged(level: Level) {
   return { app, lines, ask };
 }
 
-it('writes a line for a failure, without its query, and none for a success', async () => {
+test('writes a line for a failure, without its query, and none for a success', async () => {
   const { lines, ask } = startLogged('info');
   await ask('/good', 1);
   await ask(`/bad${'x'.repeat(300)}?secret`, 1);
@@ -41,7 +41,7 @@ it('writes a line for a failure, without its query, and none for a success', asy
   ]);
 });
 
-it('writes 100 lines a second for failures and tells how many more there were', async () => {
+test('writes 100 lines a second for failures and tells how many more there were', async () => {
   vi.useFakeTimers({ toFake: ['setTimeout', 'clearTimeout'] });
   const { app, lines, ask } = startLogged('info');
   await ask('/bad', 250);
@@ -58,14 +58,14 @@ it('writes 100 lines a second for failures and tells how many more there were', 
   expect(lines.at(-1)).toMatchObject({ unlogged: 1 });
 });
 
-it('writes every request at debug', async () => {
+test('writes every request at debug', async () => {
   const { lines, ask } = startLogged('debug');
   await ask('/good', 150);
   await ask('/bad', 150);
   expect(lines).toHaveLength(300);
 });
 
-it('says of a failure what an operator asks: code, first field, rows, duration; and is louder the graver it is', async () => {
+test('says of a failure what an operator asks: code, first field, rows, duration; and is louder the graver it is', async () => {
   const { app, lines, ask } = startLogged('info');
   const errors = [{ pointer: '/RM', code: 'missing', message: 'Send it.' }];
   const cause = new Error('a mistake of ours');
@@ -85,7 +85,7 @@ it('says of a failure what an operator asks: code, first field, rows, duration; 
   ]);
 });
 
-it('measures how long a request has taken, a success too', async () => {
+test('measures how long a request has taken, a success too', async () => {
   const lines: Record<string, unknown>[] = [];
   const http = createHttp({
     bodyLimitBytes: 1000,
@@ -106,7 +106,7 @@ it('measures how long a request has taken, a success too', async () => {
 });
 
 describe.each(bothWays)('%s', (_way, options) => {
-  it.each<[Level, number[]]>([
+  test.each<[Level, number[]]>([
     ['debug', [200, 200, 422, 422]],
     ['info', [422, 422]],
   ])('at %s, each request to the predict routes has its one line: %j', async (level, statuses) => {

@@ -1,5 +1,5 @@
 /** Bodies that no row can be read from, or that can be read in two ways: what their senders are told. */
-import { afterAll, beforeAll, describe, expect, it } from 'vitest';
+import { afterAll, beforeAll, describe, expect, test } from 'vitest';
 import { bothWays, startTestApp, type TestApp } from '../support/app.ts';
 import { articleAnswer, articleRow, type PredictAnswer, type ProblemAnswer } from '../support/requests.ts';
 
@@ -22,7 +22,7 @@ describe.each(bothWays)('%s', (_way, options) => {
   describe('a body with a byte order mark', () => {
     const marked = (text: string) => Buffer.concat([Buffer.from([0xef, 0xbb, 0xbf]), Buffer.from(text)]);
 
-    it.each([
+    test.each([
       ['as programs send it', row],
       ['of which the general way reads the rows', row.replace('"RM"', '"\\u0052M"')],
     ])('is read without it, %s', async (_name, body) => {
@@ -30,14 +30,14 @@ describe.each(bothWays)('%s', (_way, options) => {
       expect((await send('/predict/batch', marked(batch(body, body)))).status).toBe(200);
     });
 
-    it('and nothing else is empty', async () => {
+    test('and nothing else is empty', async () => {
       expect((await send('/predict', marked(''))).answer).toMatchObject({ status: 400, detail: /body is empty/ });
     });
   });
 
   describe('a body in another encoding', () => {
     const bigEndian = (text: string) => Buffer.from(text, 'utf16le').swap16();
-    it.each([
+    test.each([
       ['UTF-16 with a mark', Buffer.from(`\uFEFF${row}`, 'utf16le')],
       ['UTF-16', Buffer.from(row, 'utf16le')],
       ['UTF-16, the other way round, with a mark', bigEndian(`\uFEFF${row}`)],
@@ -50,7 +50,7 @@ describe.each(bothWays)('%s', (_way, options) => {
       );
     });
 
-    it('is told where it is no UTF-8', async () => {
+    test('is told where it is no UTF-8', async () => {
       const { status, answer } = await send('/predict', Buffer.from('{"é": 1,\n "caf\xe9": 1}', 'latin1'));
       expect(status).toBe(400);
       expect(answer.detail).toContain('At line 1, column 3: this is not encoded in UTF-8.');
@@ -58,7 +58,7 @@ describe.each(bothWays)('%s', (_way, options) => {
   });
 
   describe('a body that is no JSON', () => {
-    it('is told where and why, in a batch with the row', async () => {
+    test('is told where and why, in a batch with the row', async () => {
       const { status, answer } = await send('/predict/batch', batch(row, row.replace('"RM":6.575', '"RM":NaN')));
       expect(status).toBe(400);
       const column = 14 + row.length + 1 + row.indexOf('6.575') + 1;
@@ -74,12 +74,12 @@ describe.each(bothWays)('%s', (_way, options) => {
       ]);
     });
 
-    it('names lines as editors do', async () => {
+    test('names lines as editors do', async () => {
       const { answer } = await send('/predict', JSON.stringify(articleRow, null, 2).replace(/\n\}$/, ',\n}'));
       expect(answer.detail).toMatch(/^At line 15, column 1: a comma stands before the closing brace; remove it\./);
     });
 
-    it('is never sent back, not in pieces either', async () => {
+    test('is never sent back, not in pieces either', async () => {
       for (const body of [
         '{"secret": secret}',
         'secret',
@@ -99,7 +99,7 @@ describe.each(bothWays)('%s', (_way, options) => {
     const duplicate = (pointer: string) => ({ pointer, code: 'duplicate_field', message: expect.any(String) });
     const twice = (name: string) => `{"${name}":1,${row.slice(1)}`;
 
-    it.each([
+    test.each([
       ['a feature', '/predict', twice('CRIM'), ['/CRIM']],
       ['a feature with the same value', '/predict', twice('CHAS').replace('"CHAS":1', '"CHAS":0'), ['/CHAS']],
       ['a feature in another spelling', '/predict', twice('\\u0043RIM'), ['/CRIM']],
@@ -111,7 +111,7 @@ describe.each(bothWays)('%s', (_way, options) => {
       expect(answer.errors).toEqual(pointers.map(duplicate));
     });
 
-    it('is told beside other faults', async () => {
+    test('is told beside other faults', async () => {
       const { answer } = await send(
         '/predict',
         `{"CRIM":1,"CRIM":2,"x":1,"x":{"y":1,"y":2},"__proto__":1,"__proto__":2}`,
@@ -123,7 +123,7 @@ describe.each(bothWays)('%s', (_way, options) => {
       expect(answer.errors).toContainEqual(expect.objectContaining({ pointer: '/x', code: 'unknown_field' }));
     });
 
-    it('is told at most 20 times', async () => {
+    test('is told at most 20 times', async () => {
       const { answer } = await send('/predict/batch', batch(...Array<string>(30).fill(twice('RM'))));
       expect(answer.errors).toHaveLength(20);
       expect(answer.errors_truncated).toBe(true);

@@ -1,7 +1,7 @@
 import { execFile } from 'node:child_process';
 import { join } from 'node:path';
 import { promisify } from 'node:util';
-import { expect, it } from 'vitest';
+import { expect, test } from 'vitest';
 
 const run = promisify(execFile);
 const command = (name: string, options: string | string[], env: NodeJS.ProcessEnv = {}) =>
@@ -9,14 +9,14 @@ const command = (name: string, options: string | string[], env: NodeJS.ProcessEn
     env: { ...process.env, ...env },
   });
 
-it.each(['migrate', 'schedule'])('%s takes no arguments, and says so before it does anything', async (name) => {
+test.each(['migrate', 'schedule'])('%s takes no arguments, and says so before it does anything', async (name) => {
   const failure = { code: 2, stdout: '', stderr: expect.stringMatching(/Unknown option '--bogus'.*\n\nUsage: /s) };
   await expect(command(name, '--bogus')).rejects.toMatchObject(failure);
   expect((await command(name, '--help')).stdout).toMatch(/^Usage: /);
 });
 
 /** What npm leaves in the environment of `npm run train --data=mine.csv`; its value is 'true' without the sign. */
-it.each([
+test.each([
   [{ npm_config_data: 'mine.csv' }, [], '--data mine.csv'],
   [{ npm_config_data: 'true' }, ['mine.csv'], '--data mine.csv'],
   [{ npm_config_json: 'true' }, [], '--json'],
@@ -31,28 +31,28 @@ it.each([
   });
 });
 
-it('what npm is set to by others, or runs another command with, is not taken for an option', async () => {
+test('what npm is set to by others, or runs another command with, is not taken for an option', async () => {
   const others = { npm_lifecycle_event: 'train', npm_config_loglevel: 'silent', npm_config_cache: '/tmp/npm' };
   expect((await command('train', '--help', others)).stdout).toMatch(/^Usage: npm run train/);
   const elsewhere = { npm_lifecycle_event: 'test', npm_config_data: 'mine.csv' };
   expect((await command('train', '--help', elsewhere)).stdout).toMatch(/^Usage: npm run train/);
 });
 
-it('an option twice is asked back for', async () => {
+test('an option twice is asked back for', async () => {
   await expect(command('train', ['--alpha', '1', '--alpha', '2'])).rejects.toMatchObject({
     code: 2,
     stderr: expect.stringMatching(/^--alpha is there twice; which one is meant\?\n\nUsage: /),
   });
 });
 
-it.each(['0x10', '1e', '1_000', 'Infinity', ''])('--alpha %j is no number', async (text) => {
+test.each(['0x10', '1e', '1_000', 'Infinity', ''])('--alpha %j is no number', async (text) => {
   await expect(command('train', ['--alpha', text])).rejects.toMatchObject({
     code: 2,
     stderr: expect.stringContaining(`--alpha ${text}: expected a number`),
   });
 });
 
-it('--data without the name of a file is bad usage, as every option without its value is', async () => {
+test('--data without the name of a file is bad usage, as every option without its value is', async () => {
   await expect(command('train', ['--data', ''])).rejects.toMatchObject({
     code: 2,
     stdout: '',

@@ -2,7 +2,7 @@ import { spawn } from 'node:child_process';
 import { once } from 'node:events';
 import { chmodSync, cpSync, mkdirSync, rmSync, symlinkSync, writeFileSync } from 'node:fs';
 import { join } from 'node:path';
-import { afterEach, beforeEach, describe, expect, it } from 'vitest';
+import { afterEach, beforeEach, describe, expect, test } from 'vitest';
 import { createTestDatabase } from '../support/database.ts';
 import { makeDirectory } from '../support/directory.ts';
 import { childEnvironment } from '../support/server.ts';
@@ -51,7 +51,7 @@ const start = (command: keyof typeof commands, settings?: Record<string, string>
   run(process.execPath, [join('dist', commands[command])], { RETRAIN_CRON: '0 3 * * *', ...settings });
 
 describe('.env beside package.json', () => {
-  it.each(Object.keys(commands) as (keyof typeof commands)[])(
+  test.each(Object.keys(commands) as (keyof typeof commands)[])(
     'stops %s by a name that is nearly a setting',
     async (command) => {
       writeFileSync(join(directory, '.env'), 'DATABSE_URL=postgres://u:hunter2@127.0.0.1/d\n');
@@ -62,7 +62,7 @@ describe('.env beside package.json', () => {
     },
   );
 
-  it('is read behind a byte order mark, and what is of others in it is one warning', async () => {
+  test('is read behind a byte order mark, and what is of others in it is one warning', async () => {
     const database = await createTestDatabase({ migrated: false });
     writeFileSync(join(directory, '.env'), `\uFEFFDATABASE_URL="${database.url}"\r\nPOSTGRES_PASSWORD=hunter2\r\n`);
     const { code, output } = await start('migrate');
@@ -73,7 +73,7 @@ describe('.env beside package.json', () => {
     await database.drop();
   });
 
-  it('is refused by the server where it can never work, in one message', async () => {
+  test('is refused by the server where it can never work, in one message', async () => {
     writeFileSync(join(directory, '.env'), 'DATABASE_URL=postgres://app:S3cr@tHorse#9@127.0.0.1/ridge\n');
     const { code, output } = await start('server');
     expect(output).toMatch(/DATABASE_URL: expected a postgres:\/\/ URL .*# is written %23/);
@@ -82,7 +82,7 @@ describe('.env beside package.json', () => {
   });
 });
 
-it('a build without the development dependencies says how to install them', async () => {
+test('a build without the development dependencies says how to install them', async () => {
   rmSync(join(directory, 'node_modules'));
   mkdirSync(join(directory, 'node_modules'));
   cpSync(join(root, 'scripts'), join(directory, 'scripts'), { recursive: true });

@@ -5,7 +5,7 @@ import { readdir, stat } from 'node:fs/promises';
 import { join } from 'node:path';
 import { setTimeout as delay } from 'node:timers/promises';
 import { promisify } from 'node:util';
-import { afterEach, beforeEach, describe, expect, it } from 'vitest';
+import { afterEach, beforeEach, describe, expect, test } from 'vitest';
 import { makeDirectories, type ServerDirectories } from '../support/directory.ts';
 import { childEnvironment, entryPoint } from '../support/server.ts';
 
@@ -54,7 +54,7 @@ async function left(): Promise<string[]> {
 }
 
 describe.each(Object.entries(scripts))('%s', (_, script) => {
-  it('leaves nothing behind when it is interrupted while it makes, or then starts, its database', async () => {
+  test('leaves nothing behind when it is interrupted while it makes, or then starts, its database', async () => {
     for (const ms of MOMENTS_MS) await interruptAfter(ms, script, 'SIGINT');
     // It is made by now; so these come while it starts.
     for (const ms of MOMENTS_MS.slice(0, 7)) await interruptAfter(ms, script, 'SIGTERM');

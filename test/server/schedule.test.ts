@@ -1,7 +1,7 @@
 import { spawn } from 'node:child_process';
 import { once } from 'node:events';
 import { join } from 'node:path';
-import { afterAll, beforeAll, expect, it } from 'vitest';
+import { afterAll, beforeAll, expect, test } from 'vitest';
 import { createTestDatabase, type TestDatabase } from '../support/database.ts';
 import { makeDirectories, type ServerDirectories } from '../support/directory.ts';
 import { eventually } from '../support/eventually.ts';
@@ -28,7 +28,7 @@ function schedule(settings: Record<string, string>) {
   return { child, output: () => output, closed: once(child, 'close') as Promise<[number]> };
 }
 
-it('trains a minute once, however many schedulers run', { timeout: 150_000 }, async () => {
+test('trains a minute once, however many schedulers run', { timeout: 150_000 }, async () => {
   const schedulers = [1, 2, 3].map(() => schedule({ RETRAIN_CRON: '* * * * *' }));
   const all = () => schedulers.map(({ output }) => output()).join('');
   await eventually(async () => all().includes('retraining has published a version'), 75_000);
@@ -41,7 +41,7 @@ it('trains a minute once, however many schedulers run', { timeout: 150_000 }, as
   expect(promotions).toEqual([{ promoted_by: 'schedule' }]);
 });
 
-it('tells what to set when RETRAIN_CRON is missing', async () => {
+test('tells what to set when RETRAIN_CRON is missing', async () => {
   const { output, closed } = schedule({});
   expect((await closed)[0]).toBe(2);
   expect(output()).toContain('RETRAIN_CRON');

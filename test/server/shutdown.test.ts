@@ -1,6 +1,6 @@
 import { Agent, request } from 'node:http';
 import { setTimeout as delay } from 'node:timers/promises';
-import { afterAll, beforeAll, expect, it } from 'vitest';
+import { afterAll, beforeAll, expect, test } from 'vitest';
 import { createTestDatabase, type TestDatabase } from '../support/database.ts';
 import { makeDirectories, type ServerDirectories } from '../support/directory.ts';
 import { articleRow, type PredictAnswer } from '../support/requests.ts';
@@ -46,7 +46,7 @@ function send(url: string, agent: Agent): Promise<{ status?: number; id?: string
   });
 }
 
-it('ends under load without a failed request, stores every answer, and exits with 0', async () => {
+test('ends under load without a failed request, stores every answer, and exits with 0', async () => {
   const server = await startServer({ DATABASE_URL: database.url, DRAIN_SECONDS: '1' }, directories);
   const ids: string[] = [];
   const failures: unknown[] = [];
@@ -87,7 +87,7 @@ async function fetchUntilNotReady(url: string): Promise<number> {
   return status;
 }
 
-it('ends at once and loses nothing on a second signal', async () => {
+test('ends at once and loses nothing on a second signal', async () => {
   // Long enough for the second one to come in between.
   const server = await startServer({ DATABASE_URL: database.url, DRAIN_SECONDS: '5' }, directories);
   const agent = new Agent({ keepAlive: true, maxSockets: 1 });

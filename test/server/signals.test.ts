@@ -4,7 +4,7 @@ import { existsSync } from 'node:fs';
 import { connect } from 'node:net';
 import { join } from 'node:path';
 import { setTimeout as delay } from 'node:timers/promises';
-import { afterEach, describe, expect, it } from 'vitest';
+import { afterEach, describe, expect, test } from 'vitest';
 import { createTestDatabase } from '../support/database.ts';
 import { makeDirectories } from '../support/directory.ts';
 import { eventually } from '../support/eventually.ts';
@@ -35,7 +35,7 @@ describe('a signal in any moment of a first start ends it with 0 and leaves no p
     { line: 'training a first', after: 400, signal: 'SIGTERM', workers: '2' },
     { line: 'listening', after: 0, signal: 'SIGTERM', workers: '2' },
   ] as const;
-  it.for(cases)('$signal $after ms after "$line", $workers workers', async ({ line, after, signal, workers }) => {
+  test.for(cases)('$signal $after ms after "$line", $workers workers', async ({ line, after, signal, workers }) => {
     const directories = await makeDirectories();
     cleanups.push(directories.remove);
     const env = childEnvironment({ WORKERS: workers }, directories);
@@ -58,7 +58,7 @@ describe('a signal in any moment of a first start ends it with 0 and leaves no p
 });
 
 describe('with workers', () => {
-  it('a second signal ends them all at once', async () => {
+  test('a second signal ends them all at once', async () => {
     const database = await createTestDatabase();
     const directories = await makeDirectories();
     cleanups.push(database.drop, directories.remove);
@@ -73,7 +73,7 @@ describe('with workers', () => {
     await eventually(async () => !workers.some((pid) => existsSync(`/proc/${pid}`)), 2_000);
   });
 
-  it('a primary that is killed leaves none, and what was being sent is still answered', async () => {
+  test('a primary that is killed leaves none, and what was being sent is still answered', async () => {
     const database = await createTestDatabase();
     const directories = await makeDirectories();
     cleanups.push(database.drop, directories.remove);

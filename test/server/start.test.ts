@@ -4,7 +4,7 @@ import { existsSync } from 'node:fs';
 import { createServer } from 'node:net';
 import { join } from 'node:path';
 import { promisify } from 'node:util';
-import { afterEach, describe, expect, inject, it } from 'vitest';
+import { afterEach, describe, expect, inject, test } from 'vitest';
 import { createTestDatabase } from '../support/database.ts';
 import { makeDirectories, type ServerDirectories } from '../support/directory.ts';
 import { eventually } from '../support/eventually.ts';
@@ -34,7 +34,7 @@ async function failToStart(settings: Record<string, string>): Promise<{ code: nu
 }
 
 describe('without DATABASE_URL', () => {
-  it('starts from nothing with a database of its own, stops it again, and finds its data at the second start', async () => {
+  test('starts from nothing with a database of its own, stops it again, and finds its data at the second start', async () => {
     const where = await directories();
     const first = await startServer({}, where);
     cleanups.push(() => first.stop('SIGKILL'));
@@ -59,7 +59,7 @@ describe('without DATABASE_URL', () => {
 });
 
 describe('a start that cannot succeed says why in one message', () => {
-  it('names every wrong setting with its valid values', async () => {
+  test('names every wrong setting with its valid values', async () => {
     const { code, output } = await failToStart({ PORT: 'x', LOG_LEVEL: 'loud', RETRAIN_CRON: '99 * * * *' });
     expect(code).toBe(1);
     for (const text of ['PORT: expected', 'LOG_LEVEL: expected', 'RETRAIN_CRON: expected'])
@@ -67,7 +67,7 @@ describe('a start that cannot succeed says why in one message', () => {
     expect(output).not.toMatch(/^\s+at /m);
   });
 
-  it.each(['1', '2'])('tells that the port is in use, with %s workers', async (workers) => {
+  test.each(['1', '2'])('tells that the port is in use, with %s workers', async (workers) => {
     const database = await createTestDatabase();
     cleanups.push(database.drop);
     const squatter = createServer().listen(0, '127.0.0.1');
@@ -80,7 +80,7 @@ describe('a start that cannot succeed says why in one message', () => {
     expect(output).not.toMatch(/^\s+at /m);
   });
 
-  it('tells that HOST is no address of this machine', async () => {
+  test('tells that HOST is no address of this machine', async () => {
     const database = await createTestDatabase();
     cleanups.push(database.drop);
     const { code, output } = await failToStart({ DATABASE_URL: database.url, HOST: '192.0.2.1' });
@@ -89,7 +89,7 @@ describe('a start that cannot succeed says why in one message', () => {
     expect(output).not.toMatch(/^\s+at /m);
   });
 
-  it('tells that the database refuses the login, without the password', async () => {
+  test('tells that the database refuses the login, without the password', async () => {
     const url = new URL(inject('postgresUrl'));
     url.username = 'nobody_here';
     url.password = 'hunter2';
@@ -100,7 +100,7 @@ describe('a start that cannot succeed says why in one message', () => {
   });
 });
 
-it('has the warnings of Node and of libraries in its log, as standard error may have no reader', async () => {
+test('has the warnings of Node and of libraries in its log, as standard error may have no reader', async () => {
   const database = await createTestDatabase();
   cleanups.push(database.drop);
   const warning = "data:text/javascript,setTimeout(()=>process.emitWarning('something old is used'),300)";

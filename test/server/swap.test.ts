@@ -1,7 +1,7 @@
 import { execFile } from 'node:child_process';
 import { setTimeout as delay } from 'node:timers/promises';
 import { promisify } from 'node:util';
-import { afterAll, beforeAll, describe, expect, it } from 'vitest';
+import { afterAll, beforeAll, describe, expect, test } from 'vitest';
 import { fingerprintCode } from '../../src/training/code-fingerprint.ts';
 import { createTestDatabase, type TestDatabase } from '../support/database.ts';
 import { makeDirectories, type ServerDirectories } from '../support/directory.ts';
@@ -38,7 +38,7 @@ async function predict(server: ServerProcess): Promise<PredictAnswer> {
 }
 
 describe('a new version beside running servers', () => {
-  it('changes the answers of all servers with no failed and no wrong request under load', async () => {
+  test('changes the answers of all servers with no failed and no wrong request under load', async () => {
     const answersOf = new Map<string, Set<number>>();
     let loading = true;
     const load = servers.flatMap((server) =>
@@ -69,7 +69,7 @@ describe('a new version beside running servers', () => {
     for (const answers of answersOf.values()) expect(answers.size).toBe(1);
   });
 
-  it('has trainings at the same time end as versions of their own', async () => {
+  test('has trainings at the same time end as versions of their own', async () => {
     const trained = await Promise.all([train('--alpha', '2'), train('--alpha', '3')]);
     const versions = trained.map(({ version }) => version);
     expect(new Set(versions).size).toBe(2);
@@ -82,13 +82,13 @@ describe('a new version beside running servers', () => {
 });
 
 describe('the train command', () => {
-  it('was built from the code that its versions name', async () => {
+  test('was built from the code that its versions name', async () => {
     const { version } = await train();
     const rows = await database.query('select code_sha256 from ml_pipeline where pipeline_version = $1', [version]);
     expect(rows).toEqual([{ code_sha256: fingerprintCode() }]);
   });
 
-  it.each([
+  test.each([
     [2, ['--alpha', 'much'], '--alpha much: expected a number'],
     [2, ['--alpha=-1'], 'expected a number above 0'],
     [2, ['--unknown'], 'Usage:'],

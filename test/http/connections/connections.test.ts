@@ -4,7 +4,7 @@ import { type AddressInfo, connect, type Socket } from 'node:net';
 import { setTimeout as delay } from 'node:timers/promises';
 import type { FastifyInstance } from 'fastify';
 import { pino } from 'pino';
-import { describe, expect, it, type TestContext } from 'vitest';
+import { describe, expect, type TestContext, test } from 'vitest';
 import { registerConnections } from '../../../src/http/connections/connections.ts';
 import { registerRowBodies } from '../../../src/http/fast-path/body-bytes.ts';
 import { createSendJson } from '../../../src/http/fast-path/send-json.ts';
@@ -180,7 +180,7 @@ const refused: [name: string, status: number, ...pieces: string[]][] = [
 
 describe.concurrent.each(ways)('a refused connection, bodies %s', (way) => {
   // What has no body is the same in both.
-  it.for(refused.filter(([name]) => way === 'fast' || /body|chunk/.test(name)))(
+  test.for(refused.filter(([name]) => way === 'fast' || /body|chunk/.test(name)))(
     'is answered once and closed, whatever its peer does: %s',
     async ([_name, status, ...pieces], context) => {
       const { lines, exchange, allGone } = await start(context, way);
@@ -201,7 +201,7 @@ describe.concurrent.each(ways)('a refused connection, bodies %s', (way) => {
     },
   );
 
-  it('is closed although the peer reads nothing', async (context) => {
+  test('is closed although the peer reads nothing', async (context) => {
     const { lines, open, allGone } = await start(context, way);
     const silent = Array.from({ length: 5 }, () => open().socket.pause());
     for (const socket of silent) socket.write('GARBAGE\r\n\r\n');
@@ -210,7 +210,7 @@ describe.concurrent.each(ways)('a refused connection, bodies %s', (way) => {
     for (const socket of silent) socket.destroy();
   });
 
-  it('drops what still comes, and no more than for a moment', async (context) => {
+  test('drops what still comes, and no more than for a moment', async (context) => {
     const { lines, open, allGone } = await start(context, way);
     const { socket, statuses } = open();
     socket.write('GARBAGE\r\n\r\n');
@@ -224,7 +224,7 @@ describe.concurrent.each(ways)('a refused connection, bodies %s', (way) => {
 });
 
 describe.concurrent.each(ways)('a request at which a hook waits, bodies %s', (way) => {
-  it.for<[string, number, ...string[]]>([
+  test.for<[string, number, ...string[]]>([
     ['comes whole', 200, post('1')],
     ['comes in chunks', 200, CHUNKED, '1\r\n1\r\n', '1\r\n2\r\n', '0\r\n\r\n'],
     ['has a broken chunk', 400, `${CHUNKED}2\r\n12\r\n`, 'zz\r\n'],
@@ -244,7 +244,7 @@ describe.concurrent.each(ways)('a request at which a hook waits, bodies %s', (wa
     expect(bodies).toHaveLength(status === 200 ? 1 : 0);
   });
 
-  it('leaves nothing behind where its caller goes away', async (context) => {
+  test('leaves nothing behind where its caller goes away', async (context) => {
     const { bodies, open, allGone } = await start(context, way, 100);
     const { socket } = open();
     socket.write(post('12345').slice(0, -2));
@@ -257,7 +257,7 @@ describe.concurrent.each(ways)('a request at which a hook waits, bodies %s', (wa
 });
 
 describe.concurrent.each(ways)('the answers of one connection, bodies %s', (way) => {
-  it('come before the refusal of what stands behind their requests in one packet', async (context) => {
+  test('come before the refusal of what stands behind their requests in one packet', async (context) => {
     const { bodies, exchange, allGone } = await start(context, way);
     const { statuses, received } = await exchange(`${post('1')}${post('2')}${post('3')}GARBAGE\r\n\r\n`);
     expect(statuses()).toEqual([200, 200, 200, 400]);
@@ -266,7 +266,7 @@ describe.concurrent.each(ways)('the answers of one connection, bodies %s', (way)
     await allGone();
   });
 
-  it('come before the 408 of half a request behind them', async (context) => {
+  test('come before the 408 of half a request behind them', async (context) => {
     const { bodies, exchange, allGone } = await start(context, way);
     const { statuses } = await exchange(post('1') + post('22222').slice(0, -2));
     expect(statuses()).toEqual([200, 408]);
@@ -274,28 +274,28 @@ describe.concurrent.each(ways)('the answers of one connection, bodies %s', (way)
     await allGone();
   });
 
-  it('are all there when garbage follows a request that is refused', async (context) => {
+  test('are all there when garbage follows a request that is refused', async (context) => {
     const { exchange, allGone } = await start(context, way);
     const { statuses } = await exchange(`${post('1')}GET /nope HTTP/1.1\r\nhost: x\r\n\r\nGARBAGE\r\n\r\n`);
     expect(statuses()).toEqual([200, 404, 400]);
     await allGone();
   });
 
-  it('are one for a request that was answered before its broken body came', async (context) => {
+  test('are one for a request that was answered before its broken body came', async (context) => {
     const { exchange, allGone } = await start(context, way);
     const { statuses } = await exchange(`${CHUNKED.replace('/echo', '/nope')}2\r\n{}\r\n`, 'zz\r\n', 'zz\r\n');
     expect(statuses()).toEqual([404]);
     await allGone();
   });
 
-  it('are one where the caller wanted to close after it, whatever follows', async (context) => {
+  test('are one where the caller wanted to close after it, whatever follows', async (context) => {
     const { exchange, allGone } = await start(context, way);
     const { statuses } = await exchange(`${post('1', 'connection: close\r\n')}GARBAGE\r\n\r\n`);
     expect(statuses()).toEqual([200]);
     await allGone();
   });
 
-  it('reach a caller that has closed its own half already', async (context) => {
+  test('reach a caller that has closed its own half already', async (context) => {
     const { open, allGone } = await start(context, way);
     const { socket, statuses } = open();
     socket.end(post('1'));
@@ -306,7 +306,7 @@ describe.concurrent.each(ways)('the answers of one connection, bodies %s', (way)
 });
 
 describe.concurrent.each(ways)('a connection that idles, bodies %s', (way) => {
-  it('before its first request is not answered, and then serves', async (context) => {
+  test('before its first request is not answered, and then serves', async (context) => {
     const { open } = await start(context, way);
     const { socket, received, statuses } = open();
     await delay(2_500);
@@ -318,7 +318,7 @@ describe.concurrent.each(ways)('a connection that idles, bodies %s', (way) => {
     expect(statuses()).toEqual([200, 408]);
   });
 
-  it('before its first request is closed without an answer after as long as a used one', async (context) => {
+  test('before its first request is closed without an answer after as long as a used one', async (context) => {
     const { http, open } = await start(context, way);
     const used = open();
     used.socket.write(post('1'));
@@ -334,7 +334,7 @@ describe.concurrent.each(ways)('a connection that idles, bodies %s', (way) => {
     socket.destroy();
   });
 
-  it('in the middle of a body is told so', async (context) => {
+  test('in the middle of a body is told so', async (context) => {
     const { http, open, allGone } = await start(context, way);
     http.server.once('request', ({ socket: served }) => served.setTimeout(100));
     http.server.requestTimeout = 0;
@@ -345,7 +345,7 @@ describe.concurrent.each(ways)('a connection that idles, bodies %s', (way) => {
     await allGone();
   });
 
-  it('while its request is worked on is let alone', async (context) => {
+  test('while its request is worked on is let alone', async (context) => {
     const { http, open } = await start(context, way);
     http.server.once('request', ({ socket: served }) => served.setTimeout(5));
     const { socket, statuses } = open();
@@ -355,7 +355,7 @@ describe.concurrent.each(ways)('a connection that idles, bodies %s', (way) => {
   });
 });
 
-it('a peer that does not read is given up after as long as an idle one, on its second request too', async () => {
+test('a peer that does not read is given up after as long as an idle one, on its second request too', async () => {
   const server = createServer((request, response) =>
     response.end('x'.repeat(request.url === '/large' ? 20_000_000 : 1)),
   );
@@ -381,7 +381,7 @@ it('a peer that does not read is given up after as long as an idle one, on its s
 });
 
 describe.concurrent.each(ways)('a caller that sends everything before it reads, bodies %s', (way) => {
-  it.for<[string, string]>([
+  test.for<[string, string]>([
     ['413', post('x'.repeat(5_000_000))],
     ['413 in chunks', `${CHUNKED}${'400\r\n'.concat('x'.repeat(0x400), '\r\n').repeat(3000)}0\r\n\r\n`],
     ['415', post('x'.repeat(5_000_000)).replace('application/json', 'text/plain')],
@@ -402,7 +402,7 @@ describe.concurrent.each(ways)('a caller that sends everything before it reads, 
     await allGone();
   });
 
-  it('may send the next request behind a refused body that has come', async (context) => {
+  test('may send the next request behind a refused body that has come', async (context) => {
     const { open } = await start(context, way);
     const { socket, statuses } = open();
     socket.write(post('x'.repeat(900)).replace('/echo', '/nope') + post('1'));
@@ -412,7 +412,7 @@ describe.concurrent.each(ways)('a caller that sends everything before it reads, 
 });
 
 describe.concurrent.each(ways)('a head that Node would answer itself, bodies %s', (way) => {
-  it('without Host is 400 with a problem; HTTP/1.0 needs none', async (context) => {
+  test('without Host is 400 with a problem; HTTP/1.0 needs none', async (context) => {
     const { open, exchange } = await start(context, way);
     const client = open();
     client.socket.write('GET /now HTTP/1.1\r\nx-request-id: mine\r\n\r\n');
@@ -421,7 +421,7 @@ describe.concurrent.each(ways)('a head that Node would answer itself, bodies %s'
     expect((await exchange('GET /now HTTP/1.0\r\n\r\n')).statuses()).toEqual([200]);
   });
 
-  it('with an unknown expectation is 417 with a problem', async (context) => {
+  test('with an unknown expectation is 417 with a problem', async (context) => {
     const { bodies, open } = await start(context, way);
     const client = open();
     client.socket.write(post('1', 'expect: the-impossible\r\n'));
@@ -432,7 +432,7 @@ describe.concurrent.each(ways)('a head that Node would answer itself, bodies %s'
     expect(bodies).toEqual(['1']);
   });
 
-  it('that expects 100-continue is told to go on when its body is wanted, and refused at once when not', async (context) => {
+  test('that expects 100-continue is told to go on when its body is wanted, and refused at once when not', async (context) => {
     const { open } = await start(context, way);
     const wanted = open();
     const [head, body] = post('12345', 'expect: 100-continue\r\n').split('\r\n\r\n');
@@ -463,7 +463,7 @@ describe.concurrent('the id of a request that the parser refuses', () => {
     async (...pieces: string[]) =>
       problemIn((await exchange(...pieces)).received()).request_id;
 
-  it('is the caller’s, where its head could be read', async (context) => {
+  test('is the caller’s, where its head could be read', async (context) => {
     const { exchange } = await start(context);
     const idOf = idsOf(exchange);
     expect(await idOf(head(`X-Request-ID:  my-id-1 \r\n${oversized}`))).toBe('my-id-1');
@@ -473,7 +473,7 @@ describe.concurrent('the id of a request that the parser refuses', () => {
     );
   });
 
-  it('is made where there is none, or none that is a plain token', async (context) => {
+  test('is made where there is none, or none that is a plain token', async (context) => {
     const { exchange } = await start(context);
     const idOf = idsOf(exchange);
     const made = /^[0-9a-f]{12}-\w+$/;
@@ -485,7 +485,7 @@ describe.concurrent('the id of a request that the parser refuses', () => {
     expect(await idOf(`${head('').slice(0, -2)}no colon\r\n\r\nx-request-id: of-nobody\r\n`)).toMatch(made);
   });
 
-  it('leads to what the parser calls it and whom it came from', async (context) => {
+  test('leads to what the parser calls it and whom it came from', async (context) => {
     const { lines, exchange } = await start(context);
     const idOf = idsOf(exchange);
     const id = await idOf(head(`x-request-id: my-id-1\r\n${oversized}`));
@@ -501,7 +501,7 @@ describe.concurrent('the id of a request that the parser refuses', () => {
   });
 });
 
-it('a 408 names the time, which grows with the largest body', async (context) => {
+test('a 408 names the time, which grows with the largest body', async (context) => {
   const { exchange } = await start(context);
   const { received } = await exchange('POST /echo HTTP/1.1\r\nhost: x\r\n');
   expect(problemIn(received()).detail).toBe('Send the whole request within 10 seconds.');

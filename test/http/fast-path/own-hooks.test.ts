@@ -1,5 +1,5 @@
 import Fastify, { type FastifyInstance } from 'fastify';
-import { expect, it } from 'vitest';
+import { expect, test } from 'vitest';
 import { hasForeignHooks, ownHook } from '../../../src/http/fast-path/own-hooks.ts';
 
 async function onReady(prepare: (http: FastifyInstance) => void): Promise<FastifyInstance> {
@@ -9,7 +9,7 @@ async function onReady(prepare: (http: FastifyInstance) => void): Promise<Fastif
   return http;
 }
 
-it('a scope without hooks, with ours and with those that only watch has no foreign ones', async () => {
+test('a scope without hooks, with ours and with those that only watch has no foreign ones', async () => {
   expect(hasForeignHooks(await onReady(() => undefined), [{}])).toBe(false);
   const watched = await onReady((http) => {
     http.addHook(
@@ -22,7 +22,7 @@ it('a scope without hooks, with ours and with those that only watch has no forei
   expect(hasForeignHooks(watched, [{ onRequest: ownHook(() => undefined) }])).toBe(false);
 });
 
-it('a hook of somebody else is found on the scope and on a route, alone and in a list beside ours', async () => {
+test('a hook of somebody else is found on the scope and on a route, alone and in a list beside ours', async () => {
   expect(hasForeignHooks(await onReady((http) => http.addHook('onSend', async () => undefined)), [])).toBe(true);
   const scope = await onReady(() => undefined);
   for (const preHandler of [() => undefined, [ownHook(() => undefined), () => undefined]]) {
@@ -30,6 +30,6 @@ it('a hook of somebody else is found on the scope and on a route, alone and in a
   }
 });
 
-it('where Fastify keeps its hooks elsewhere, every scope is taken to have foreign ones', () => {
+test('where Fastify keeps its hooks elsewhere, every scope is taken to have foreign ones', () => {
   expect(hasForeignHooks({} as FastifyInstance, [])).toBe(true);
 });

@@ -7,7 +7,7 @@ import { Readable, Transform } from 'node:stream';
 import { setTimeout as delay } from 'node:timers/promises';
 import { createGunzip, gzipSync } from 'node:zlib';
 import type { FastifyInstance } from 'fastify';
-import { describe, expect, it, onTestFinished } from 'vitest';
+import { describe, expect, onTestFinished, test } from 'vitest';
 import { startTestApp } from '../../support/app.ts';
 import { articleAnswer, articleRow, type PredictAnswer, type ProblemAnswer, post } from '../../support/requests.ts';
 
@@ -39,13 +39,13 @@ async function expectPredictions(one: Response, several: Response, rows = 2): Pr
 }
 
 describe('without a plugin, or with one that only watches', () => {
-  it('answers leave the fast way, beside the documentation too', async () => {
+  test('answers leave the fast way, beside the documentation too', async () => {
     const { plain, predict, predictBatch } = await startWith(() => undefined);
     await expectPredictions(await predict(), await predictBatch());
     expect(plain).toEqual([false, false]);
   });
 
-  it('one in another scope changes nothing', async () => {
+  test('one in another scope changes nothing', async () => {
     const { plain, predict } = await startWith((http) => {
       http.register((scope, _options, done) => {
         scope.addHook('onSend', async (_request, reply) => void reply.header('x-other', '1'));
@@ -57,7 +57,7 @@ describe('without a plugin, or with one that only watches', () => {
     expect(plain).toEqual([false]);
   });
 
-  it('the hook of one runs once for each answer', async () => {
+  test('the hook of one runs once for each answer', async () => {
     const routes: (string | undefined)[] = [];
     const { predict, predictBatch, url } = await startWith((http) => {
       http.addHook('onResponse', async (request) => void routes.push(request.routeOptions.url));
@@ -68,7 +68,7 @@ describe('without a plugin, or with one that only watches', () => {
 });
 
 describe('a plugin that has a say in replies', () => {
-  it.each<[string, (http: FastifyInstance) => void]>([
+  test.each<[string, (http: FastifyInstance) => void]>([
     [
       'onRequest, as for CORS',
       (http) =>
@@ -122,7 +122,7 @@ describe('a plugin that has a say in replies', () => {
     expect(plain).toEqual([true, true]);
   });
 
-  it('changes the payload', async () => {
+  test('changes the payload', async () => {
     const { predict } = await startWith((http) => {
       http.addHook('preSerialization', async (_request, _reply, payload) => ({ ...(payload as object), mark: 1 }));
       http.addHook('onSend', async (_request, _reply, payload) => String(payload).replace('"mark":1', '"mark":2'));
@@ -130,14 +130,14 @@ describe('a plugin that has a say in replies', () => {
     expect(await (await predict()).json()).toMatchObject({ prediction: expect.closeTo(articleAnswer, 9), mark: 2 });
   });
 
-  it('answers itself', async () => {
+  test('answers itself', async () => {
     const { predict, predictBatch } = await startWith((http) => {
       http.addHook('onRequest', async (_request, reply) => reply.code(429).send({ slow: 'down' }));
     });
     for (const send of [predict, predictBatch]) expect((await send()).status).toBe(429);
   });
 
-  it('fails after the prediction, which is told as an unexpected error', async () => {
+  test('fails after the prediction, which is told as an unexpected error', async () => {
     const { predict } = await startWith((http) => {
       http.addHook('onSend', async (_request, reply) => {
         if (reply.statusCode === 200) throw new Error('a mistake');
@@ -152,7 +152,7 @@ describe('a plugin that has a say in replies', () => {
 });
 
 describe('a plugin that waits before the body is read', () => {
-  it.each(['onRequest', 'preParsing', 'preValidation', 'preHandler'] as const)(
+  test.each(['onRequest', 'preParsing', 'preValidation', 'preHandler'] as const)(
     'in %s loses no byte of bodies small and large, in one packet or in many',
     async (hook) => {
       const { predict, url } = await startWith(
@@ -186,7 +186,7 @@ describe('a plugin that waits before the body is read', () => {
     },
   );
 
-  it('and puts another stream in the place of the body: the limit is that of what comes out of it', async () => {
+  test('and puts another stream in the place of the body: the limit is that of what comes out of it', async () => {
     const { url } = await startWith((http) => {
       http.addHook('preParsing', async (request, _reply, payload) => {
         delete request.headers['content-encoding'];

@@ -2,7 +2,7 @@ import { once } from 'node:events';
 import { createServer, type Server } from 'node:http';
 import { type AddressInfo, connect } from 'node:net';
 import { setTimeout as delay } from 'node:timers/promises';
-import { afterEach, beforeEach, describe, expect, it } from 'vitest';
+import { afterEach, beforeEach, describe, expect, test } from 'vitest';
 import { BUFFER_BYTES, MIN_FIRST_PIECE_BYTES } from '../../../src/http/fast-path/body-buffers.ts';
 import { WholeBodyRequest } from '../../../src/http/fast-path/whole-body-request.ts';
 import { eventually } from '../../support/eventually.ts';
@@ -58,7 +58,7 @@ const CHUNKED = 'POST / HTTP/1.1\r\nhost: x\r\ntransfer-encoding: chunked\r\n\r\
 const chunk = (text: string) => `${text.length.toString(16)}\r\n${text}\r\n`;
 
 describe('a body that is taken whole', () => {
-  it('arrives with its head, and the connection takes the next request', async () => {
+  test('arrives with its head, and the connection takes the next request', async () => {
     const { send, answers } = open();
     for (const count of [1, 2, 3]) {
       send(post(`body ${count}`));
@@ -67,7 +67,7 @@ describe('a body that is taken whole', () => {
     expect(taken).toEqual(['body 1', 'body 2', 'body 3']);
   });
 
-  it('arrives byte by byte', async () => {
+  test('arrives byte by byte', async () => {
     const { send, answers } = open();
     for (const byte of post('slow')) {
       send(byte);
@@ -77,7 +77,7 @@ describe('a body that is taken whole', () => {
     expect(taken).toEqual(['slow']);
   });
 
-  it('is put together apart from others that arrive meanwhile, one of which never ends', async () => {
+  test('is put together apart from others that arrive meanwhile, one of which never ends', async () => {
     const length = 5 * MIN_FIRST_PIECE_BYTES;
     const lost = open();
     const callers = ['a', 'b', 'c'].map((letter) => ({ ...open(), letter }));
@@ -93,7 +93,7 @@ describe('a body that is taken whole', () => {
     expect(taken.toSorted()).toEqual([...['a', 'b', 'c'].map((letter) => letter.repeat(length)), 'invalid_request']);
   });
 
-  it.each([BUFFER_BYTES, BUFFER_BYTES + 1])('may be %i bytes long', async (length) => {
+  test.each([BUFFER_BYTES, BUFFER_BYTES + 1])('may be %i bytes long', async (length) => {
     const { send, answers } = open();
     const body = 'abcdefghijklm'.repeat(length).slice(0, length);
     for (const _ of [1, 2]) send(post(body));
@@ -101,7 +101,7 @@ describe('a body that is taken whole', () => {
     expect(taken.map((text) => text === body)).toEqual([true, true]);
   });
 
-  it('arrives in chunks without a declared length, empty ones too', async () => {
+  test('arrives in chunks without a declared length, empty ones too', async () => {
     const { send, answers } = open();
     send(`${CHUNKED}${chunk('one ')}`);
     await delay(20);
@@ -112,21 +112,21 @@ describe('a body that is taken whole', () => {
     expect(taken).toEqual(['one two', '', '']);
   });
 
-  it('arrives for each of several requests in one packet, in their order', async () => {
+  test('arrives for each of several requests in one packet, in their order', async () => {
     const { send, answers } = open();
     send(['a', 'b', 'c'].map((body) => post(body)).join(''));
     expect((await answers(3)).match(/^\d$/gm)).toEqual(['1', '2', '3']);
     expect(taken).toEqual(['a', 'b', 'c']);
   });
 
-  it('is refused by its declared length before it is sent', async () => {
+  test('is refused by its declared length before it is sent', async () => {
     const { send, answers } = open();
     send(`POST / HTTP/1.1\r\nhost: x\r\ncontent-length: ${LIMIT + 1}\r\n\r\n`);
     await answers(1);
     expect(taken).toEqual(['body_too_large']);
   });
 
-  it('is refused once when its chunks pass the limit; the rest is dropped and the next request answered', async () => {
+  test('is refused once when its chunks pass the limit; the rest is dropped and the next request answered', async () => {
     const { send, answers } = open();
     send(CHUNKED + chunk('x'.repeat(LIMIT)));
     await delay(20);
@@ -138,7 +138,7 @@ describe('a body that is taken whole', () => {
     expect(taken).toEqual(['body_too_large', 'next']);
   });
 
-  it('is an error, once, when the connection ends before it', async () => {
+  test('is an error, once, when the connection ends before it', async () => {
     const { socket, send } = open();
     send(`${CHUNKED}${chunk('half')}`);
     await delay(20);
@@ -150,14 +150,14 @@ describe('a body that is taken whole', () => {
 });
 
 describe('a body that nobody takes', () => {
-  it('is a stream', async () => {
+  test('is a stream', async () => {
     const { send, answers } = open();
     send(post('streamed', '/stream'));
     await answers(1);
     expect(taken).toEqual(['streamed']);
   });
 
-  it('is drained, so that the connection takes the next request', async () => {
+  test('is drained, so that the connection takes the next request', async () => {
     const { send, answers } = open();
     send(post('x'.repeat(200_000), '/ignored') + post('next'));
     await answers(2);
