@@ -21,6 +21,8 @@ interface Waiting {
 }
 
 const INSERT_TIMEOUT_MS = 5_000;
+/** At once: a restart, a failover or a pooler ends all connections, of which each tells only him who uses it. */
+const TRIES = 3;
 /** Of one insert, about 30,000 rows; a single larger batch goes alone. */
 const INSERT_BYTES = 4 * 1024 * 1024;
 /** Beyond it a caller is refused: more would not be stored before he has to be told that it takes too long. */
@@ -70,7 +72,7 @@ export function createDirectWriter(store: PredictionStore, columns: readonly Col
   async function insert(group: Waiting[], attempt: { givenUp: boolean }): Promise<void> {
     const records = group.length === 1 ? group[0]!.records : Buffer.concat(group.map((one) => one.records));
     try {
-      await insertIdempotently(store, columns, records, INSERT_TIMEOUT_MS);
+      await insertAtOnce(records, attempt);
       for (const { settle } of group) settle();
     } catch (error) {
       if (attempt.givenUp || !blamesContent(store.failureOf(error))) throw error;
@@ -78,6 +80,17 @@ export function createDirectWriter(store: PredictionStore, columns: readonly Col
       const middle = group.length >> 1;
       await insert(group.slice(0, middle), attempt);
       await insert(group.slice(middle), attempt);
+    }
+  }
+
+  /** A connection that was lost says nothing of the next one. What it may have stored is there already then. */
+  async function insertAtOnce(records: Buffer, attempt: { givenUp: boolean }): Promise<void> {
+    for (let tries = 1; ; tries++) {
+      try {
+        return await insertIdempotently(store, columns, records, INSERT_TIMEOUT_MS);
+      } catch (error) {
+        if (tries === TRIES || attempt.givenUp || store.failureOf(error) !== 'unavailable') throw error;
+      }
     }
   }
 

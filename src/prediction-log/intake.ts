@@ -81,6 +81,7 @@ export function createIntake({ spool, onSpooled, store, columns, log }: IntakeOp
   let refusal: RidgelineError | undefined;
   let timer: NodeJS.Timeout | undefined;
   let trySpoolAt = 0;
+  let tryPostgresAt = 0;
   const trying = { spool: false, postgres: false };
   let refusedInARow = 0;
   let refusedAt = 0;
@@ -137,6 +138,8 @@ export function createIntake({ spool, onSpooled, store, columns, log }: IntakeOp
     refusal = notStored(error);
     refusing.begin(error);
     keepTrying();
+    // What has met one insert, such as a deadlock, may not meet the next; but not each of them is worth a try of its own.
+    if (performance.now() >= tryPostgresAt) void tryPostgres();
   }
 
   function noteRefused(error: unknown): void {
@@ -196,6 +199,7 @@ export function createIntake({ spool, onSpooled, store, columns, log }: IntakeOp
   async function tryPostgres(): Promise<void> {
     if (trying.postgres) return;
     trying.postgres = true;
+    tryPostgresAt = performance.now() + TRY_AGAIN_MS;
     try {
       await within(TRY_AGAIN_MS, store.rehearse(columns, rehearsed, TRY_AGAIN_MS), noAnswer);
       if (way !== 'spool' && timer) take('postgres');

@@ -60,19 +60,23 @@ export function startVersionListener(options: VersionListenerOptions): { close: 
     client.on('error', (error) => lose(error ?? new Error('connection error')));
     client.on('end', () => lose(new Error('the connection was closed')));
     client.on('notification', () => void read());
+    // Whatever hangs then: an end does not wait for a database that is silent.
+    const stop = () => lose(new Error('the service ends'));
+    stopped.signal.addEventListener('abort', stop);
     try {
-      await client.connect();
-      await client.query(`listen "${channel}"`);
+      await Promise.race([client.connect(), lost]);
+      await Promise.race([client.query(`listen "${channel}"`), lost]);
       onListening();
       outage.end();
-      await read();
+      await Promise.race([read(), lost]);
       while (true) {
-        await Promise.race([delay(HEARTBEAT_MS, undefined, { signal: stopped.signal }), lost]);
+        await Promise.race([delay(HEARTBEAT_MS, undefined, { ref: false }), lost]);
         await within(HEARTBEAT_TIMEOUT_MS, Promise.race([client.query('select 1'), lost]), () => {
           throw new Error('the heartbeat was not answered');
         });
       }
     } finally {
+      stopped.signal.removeEventListener('abort', stop);
       // Without waiting: on a dead connection `end` would not return.
       client.end().catch(() => undefined);
     }

@@ -80,6 +80,23 @@ test('an insert that hangs is given up with all that wait for it, and the next o
   expect(inserts).toHaveLength(2);
 });
 
+test('a connection that was lost costs nobody his answer: it is tried at once on another, but not for ever', async () => {
+  const { inserts, writer } = heldStore();
+  const results = outcomes([writer.store(Buffer.from('a'))]);
+  inserts[0]!.fail(new Error('cut'));
+  await settled();
+  inserts[1]!.done();
+  await settled();
+  expect(results).toEqual(['stored']);
+  const away = outcomes([writer.store(Buffer.from('b'))]);
+  for (let i = 2; i < inserts.length; i++) {
+    inserts[i]!.fail(new Error('away'));
+    await settled();
+  }
+  expect(away).toEqual(['away']);
+  expect(inserts.map(({ records }) => records)).toEqual(['a', 'a', 'b', 'b', 'b']);
+});
+
 test('what waits is bounded: whoever comes too late is told that the service is at its capacity', async () => {
   const { inserts, writer } = heldStore();
   const large = Buffer.alloc(9 * 1024 * 1024);

@@ -1,3 +1,5 @@
+import { once } from 'node:events';
+import { type AddressInfo, createServer, type Socket } from 'node:net';
 import { afterEach, beforeEach, expect, test } from 'vitest';
 import { createClient } from '../../src/database/pool.ts';
 import { PROMOTION_CHANNEL } from '../../src/registry/pipeline-versions.ts';
@@ -180,4 +182,19 @@ test('once closed it reads no more and its connection is gone', async () => {
   const before = seen.length;
   await promote(1);
   expect(seen).toHaveLength(before);
+});
+
+test('closing does not wait for a database that says nothing', async () => {
+  const silent = createServer();
+  silent.listen(0, '127.0.0.1');
+  await once(silent, 'listening');
+  const connected = once(silent, 'connection') as Promise<[Socket]>;
+  const url = new URL(database.url);
+  Object.assign(url, { hostname: '127.0.0.1', port: String((silent.address() as AddressInfo).port) });
+  const { close } = startListener({ url: url.href });
+  const [peer] = await connected;
+  await close();
+  expect(peer.readyState).toBe('open');
+  peer.destroy();
+  silent.close();
 });

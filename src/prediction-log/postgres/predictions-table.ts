@@ -1,12 +1,13 @@
 /**
  * Bulk writes to `predictions`, in two ways. COPY is the fastest and converts nothing: a bigint read as a double would be
- * another number, and no error. So the types are looked at in the transaction that copies, under a lock that lets nobody
- * change them:
+ * another number, and no error. So the table is looked at in the transaction that copies, under a lock that lets nobody
+ * change it:
  *
- *     begin; lock; types?  -- as expected -->  copy; commit                           3 round trips
- *                          `- otherwise ---->  insert from typed arrays, slices; commit
+ *     begin; lock; look  -- as expected -->  copy; commit                                      3 round trips
+ *                        `- otherwise ---->  insert from typed arrays, slices, looked after; commit
  *
- * Postgres converts what is inserted from arrays, and can pass over what is there already.
+ * Postgres converts what is inserted from arrays, and can pass over what is there already. That each record is there with
+ * the values that were answered is looked after (insert-arrays.ts).
  */
 import { from as copyFrom } from 'pg-copy-streams';
 import type { Pool, PoolClient } from '../../database/pool.ts';
@@ -15,60 +16,85 @@ import { within } from '../../within.ts';
 import type { PredictionStore } from '../prediction-store.ts';
 import { COPY_HEADER, COPY_TRAILER } from './copy-format.ts';
 import { explained, failureOf, hasMoved, isAnswer, TOO_LATE } from './failures.ts';
-import { arraysOf, firstRecords } from './tuples.ts';
+import { insertArrays, namesOf, type Table } from './insert-arrays.ts';
 
 /** What takes longer is given up and tried again; its rows cannot arrive twice. */
 const LONGEST_MS = 30_000;
 /** A connection that answers a rollback later than this is let go of. */
 const ROLLBACK_MS = 1_000;
-/** 500 rows of a dozen features. Arrays of so many values are made in half a millisecond, in which nobody is answered. */
-const SLICE_VALUES = 8_500;
-
 /** Where commits are confirmed before they are on the disk, a crash of the server would lose what the spool no longer has. */
 const BEGIN = `begin isolation level read committed;
   select set_config('synchronous_commit', 'local', true) where current_setting('synchronous_commit') = 'off'`;
 
-/** How a transaction ends. */
-type End = 'commit' | 'rollback';
+/** Bits of `tgtype`: https://github.com/postgres/postgres/blob/master/src/include/catalog/pg_trigger.h */
+const ROW_BEFORE_INSERT = 1 | 2 | 4;
+
+interface Look {
+  isTable: boolean;
+  hidesRows: boolean;
+  typesFit: boolean;
+  altered: Record<string, string> | null;
+  hasTrigger: boolean;
+}
+
+const NOTHING: Look = { isTable: false, hidesRows: false, typesFit: false, altered: null, hasTrigger: false };
+
+/** How a transaction ends; one that is taken back meets what a commit would meet. */
+type End = 'commit' | 'set constraints all immediate; rollback';
 
 export function createPredictionsTable(pool: Pool): PredictionStore {
   const insertAll =
     (end: End): PredictionStore['insert'] =>
     (columns, records, withinMs) =>
       onConnection(pool, columns, withinMs, async (client) => {
-        const [, , , fit] = (await client.query(beginAndCompare(client, columns))) as unknown as {
-          rows: { fits: boolean }[];
-        }[];
-        await (fit!.rows[0]?.fits ? copy : insertArrays)(client, columns, records, end);
+        const table = await beginAndLook(client, columns);
+        if (table.takesCopy) return await copy(client, columns, records, end);
+        await insertArrays(client, table, columns, records);
+        await client.query(end);
       });
 
   return {
     insert: insertAll('commit'),
-    rehearse: insertAll('rollback'),
+    rehearse: insertAll('set constraints all immediate; rollback'),
     insertMissing: (columns, records, withinMs) =>
       onConnection(pool, columns, withinMs, async (client) => {
-        await client.query(BEGIN);
-        await insertArrays(client, columns, records, 'commit');
+        await insertArrays(client, await beginAndLook(client, columns), columns, records);
+        await client.query('commit');
       }),
     failureOf,
   };
 }
 
 /**
- * Begins a transaction and tells whether COPY may be used: it needs a table without row level security for this role and
- * with these very types. `only`, as a partition's columns change with those of its table, and what else is done to a
- * partition need not be waited for.
+ * Begins a transaction and tells what stands between our records and COPY: it needs a table without row level security for
+ * this role, with these very types, and without a trigger that may leave rows out, of which it does not tell. `only`, as a
+ * partition's columns change with those of its table, and what else is done to a partition need not be waited for.
  */
-function beginAndCompare(client: PoolClient, columns: readonly Column[]): string {
+async function beginAndLook(client: PoolClient, columns: readonly Column[]): Promise<Table & { takesCopy: boolean }> {
   const given = columns.map(({ name, type }) => `(${client.escapeLiteral(name)}, ${client.escapeLiteral(type)})`);
-  return `${BEGIN};
+  const text = `${BEGIN};
     lock table only predictions in row exclusive mode;
-    select relkind in ('r', 'p') and not row_security_active(predictions.oid) and count(*) = ${given.length} as fits
+    select relkind in ('r', 'p') as "isTable", row_security_active(predictions.oid) as "hidesRows",
+      count(*) filter (where format_type(atttypid, null) = type) = ${given.length} as "typesFit",
+      json_object_agg(name, format_type(atttypid, atttypmod)) filter (where format_type(atttypid, null) <> type) as altered,
+      exists (
+        select from pg_trigger
+        where tgtype & ${ROW_BEFORE_INSERT} = ${ROW_BEFORE_INSERT} and tgenabled <> 'D' and (tgrelid = predictions.oid
+          or tgrelid in (select inhrelid from pg_inherits where inhparent = predictions.oid))
+      ) as "hasTrigger"
     from pg_class as predictions
-    join pg_attribute on attrelid = predictions.oid
-    join (values ${given.join()}) as given (name, type) on attname = name and format_type(atttypid, null) = type
+    join pg_attribute on attrelid = predictions.oid and attnum > 0
+    join (values ${given.join()}) as given (name, type) on attname = name
     where predictions.oid = 'predictions'::regclass
     group by predictions.oid, relkind`;
+  const results = (await client.query(text)) as unknown as { rows: Look[] }[];
+  // Without any of our columns there is nothing to be told, and the insert is told what is missing.
+  const { isTable, hidesRows, typesFit, altered, hasTrigger } = results.at(-1)!.rows[0] ?? NOTHING;
+  return {
+    takesCopy: isTable && typesFit && !hidesRows && !hasTrigger,
+    hidesRows,
+    altered: new Map(Object.entries(altered ?? {})),
+  };
 }
 
 function copy(client: PoolClient, columns: readonly Column[], records: Buffer, end: End): Promise<void> {
@@ -85,25 +111,6 @@ function copy(client: PoolClient, columns: readonly Column[], records: Buffer, e
     stream.write(records);
     stream.end(COPY_TRAILER);
   });
-}
-
-/** Adds what is not there yet. */
-async function insertArrays(client: PoolClient, columns: readonly Column[], records: Buffer, end: End): Promise<void> {
-  const arrays = columns.map(({ type }, i) => `$${i + 1}::${type}[]`);
-  const text = `insert into predictions (${namesOf(client, columns)}) select * from unnest(${arrays.join()})
-    on conflict (id, created_at) do nothing`;
-  const sliceRows = Math.ceil(SLICE_VALUES / columns.length);
-  let rest = records;
-  do {
-    const slice = firstRecords(rest, sliceRows);
-    await client.query(text, arraysOf(columns, slice));
-    rest = rest.subarray(slice.length);
-  } while (rest.length > 0);
-  await client.query(end);
-}
-
-function namesOf(client: PoolClient, columns: readonly Column[]): string {
-  return columns.map(({ name }) => client.escapeIdentifier(name)).join(', ');
 }
 
 type Work = (client: PoolClient) => Promise<void>;

@@ -110,8 +110,10 @@ export function startRelay({ sources, adopt, store, deadLetters, log }: RelayOpt
       } else if (outcome === 'database failed') {
         if (closing) return;
         await pauseAll();
-      } else if (failedInARow >= FAILED_IN_A_ROW) await pauseAll();
-      else if (outcome === 'trickle' && !closing && !turns.next()?.sealed) await sleep(GATHER_MS);
+      } else if (failedInARow >= FAILED_IN_A_ROW) {
+        if (closing) return;
+        await pauseAll();
+      } else if (outcome === 'trickle' && !closing && !turns.next()?.sealed) await sleep(GATHER_MS);
     }
   }
 
@@ -186,8 +188,9 @@ export function startRelay({ sources, adopt, store, deadLetters, log }: RelayOpt
     return new Promise((resolve) => {
       const end = () => {
         clearTimeout(timer);
-        wakeIdle = undefined;
-        interruptSleep = undefined;
+        // It may be called late, by who meant to wake this sleep, when another one has begun.
+        if (wakeIdle === end) wakeIdle = undefined;
+        if (interruptSleep === end) interruptSleep = undefined;
         resolve();
       };
       const timer = setTimeout(end, milliseconds);

@@ -6,7 +6,7 @@
  * directory whose time of change is the same has the same files, and of them only the last one grows. That is two calls for
  * each directory, of which there is one for each process that lives or has left something behind.
  */
-import { readdirSync, statSync } from 'node:fs';
+import { readdirSync, type Stats, statSync } from 'node:fs';
 import { join } from 'node:path';
 import { isSegmentName, isSpoolName } from './spool-directory.ts';
 
@@ -60,7 +60,7 @@ export function createSpoolUsage(root: string): SpoolUsage {
 }
 
 function look(directory: string, before: Known | undefined): Known {
-  const stat = statSync(directory, { throwIfNoEntry: false });
+  const stat = statOf(directory);
   if (stat && before?.changedMs === stat.mtimeMs) return before;
   const paths = namesIn(directory)
     .filter(isSegmentName)
@@ -85,9 +85,13 @@ function namesIn(directory: string): string[] {
 }
 
 function sizeOf(path: string): number {
+  return statOf(path)?.size ?? 0;
+}
+
+function statOf(path: string): Stats | undefined {
   try {
-    return statSync(path).size;
+    return statSync(path);
   } catch {
-    return 0;
+    return undefined;
   }
 }

@@ -325,6 +325,23 @@ describe('a segment that fails for reasons of its own', () => {
     expect(await setAside()).toEqual([]);
   });
 
+  test('does not make the relay sleep through what comes between two tries, however often it is told', async () => {
+    addSegment([3], { of: others });
+    store.meet = ({ columns: given }) => {
+      if (given.some(({ name }) => name === 'gone')) throw fails('blocked', 'no column "gone"');
+    };
+    const { notify, backlog } = start();
+    // The next try is more than a second away then.
+    await eventually(async () => {
+      notify();
+      return backlog().failures >= 4;
+    });
+    await delay(120);
+    const fresh = addSegment([3]);
+    notify();
+    await eventually(async () => fresh.ids.every((id) => store.stored.has(id)), 800);
+  });
+
   test('as its file cannot be read is tried again, and the others go on', async () => {
     const unreadable = addSegment([3]);
     const other = addSegment([3]);
@@ -452,5 +469,16 @@ describe('closing', () => {
     const away = start();
     await away.close(60_000);
     expect(away.backlog().rows).toBe(5);
+  });
+
+  test('does not wait until one part after the other has failed again', async () => {
+    for (let i = 0; i < 30; i++) addSegment([1]);
+    store.meet = () => Promise.reject(fails('blocked'));
+    start();
+    await eventually(async () => relay!.backlog().failures >= 2);
+    const tries = store.attempts.length;
+    await relay!.close(60_000);
+    expect(store.attempts.length - tries).toBeLessThan(20);
+    expect(relay!.backlog().rows).toBe(30);
   });
 });
