@@ -50,7 +50,7 @@ export function createPredictionLog(options: PredictionLogOptions): PredictionLo
   const { mode, root, fsync, maxBytes, store, columns, log } = options;
   const spool = mode === 'spool' ? createSpool({ root, columns, maxBytes, fsync, log }) : undefined;
   const usage = createSpoolUsage(root);
-  const orphans = createOrphans({ root, columns, log });
+  const orphans = createOrphans({ root, columns, log, ...(spool && { isOwn: spool.owns }) });
   const deadLetters = createDeadLetters(root);
   const relay = startRelay({
     sources: spool ? [orphans, spool] : [orphans],

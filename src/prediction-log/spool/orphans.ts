@@ -39,13 +39,15 @@ export interface OrphansOptions {
   root: string;
   /** Of the records of segments that do not say. */
   columns: readonly Column[];
+  /** Whether a directory is this process's own, whoever has removed its lock. */
+  isOwn?: (directory: string) => boolean;
   log: Pick<Log, 'info' | 'warn'>;
 }
 
 /** Of each the lock is open. Further ones have their turn when these are relayed. */
 const MOST_DIRECTORIES = 64;
-/** A few hundred bytes each. As many full ones are 80 GiB. */
-const MOST_SEGMENTS = 10_000;
+/** Whoever relays one goes through all, so that thousands of small ones would cost it more than their records. As many full ones are 8 GiB. */
+const MOST_SEGMENTS = 1_000;
 
 /** Remembered and told; beyond that it is the whole directory that needs somebody. */
 const MOST_OBSTACLES = 1_000;
@@ -69,7 +71,7 @@ interface Adopted {
 /** Does what can be done, and notes why it cannot. */
 type Attempt = <Result>(path: string, work: () => Promise<Result>) => Promise<Result | undefined>;
 
-export function createOrphans({ root, columns, log }: OrphansOptions): Orphans {
+export function createOrphans({ root, columns, isOwn = () => false, log }: OrphansOptions): Orphans {
   /** By directory. */
   const adopted = new Map<string, Adopted>();
   let segments: Segment[] = [];
@@ -110,6 +112,7 @@ export function createOrphans({ root, columns, log }: OrphansOptions): Orphans {
         if (isClosing) break;
         if (!entry.isDirectory() || !isSpoolName(entry.name)) continue;
         const directory = join(root, entry.name);
+        if (isOwn(directory)) continue;
         rows += (await attempt(directory, () => takeOver(directory, attempt, found))) ?? 0;
       }
     });
@@ -134,7 +137,7 @@ export function createOrphans({ root, columns, log }: OrphansOptions): Orphans {
     held.isCounting = true;
     for (const path of (await attempt(directory, () => listSpool(directory)))?.segments ?? []) {
       if (held.paths.has(path)) continue;
-      if (segments.length >= MOST_SEGMENTS || isClosing) break;
+      if (isClosing || hasNoRoom()) break;
       const counted = await attempt(path, () => countSegment(path));
       if (!counted) continue;
       held.isProven ||= counted.isProof;
@@ -150,12 +153,17 @@ export function createOrphans({ root, columns, log }: OrphansOptions): Orphans {
     return rows;
   }
 
+  /** Then what is left has its turn later. */
+  function hasNoRoom(): boolean {
+    const isFull = segments.length >= MOST_SEGMENTS;
+    hasMore ||= isFull;
+    return isFull;
+  }
+
   /** Undefined when the directory is not an orphan's, or not yet. */
   async function lockOrphan(directory: string): Promise<Adopted | undefined> {
-    if (adopted.size >= MOST_DIRECTORIES || segments.length >= MOST_SEGMENTS) {
-      hasMore = true;
-      return undefined;
-    }
+    hasMore ||= adopted.size >= MOST_DIRECTORIES;
+    if (adopted.size >= MOST_DIRECTORIES || hasNoRoom()) return undefined;
     const before = await listSpool(directory);
     if (before.segments.length === 0 && before.foreign.length > 0) return undefined;
     const lock = lockDirectory(directory);
@@ -191,7 +199,8 @@ export function createOrphans({ root, columns, log }: OrphansOptions): Orphans {
       held.paths.delete(segment.path);
       // What cannot be removed now is found by the next pass.
       if (held.paths.size === 0 && !held.isCounting) await finish(directory).catch(() => undefined);
-      if (hasMore && adopted.size <= MOST_DIRECTORIES / 2) void adopt(tell);
+      const isHalfEmpty = adopted.size <= MOST_DIRECTORIES / 2 && segments.length <= MOST_SEGMENTS / 2;
+      if (hasMore && isHalfEmpty) void adopt(tell);
     },
     obstacles: () => obstacles,
     async close() {

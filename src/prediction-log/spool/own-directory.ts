@@ -3,14 +3,22 @@
  * that a disk which is full or broken at the start is no reason not to start.
  */
 import { createSegmentFile, type SegmentFile } from './segment-file.ts';
-import { type Claim, claimDirectory, isGone, removeSpool, segmentPath } from './spool-directory.ts';
+import {
+  type Claim,
+  claimDirectory,
+  isGone,
+  type Lock,
+  lockDirectory,
+  removeSpool,
+  segmentPath,
+} from './spool-directory.ts';
 
 export interface OwnDirectory {
   /** Undefined while there is none. */
   path(): string | undefined;
   /** Makes the file of the next segment with its header. Throws what the disk says, and leaves nothing behind. */
   createFile(): { path: string; file: SegmentFile };
-  /** Whether its lock keeps nobody out any more: then another process may adopt what is there. */
+  /** Whether another process may adopt what is there, as the lock was removed and cannot be had again. */
   isLost(): boolean;
   /** Leaves it to be adopted; the next segment gets another one. */
   abandon(): void;
@@ -49,7 +57,14 @@ export function createOwnDirectory({ root, header, fsync }: OwnDirectoryOptions)
   return {
     path: () => claim?.directory,
     createFile,
-    isLost: () => claim?.lock.isGone() ?? false,
+    isLost() {
+      if (!claim?.lock.isGone()) return false;
+      const lock = lockIfPossible(claim.directory);
+      if (!lock) return true;
+      claim.lock.release();
+      claim = { ...claim, lock };
+      return false;
+    },
     abandon,
     async close(isEmpty) {
       // What cannot be removed now is found by the next process.
@@ -57,4 +72,12 @@ export function createOwnDirectory({ root, header, fsync }: OwnDirectoryOptions)
       abandon();
     },
   };
+}
+
+function lockIfPossible(directory: string): Lock | undefined {
+  try {
+    return lockDirectory(directory);
+  } catch {
+    return undefined;
+  }
 }

@@ -4,7 +4,8 @@
  *
  * It is asked before a segment is begun, while a request waits, so what cannot have changed is not looked at again: a
  * directory whose time of change is the same has the same files, and of them only the last one grows. That is two calls for
- * each directory, of which there is one for each process that lives or has left something behind.
+ * each directory, of which there is one for each process that lives or has left something behind. Where files have come
+ * or gone, those that were known keep their size: thousands of them may go one by one.
  */
 import { readdirSync, type Stats, statSync } from 'node:fs';
 import { join } from 'node:path';
@@ -20,7 +21,8 @@ export interface SpoolUsage {
 interface Known {
   /** When the directory last changed; undefined when it may change once more without a sign. */
   changedMs: number | undefined;
-  /** Of all segments but the last. */
+  /** By path, of all segments but the last. */
+  sealed: Map<string, number>;
   sealedBytes: number;
   last: string | undefined;
 }
@@ -68,11 +70,9 @@ function look(directory: string, before: Known | undefined): Known {
     .map((name) => join(directory, name));
   const last = paths.pop();
   const isSettled = stat !== undefined && Math.abs(Date.now() - stat.mtimeMs) > SETTLED_MS;
-  return {
-    changedMs: isSettled ? stat.mtimeMs : undefined,
-    sealedBytes: paths.reduce((sum, path) => sum + sizeOf(path), 0),
-    last,
-  };
+  const sealed = new Map(paths.map((path) => [path, before?.sealed.get(path) ?? sizeOf(path)]));
+  const sealedBytes = [...sealed.values()].reduce((sum, size) => sum + size, 0);
+  return { changedMs: isSettled ? stat.mtimeMs : undefined, sealed, sealedBytes, last };
 }
 
 /** What cannot be read has no bytes that this process could count. */

@@ -9,6 +9,7 @@
  * again when it has gone: a disk that is full or broken at the start may be well later.
  */
 import { unlinkSync } from 'node:fs';
+import { dirname } from 'node:path';
 import { diskAdvice } from '../../disk-advice.ts';
 import { RidgelineError, reasonOf } from '../../errors.ts';
 import type { Column } from '../../feature-schema.ts';
@@ -30,6 +31,8 @@ export interface Spool {
   segments(): readonly Segment[];
   /** Removes a segment whose records have all been relayed, or whose file is gone. */
   remove(segment: Segment): void;
+  /** Whether this process writes there, or still has segments there. */
+  owns(directory: string): boolean;
   /** Ends writing; removes what is empty and frees the directory. */
   close(): Promise<void>;
 }
@@ -229,6 +232,7 @@ export function createSpool({ root, columns, maxBytes, fsync, log }: SpoolOption
     probe,
     segments: () => segments,
     remove,
+    owns: (path) => path === directory.path() || segments.some((segment) => dirname(segment.path) === path),
     async close() {
       seal();
       for (const segment of [...segments]) if (segment.pendingRows === 0) remove(segment);

@@ -1,4 +1,13 @@
-import { existsSync, mkdirSync, readdirSync, readFileSync, statSync, symlinkSync, writeFileSync } from 'node:fs';
+import {
+  copyFileSync,
+  existsSync,
+  mkdirSync,
+  readdirSync,
+  readFileSync,
+  statSync,
+  symlinkSync,
+  writeFileSync,
+} from 'node:fs';
 import { rename, rm, rmdir } from 'node:fs/promises';
 import { dirname, join } from 'node:path';
 import { afterEach, beforeEach, describe, expect, test } from 'vitest';
@@ -163,6 +172,26 @@ test('hundreds of spools are taken over with some locks at a time, all of them i
     }
   }
   expect(rows).toBe(150);
+});
+
+test('thousands of small segments are held some at a time, all of them in the end', async () => {
+  const path = await leave();
+  for (let i = 2; i <= 2_500; i++) copyFileSync(path, join(dirname(path), `${String(i).padStart(12, '0')}.segment`));
+  const orphans = orphansOf();
+  await orphans.adopt();
+  let most = 0;
+  let rows = 0;
+  while (readdirSync(root).length > 0) {
+    most = Math.max(most, orphans.segments().length);
+    const [segment] = orphans.segments();
+    if (!segment) await orphans.adopt();
+    else {
+      rows += segment.pendingRows;
+      await orphans.remove(segment);
+    }
+  }
+  expect(rows).toBe(2_500);
+  expect(most).toBe(1_000);
 });
 
 test('segments can be relayed while others are counted, which lets the event loop through', async () => {

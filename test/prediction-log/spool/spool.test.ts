@@ -9,6 +9,7 @@ import type { Segment } from '../../../src/prediction-log/spool/segment.ts';
 import { createSpool, type Spool } from '../../../src/prediction-log/spool/spool.ts';
 import { createSpoolUsage } from '../../../src/prediction-log/spool/spool-usage.ts';
 import { makeDirectory } from '../../support/directory.ts';
+import { eventually } from '../../support/eventually.ts';
 import { silentLog } from '../../support/noted-log.ts';
 import { contentsOf, contentsOfBatch, makeBatch, makeColumns } from '../batches.ts';
 
@@ -166,6 +167,22 @@ describe('a disk that is not well', () => {
     expect(left.reduce((sum, { pendingRows }) => sum + pendingRows, 0)).toBeGreaterThan(1100);
     for (const segment of [...spool.segments()]) spool.remove(segment);
     expect(spool.segments()).toEqual([]);
+  });
+
+  test('a lock that somebody has removed is had again, before this process takes its own spool for a dead one', async () => {
+    const spool = open();
+    await spool.append(makeBatch(1));
+    const lock = join(dirname(spool.segments()[0]!.path), 'lock');
+    await rm(lock);
+    const own = createOrphans({ root, columns, isOwn: spool.owns, log });
+    expect(await own.adopt()).toBe(0);
+    await eventually(async () => {
+      await spool.append(makeBatch(1));
+      return existsSync(lock);
+    });
+    expect(await orphansOf(root).adopt()).toBe(0);
+    expect(spool.segments()).toHaveLength(1);
+    expect(directories()).toHaveLength(1);
   });
 
   test('a try leaves no record and no file that grows', async () => {
