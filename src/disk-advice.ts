@@ -10,6 +10,9 @@ export function diskAdvice(error: unknown, setting: 'DATA_DIR' | 'MODELS_DIR'): 
     case 'EPERM':
     case 'EROFS':
       return `Make ${setting} writable for the user that runs this${ourUser()}, or set it to a directory that is.`;
+    case 'ENOENT':
+      // Node says so of a directory that it cannot make on the way, whatever the system has said.
+      return `Make ${setting} by hand, writable for the user that runs this${ourUser()}, or set it to a directory that is.`;
     case 'EEXIST':
     case 'ENOTDIR':
       return `Set ${setting} to a directory: a file is in its place or on the way to it.`;

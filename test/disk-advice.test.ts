@@ -7,6 +7,7 @@ test.each([
   ['EACCES', /^Make DATA_DIR writable for the user that runs this \(uid \d+, gid \d+\)/],
   ['EPERM', /^Make DATA_DIR writable/],
   ['EROFS', /^Make DATA_DIR writable/],
+  ['ENOENT', /^Make DATA_DIR by hand, writable for the user that runs this \(uid/],
   ['ENOTDIR', /^Set DATA_DIR to a directory/],
   ['EMFILE', /open files/],
   ['EIO', /^Repair the disk of DATA_DIR/],

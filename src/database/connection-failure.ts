@@ -9,7 +9,7 @@ import { describeUrl } from './pool.ts';
 export function connectionFailure(url: string, cause: unknown): RidgelineError {
   if (cause instanceof RidgelineError) return cause;
   const isAway = isUnavailable(cause);
-  const advice = isAway ? 'Start it, or correct DATABASE_URL.' : adviceFor(cause);
+  const advice = isAway ? adviceWhileAway(cause) : adviceFor(cause);
   return new RidgelineError(isAway ? 'database_unreachable' : 'database_setup', {
     detail: `PostgreSQL at ${describeUrl(url)}: ${reasonOf(cause)}. ${advice}`,
     cause,
@@ -42,6 +42,23 @@ export function isUnavailable(error: unknown): boolean {
   if (code === undefined) return /timeout|terminated|not queryable/i.test(message);
   if (code === '08P01') return PASSING_08P01.test(message);
   return NETWORK.has(code) || TEMPORARY_SQLSTATE.test(code);
+}
+
+/** By the code, of what passes; whoever waits for it may want to end it sooner. */
+const ADVICE_WHILE_AWAY: Record<string, string> = {
+  '25006':
+    'It takes no changes, as a standby does not: name the server that does in DATABASE_URL, or turn ' +
+    'default_transaction_read_only off.',
+  '53100': 'Free space on the disk of the server.',
+  '53300': 'Raise max_connections of the server, or end connections of others.',
+  '57P03': 'It is starting or stopping: wait.',
+  ENOTFOUND: 'Correct the host in DATABASE_URL, or let this machine find it.',
+  EAI_AGAIN: 'Let this machine find the names of others (DNS), or write an address in DATABASE_URL.',
+  EMFILE: 'Allow more open files (ulimit -n).',
+};
+
+function adviceWhileAway(error: unknown): string {
+  return ADVICE_WHILE_AWAY[(error as { code?: string }).code ?? ''] ?? 'Start it, or correct DATABASE_URL.';
 }
 
 const NO_CHECK = 'or give up the check with sslmode=no-verify';

@@ -8,6 +8,7 @@
 import { readdir } from 'node:fs/promises';
 import { join, parse } from 'node:path';
 import { setTimeout as delay } from 'node:timers/promises';
+import { escapeIdentifier } from 'pg';
 import { RidgelineError, reasonOf } from '../errors.ts';
 import { projectRoot } from '../project-root.ts';
 import { LOCK_KEY } from './advisory-lock.ts';
@@ -70,10 +71,11 @@ async function findHome(client: Client): Promise<Home> {
   );
   const { schema, role, path, may_create } = rows[0];
   if (schema !== null) return { schema, role, mayCreate: may_create };
+  const quoted = escapeIdentifier(role);
   throw new RidgelineError('database_setup', {
     detail:
-      `No schema of the search path (${path}) exists and may be used by the role "${role}". Create one, such as ` +
-      `create schema ridgeline authorization "${role}", and name it: alter role "${role}" set search_path = ridgeline.`,
+      `No schema of the search path (${path}) exists and may be used by the role ${quoted}. Create one, such as ` +
+      `create schema ridgeline authorization ${quoted}, and name it: alter role ${quoted} set search_path = ridgeline.`,
   });
 }
 
@@ -89,8 +91,9 @@ async function isUpToDate(client: Client, schema: string): Promise<boolean> {
 
 async function applyMissing(client: Client, { schema, role, mayCreate }: Home): Promise<string[]> {
   if (!mayCreate) {
+    const to = escapeIdentifier(role);
     throw new RidgelineError('database_setup', {
-      detail: `The role "${role}" may not create tables: grant create on schema "${schema}" to "${role}".`,
+      detail: `The role ${to} may not create tables: grant create on schema ${escapeIdentifier(schema)} to ${to}.`,
     });
   }
   await client.query(`set lock_timeout = '${WAIT_FOR_PROCESS}'; set standard_conforming_strings = on`);
@@ -126,21 +129,22 @@ const codeOf = (error: unknown) => (error as { code?: string } | undefined)?.cod
 /** What to do about an error of a migration, by what the server said. */
 function explained(url: string, cause: unknown, home: Home | undefined): RidgelineError {
   if (cause instanceof RidgelineError || home === undefined) return connectionFailure(url, cause);
-  const what = `The schema "${home.schema}" at ${describeUrl(url)} cannot be brought up to date: ${reasonOf(cause)}.`;
+  const [schema, role] = [escapeIdentifier(home.schema), escapeIdentifier(home.role)];
+  const what = `The schema ${schema} at ${describeUrl(url)} cannot be brought up to date: ${reasonOf(cause)}.`;
   const code = codeOf(cause) ?? '';
   if (code === '55P03') {
     const detail = `${what} Another session holds a lock on it, see pg_stat_activity: end that session's transaction.`;
     return new RidgelineError('database_unreachable', { detail, cause });
   }
   if (code === '42501') {
-    const detail = `${what} Migrate as the owner of the tables, or grant to "${home.role}" what it lacks.`;
+    const detail = `${what} Migrate as the owner of the tables, or grant to ${role} what it lacks.`;
     return new RidgelineError('database_setup', { detail, cause });
   }
   // Something of the name is there that no migration of ours has made, or the library found other migrations in its table.
   if (/^42/.test(code) || (code === '' && /preceding already run/.test(reasonOf(cause)))) {
     const detail =
       `${what} Another program, or another version, has made tables of these names there. Give Ridgeline a schema ` +
-      `of its own: create schema ridgeline authorization "${home.role}", and name it in the search path of the role.`;
+      `of its own: create schema ridgeline authorization ${role}, and name it in the search path of the role.`;
     return new RidgelineError('database_setup', { detail, cause });
   }
   return connectionFailure(url, cause);

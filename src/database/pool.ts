@@ -32,10 +32,10 @@ function connectionSettings(url: string): PoolConfig {
 /**
  * What each connection of a pool is told besides. All that is ours lives in the first schema of the search path: while
  * a migration has yet to make it there, the tables of another installation, in a schema behind it, must not be taken
- * for ours.
+ * for ours. What a role or a database is set to may not change the meaning of a text, nor take digits from a number.
  */
 const SETTLE = `set_config('search_path', quote_ident(current_schema()), false),
-  set_config('standard_conforming_strings', 'on', false)`;
+  set_config('standard_conforming_strings', 'on', false), set_config('extra_float_digits', '1', false)`;
 
 export interface PoolOptions {
   url: string;

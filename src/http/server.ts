@@ -45,6 +45,8 @@ export function createHttp({ bodyLimitBytes, log }: HttpOptions): FastifyInstanc
       connectionsCheckingInterval: 1_000,
       // A request without one is answered in problem-details.ts.
       requireHostHeader: false,
+      // Of two values of Content-Type or Host the first would count, and a proxy in front might go by the other one.
+      joinDuplicateHeaders: true,
       IncomingMessage: WholeBodyRequest,
     },
     keepAliveTimeout: IDLE_MS,

@@ -52,6 +52,10 @@ const url = 'postgres://u:hunter2@db/house';
 
 test.each<[Error, RegExp]>([
   [coded('ECONNREFUSED'), /Start it, or correct DATABASE_URL/],
+  [coded('25006'), /name the server that does in DATABASE_URL, or turn default_transaction_read_only off/],
+  [coded('53300'), /Raise max_connections/],
+  [coded('57P03'), /wait/],
+  [coded('ENOTFOUND'), /Correct the host in DATABASE_URL/],
   [coded('08P01', 'unsupported startup parameter: options'), /ignore_startup_parameters of PgBouncer/],
   [coded('28P01'), /user name and password in DATABASE_URL; .*# is written %23/],
   [

@@ -118,6 +118,22 @@ describe('a migration that cannot be done says what to do', () => {
     expect(message).toMatch(/search path \(nowhere\).*create schema ridgeline authorization "/);
   });
 
+  test('in statements that can be run as they stand, whatever the names', async () => {
+    const odd = await createTestDatabase({ migrated: false });
+    const role = `The "role" of ${run}`;
+    const quoted = `"${role.replaceAll('"', '""')}"`;
+    await odd.query(`create role ${quoted} login password 'p'`);
+    await odd.query(`alter role ${quoted} set search_path = nowhere`);
+    const to = url((changed) => Object.assign(changed, { username: encodeURIComponent(role), password: 'p' }), odd);
+    const { message } = await failure(migrate(to));
+    const statements = /such as (create schema .*), and name it: (alter role .*)\.$/.exec(message)!.slice(1);
+    for (const statement of statements) await odd.query(statement);
+    expect(await migrate(to)).not.toEqual([]);
+    await odd.query(`drop owned by ${quoted} cascade`);
+    await odd.query(`drop role ${quoted}`);
+    await odd.drop();
+  });
+
   test('when the role may not create tables', async () => {
     await database.query('create schema closed');
     await database.query(`grant usage on schema closed to ${a}`);

@@ -68,6 +68,17 @@ describe('connections', () => {
     await pool.end();
   });
 
+  test('read numbers to the last bit and texts as they are, whatever a database is set to', async () => {
+    const name = new URL(database.url).pathname.slice(1);
+    await database.query(`alter database ${name} set extra_float_digits = -5`);
+    await database.query(`alter database ${name} set standard_conforming_strings = off`);
+    const pool = createPool({ url: database.url, onError: () => undefined, max: 1 });
+    const { rows } = await pool.query("select 0.12345678901234566::float8 as number, 'a\\tb' as text");
+    await pool.end();
+    await database.query(`alter database ${name} reset all`);
+    expect(rows).toEqual([{ number: 0.12345678901234566, text: 'a\\tb' }]);
+  });
+
   test('are refused for good with what the proxy has to be told, when the URL itself brings more', async () => {
     const more = Object.assign(new URL(url), { search: 'sslmode=disable&options=-c%20search_path%3Dpublic' });
     await expect(migrate(more.href)).rejects.toMatchObject({

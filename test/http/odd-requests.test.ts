@@ -103,7 +103,13 @@ describe.each(bothWays)('%s', (_way, options) => {
       [message('POST /predict', ['content-type: application/json', 'content-length: -1']), 400],
       [message('POST /predict', ['content-type: application/json', 'content-length: 99999999999999999999']), 400],
       [message('GET /livez', ['upgrade: websocket', 'connection: upgrade']), 200],
-      [message('GET /livez', ['host: y']), 200],
+      [message('GET /livez', ['host: y']), 400],
+      [withBody('POST /predict', ['content-type: application/json', 'host: x']), 400],
+      [message('GET /livez').replace('host: x', 'host: a b'), 400],
+      [message('GET /livez').replace('host: x', 'host: [::1]:3000'), 200],
+      [message('GET /livez').replace('host: x', 'host:'), 200],
+      [withBody('POST /predict', ['content-type: application/json', 'content-type: text/plain']), 415],
+      [withBody('POST /predict', ['content-type: text/plain', 'content-type: application/json']), 415],
       [message('GET /livez', ['expect: x']), 417],
     ])('are answered: %.200j', async (request, status) => {
       await expectStatus(request, status);

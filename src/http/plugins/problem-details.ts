@@ -12,6 +12,9 @@ const fastifyErrors: Record<string, ErrorCode> = {
   FST_ERR_MAX_PARAM_LENGTH: 'not_found',
 };
 
+/** What stands in no host and port. */
+const NO_HOST = /[\s,/?#@\\]/;
+
 export function registerProblemDetails(app: FastifyInstance): void {
   const allowedMethods = new Map<string, Set<string>>();
   app.addHook('onRoute', ({ url, method }) => {
@@ -57,6 +60,10 @@ function pathOf({ url }: FastifyRequest): string {
 function faultOfHead({ raw: { headers, httpVersion } }: FastifyRequest): RidgelineError | undefined {
   if (headers.host === undefined && httpVersion === '1.1') {
     return new RidgelineError('invalid_request', { detail: 'It lacks the Host header.' });
+  }
+  // Two are joined with a comma; RFC 9112 (3.2) has both answered 400.
+  if (headers.host !== undefined && NO_HOST.test(headers.host)) {
+    return new RidgelineError('invalid_request', { detail: 'Its Host header is not one host.' });
   }
   if (headers.expect === undefined || /^100-continue$/i.test(headers.expect)) return undefined;
   return new RidgelineError('expectation_failed');
