@@ -31,7 +31,7 @@ const FLUSH_MS = 1_000;
 
 /** `tellDropped` makes the line that tells of so many lines left out, with its end. */
 export function createLineSink(fd: 1 | 2, tellDropped: (count: number) => string = () => ''): LineSink {
-  const { descriptor, blocks } = openForWriting(fd);
+  const { descriptor, blocks, unblock } = openForWriting(fd);
   const chunkLength = blocks ? FILE_CHUNK : PIPE_BUF;
   const waiting: string[] = [];
   let waitingSize = 0;
@@ -69,6 +69,7 @@ export function createLineSink(fd: 1 | 2, tellDropped: (count: number) => string
 
   function pumpAtOnce(): void {
     try {
+      unblock();
       while (takeChunk()) begun += writeSync(descriptor, chunk, begun);
     } catch (error) {
       later(error);
@@ -103,6 +104,7 @@ export function createLineSink(fd: 1 | 2, tellDropped: (count: number) => string
     const startedAt = performance.now();
     for (let movedAt = startedAt; takeChunk(); ) {
       try {
+        unblock();
         begun += writeSync(descriptor, chunk, begun);
         movedAt = performance.now();
       } catch (error) {
@@ -144,15 +146,24 @@ function isSlow(error: unknown): boolean {
  * and leaves those of the processes that share the old one alone. A regular file is never opened again, as its readers
  * and other writers rely on the position and the flags that it was opened with.
  */
-function openForWriting(fd: 1 | 2): { descriptor: number; blocks: boolean } {
+function openForWriting(fd: 1 | 2): { descriptor: number; blocks: boolean; unblock: () => void } {
+  const unblock = () => undefined;
   try {
-    if (fstatSync(fd).isFile()) return { descriptor: fd, blocks: true };
+    if (fstatSync(fd).isFile()) return { descriptor: fd, blocks: true, unblock };
     const flags = constants.O_WRONLY | constants.O_NONBLOCK | constants.O_NOCTTY;
-    return { descriptor: openSync(`/proc/self/fd/${fd}`, flags), blocks: false };
+    return { descriptor: openSync(`/proc/self/fd/${fd}`, flags), blocks: false, unblock };
   } catch {
-    // A socket, a pipe of another account, another system: Node's stream makes the descriptor itself not wait.
-    const stream = fd === 1 ? process.stdout : process.stderr;
-    stream.on('error', () => undefined);
-    return { descriptor: fd, blocks: false };
+    return { descriptor: fd, blocks: false, unblock: unblocking(fd === 1 ? process.stdout : process.stderr) };
   }
+}
+
+/**
+ * For a socket, such as that of systemd's journal, a pipe of another account, another system: the descriptor itself is told
+ * not to wait, by Node's stream, and again before each write, as whoever shares it may say otherwise. Node does so for its
+ * children, when it starts one that inherits it and when that ends.
+ */
+function unblocking(stream: NodeJS.WriteStream): () => void {
+  stream.on('error', () => undefined);
+  const { _handle: handle } = stream as { _handle?: { setBlocking?(wait: boolean): void } };
+  return () => handle?.setBlocking?.(false);
 }

@@ -41,6 +41,18 @@ function startWriter(stdout: number, { lines, length }: { lines: number; length:
   };
 }
 
+/** The same where standard output is a socket, after a process that shared it has started and ended. */
+const SHARER = `
+  import { spawnSync } from 'node:child_process';
+  import { createLineSink } from ${JSON.stringify(join(import.meta.dirname, '../src/line-sink.ts'))};
+  const sink = createLineSink(1);
+  sink.write('first\\n');
+  spawnSync(process.execPath, ['-e', 'process.stdout.write("")'], { stdio: 'inherit' });
+  for (let i = 0; i < 4_000; i++) sink.write(''.padEnd(1_000, 'x') + '\\n');
+  process.stderr.write('dropped ' + sink.dropped());
+  process.exit(0);
+`;
+
 /** A pipe with a name; nobody reads from it until `read` is called. */
 function makePipe(name: string) {
   const path = join(directory, name);
@@ -92,6 +104,24 @@ test('does not hold the exit for a reader that takes nothing, nor fail for one t
   closeSync(gone.reader);
   await second.written();
   expect(await second.end()).toBe(0);
+});
+
+test('does not wait for the reader of a socket, though a child that shares it has made it wait', async () => {
+  const args = ['--import', 'tsx', '--input-type=module', '-e', SHARER];
+  // What Node calls a pipe is a socket; nobody reads this one.
+  const child = spawn(process.execPath, args, {
+    stdio: ['ignore', 'pipe', 'pipe'],
+    cwd: join(import.meta.dirname, '..'),
+  });
+  child.stdout.pause();
+  let told = '';
+  child.stderr.on('data', (chunk: Buffer) => (told += chunk.toString()));
+  try {
+    await eventually(async () => child.exitCode === 0);
+  } finally {
+    child.kill('SIGKILL');
+  }
+  expect(Number(/dropped (\d+)/.exec(told)?.[1])).toBeGreaterThan(2_000);
 });
 
 test('does not mix the lines of processes that share a pipe, however slowly it is read', async () => {
