@@ -297,6 +297,7 @@ const testedBy: Record<string, string> = {
   'src/onnx/': 'onnx/fence',
   'src/outage.ts': 'prediction-log/relay/relay',
   'src/prediction-log/intake.ts': 'prediction-log/prediction-log',
+  'src/prediction-log/postgres/': 'prediction-log/postgres/predictions-table',
   'src/prediction-log/relay/': 'prediction-log/relay/relay',
   'src/prediction-log/spool-lines.ts': 'server/spool',
   'src/prediction-log/spool/': 'prediction-log/spool/spool',
@@ -332,5 +333,64 @@ describe('every source file', () => {
   test('that stands in the list needs it, and the test is there', () => {
     expect(Object.keys(testedBy).filter((path) => !untested.map(entryFor).includes(path))).toEqual([]);
     expect(Object.values(testedBy).filter((name) => !tests.includes(`test/${name}.test.ts`))).toEqual([]);
+  });
+});
+
+describe('the stories of docs/architecture.md', () => {
+  const document = readFileSync(join(root, 'docs/architecture.md'), 'utf8');
+  const section = (title: string) => document.split(`\n## ${title}\n`)[1]!.split('\n## ')[0]!;
+  /** What stands between backquotes in each row of the section's table: the room, then its files. */
+  const rowsOf = (title: string) =>
+    [...section(title).matchAll(/^\| `([\w-]+)` \| (.*?) \|/gm)].map(([, room, names]) => ({
+      room: room!,
+      files: [...names!.matchAll(/`([\w./-]+\.ts)`/g)].map(([, file]) => `src/${room}/${file}`),
+    }));
+  const knows = (from: string, to: string) =>
+    imports.some((one) => one.from.startsWith(`src/${from}/`) && one.to.startsWith(`src/${to}/`));
+
+  test('a request goes through at most five rooms, each once, and its files are there', () => {
+    const rows = rowsOf('A request');
+    const rooms = rows.map(({ room }) => room);
+    expect(rooms).toEqual(['http', 'serving', 'inference', 'prediction-log']);
+    expect(new Set(rooms).size).toBe(rooms.length);
+    for (const { files: named } of rows) {
+      expect(named.length).toBeGreaterThan(0);
+      for (const file of named) expect(files).toContain(file);
+    }
+  });
+
+  test('a request crosses from http to serving, and from there to what runs and what stores', () => {
+    expect(knows('http', 'serving')).toBe(true);
+    expect(knows('serving', 'inference')).toBe(true);
+    expect(knows('serving', 'prediction-log')).toBe(true);
+    expect(knows('http', 'inference')).toBe(false);
+    expect(knows('http', 'prediction-log')).toBe(false);
+    // Nothing on the way asks the database, or which version should be served.
+    for (const room of ['http', 'serving', 'inference']) {
+      expect(knows(room, 'database')).toBe(false);
+      expect(knows(room, 'registry')).toBe(false);
+    }
+  });
+
+  test('a record goes from the spool by way of the relay to Postgres, and no storey knows the one behind it', () => {
+    expect(section('A record')).toContain('spool ─ relay ─ postgres');
+    const storeys = ['spool', 'relay', 'postgres'].map((storey) => `prediction-log/${storey}`);
+    const [spool, relay, postgres] = storeys as [string, string, string];
+    expect(knows(relay, spool)).toBe(true);
+    for (const [from, to] of [
+      [spool, relay],
+      [spool, postgres],
+      [postgres, spool],
+      [postgres, relay],
+    ] as const) {
+      expect(knows(from, to)).toBe(false);
+    }
+  });
+
+  test('a version goes from training to the registry, which is handed what loads it', () => {
+    expect(section('A version')).toContain('training ─ registry ─ inference');
+    expect(knows('training', 'registry')).toBe(true);
+    expect(knows('registry', 'training')).toBe(false);
+    expect(knows('registry', 'inference')).toBe(false);
   });
 });
