@@ -1,6 +1,6 @@
 /**
  * What a declared feature is, and what follows from the declaration: the order of columns, their names in SQL, the
- * validator of a row. The rest of the house takes a FeatureSchema as an argument and knows no data set by name.
+ * validator of a row. Everything else takes a FeatureSchema as an argument and knows no data set by name.
  */
 import * as z from 'zod';
 

@@ -2,7 +2,7 @@
 import { type Logger, pino, stdTimeFunctions } from 'pino';
 import { createLineSink } from './line-sink.ts';
 
-/** What the house says of itself: what has happened, with what stands beside it as fields. A part takes the levels it uses. */
+/** A log as every part takes it, or those of its levels that it uses: fields, then a message. */
 export type Log = Record<'debug' | 'info' | 'warn' | 'error' | 'fatal', (fields: object, message: string) => void>;
 
 export interface OpenLog {

@@ -51,7 +51,7 @@ export interface ServiceOptions {
   onTestFinished?: (clean: () => Promise<void>) => void;
 }
 
-/** Makes the surroundings of a service, which are removed when the test ends; `start` starts it. */
+/** Makes what a service needs, which is removed when the test ends; `start` starts it. */
 export async function prepareService({ settings = {}, ...options }: ServiceOptions = {}): Promise<Service> {
   const database = await createTestDatabase();
   const directories = options.directories ?? (await makeDirectories());
