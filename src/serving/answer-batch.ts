@@ -9,19 +9,19 @@ import { createBatchMemory } from './batch-memory.ts';
 import { createPredictionIds } from './prediction-ids.ts';
 
 export interface BatchAnswererOptions {
-  /** The pipeline that serves now. It is asked once a run: the version that a run begins with answers all of it. */
+  /** The pipeline that serves now. Called once a run, so that one version answers all of it. */
   currentPredictor: () => Predictor | undefined;
   predictionLog: Pick<PredictionLog, 'append' | 'refusal'>;
   featureCount: number;
-  /** The most rows of a batch: memory for so many is set aside. */
+  /** The most rows of a batch, for which memory is set aside. */
   maxRows: number;
   log: Pick<Log, 'warn'>;
 }
 
 /**
- * Answers the rows of each request in its place. Those whose values lead to no finite prediction are refused alone and not
- * stored; the others are answered once their rows are stored, all with one write. Rejects with `no_pipeline`, and with what
- * the prediction log says when it cannot store them.
+ * Answers requests in their order. One whose values lead to no finite prediction is refused alone and not stored; the
+ * others are stored with one write, then answered. Rejects with `no_pipeline`, and with the prediction log's error when it
+ * cannot store them.
  */
 export type BatchAnswerer = (jobs: readonly FeatureRows[]) => Promise<Outcome[]>;
 
@@ -72,21 +72,21 @@ export function createBatchAnswerer(options: BatchAnswererOptions): BatchAnswere
     );
   }
 
-  /** Rows on which the runtime gives up must not cost others their answer. Rare, so each request simply runs alone. */
+  /** Runs each request alone, so that rows on which the runtime fails cost no other request its answer. Rare. */
   async function answerOneByOne(jobs: readonly FeatureRows[]): Promise<Outcome[]> {
     const outcomes: Outcome[] = [];
     for (const job of jobs) outcomes.push(...(await answerBatch([job])));
     return outcomes;
   }
 
-  /** Once a version: whoever sends such values may send thousands. */
+  /** Logs once a version: a caller who sends such values may send thousands. */
   function noteFailure({ pipelineVersion }: Predictor, error: unknown): void {
     if (failingVersion === pipelineVersion) return;
     failingVersion = pipelineVersion;
     log.warn({ pipelineVersion, reason: reasonOf(error) }, 'a pipeline cannot be run with the values of a request');
   }
 
-  /** Rare as well, so those that are not refused simply run again. */
+  /** Runs again the requests that are not refused, without the others. Rare. */
   async function answerOthers(
     jobs: readonly FeatureRows[],
     refusals: readonly (Refusal | undefined)[],
@@ -102,17 +102,14 @@ const notComputable: Refusal = {
   faults: [{ row: undefined, code: 'not_computable', message: 'The pipeline cannot compute with these values.' }],
 };
 
-/**
- * An array, because it is cut into shares, and a piece of a Float64Array is dear. Array.from takes seventeen times as
- * long, which is 2 % of what a thousand rows take altogether.
- */
+/** A plain array, as it is sliced, and slices of a Float64Array are expensive. A loop is much faster than Array.from. */
 function toArray(values: Float64Array): number[] {
   const array = new Array<number>(values.length);
   for (let i = 0; i < values.length; i++) array[i] = values[i]!;
   return array;
 }
 
-/** What `make` makes of each job and its place among the rows: from `start` to before `after`. */
+/** Calls `make` with each job and its range of rows, from `start` to before `after`. */
 function shareOut<Share>(
   jobs: readonly FeatureRows[],
   make: (job: FeatureRows, start: number, after: number) => Share,

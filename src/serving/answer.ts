@@ -15,7 +15,7 @@ export interface Refusal {
 }
 
 export interface RowFault {
-  /** Its place among the rows of the request, from 0; undefined where it is not known which of them it is. */
+  /** The row's place in the request, from 0; undefined where it is not known. */
   row: number | undefined;
   code: 'not_finite' | 'not_computable';
   message: string;

@@ -1,8 +1,7 @@
 /**
- * The memory of the batch that is being answered. It is used again for the next one: V8 frees what it allocates outside of
- * its heap piece by piece, and a garbage collection that finds thousands of small batches holds the event loop for that
- * longer than for all the rest. So a view of it is good until the batch has been appended to the prediction log, which
- * copies what it keeps.
+ * Scratch buffers of the batch that is being answered, reused for the next one: V8 frees typed arrays one by one, and a
+ * garbage collection that finds thousands of them holds the event loop (decision 0006). So a view is valid until the batch
+ * has been appended to the prediction log, which copies what it keeps.
  */
 import { ID_BYTES } from '../prediction-log/prediction-batch.ts';
 

@@ -1,38 +1,38 @@
 /**
- * Lets jobs that arrive together share one run. It knows a function that runs a batch, and nothing of what the jobs are.
+ * Lets jobs that arrive together share one run. It knows the function that runs a batch, and nothing about the jobs.
  *
- * There is no timer and no window. What has come in a turn of the event loop runs at its end; a run starts earlier where
- * enough has come to be worth one, so that hundreds of callers who ask in one turn are answered in portions, while what
- * they sent is still in the caches. So a lone job waits for nobody, and batches grow by themselves as load does.
+ * There is no timer and no window. Jobs that arrive in a turn of the event loop run at its end. A run starts earlier once
+ * enough is queued to be worth one, so that hundreds of callers in one turn are answered in portions, while their bodies
+ * are still in the caches. A lone job waits for no other, and batches grow with the load.
  *
- *     submitted -> queued, until the end of the turn or enough -> under way, beside what is under way already -> settled
+ *     submitted -> queued, until the turn ends or enough is queued -> running, beside other batches -> settled
  *
- * Nobody waits for the batch of others: one that hangs, such as on a database that has gone silent, holds up its own jobs
- * alone. Limits count what costs: the sizes of jobs (rows), not jobs. A job is never split. When too much is not settled
- * yet a job is refused at once, because to wait longer than a caller does helps nobody. So it is where very much has run
- * in this turn already: whoever comes late in a long turn has waited for all of it.
+ * No batch waits for another: one that hangs, for example on a silent database, holds up its own jobs alone. Limits count
+ * the sizes of jobs (rows), which is what costs; a job is never split. When too much is pending, a job is refused at once,
+ * because a caller stops waiting sooner than it would be answered. The same holds when very much has run in this turn
+ * already: a job that comes late in a long turn has waited for all of it.
  *
- * Results are handed over by a call and not by a promise. A promise keeps its value: one that has waited through some
- * garbage collections is old, and then what it was given, however short its use, stays until the next full collection.
+ * Results go to a callback: a promise that has waited may be in the old generation, and would keep its value there until
+ * the next full collection (decision 0006).
  */
 
 export interface MicroBatcherOptions<Job, Result> {
   /** Answers jobs in their order. An Error in a place rejects that job alone; a rejection rejects the whole batch. */
   runBatch: (jobs: Job[]) => Promise<(Result | Error)[]>;
   sizeOf: (job: Job) => number;
-  /** So much is worth a run before the end of the turn. */
+  /** A queue of this size runs before the end of the turn. */
   eagerSize: number;
-  /** A run is closed before it would pass this; a single larger job runs alone. */
+  /** The most that one run takes; a single larger job runs alone. */
   maxRunSize: number;
   /** The sum of the sizes of jobs that are not settled. */
   maxPendingSize: number;
-  /** When jobs of this size altogether have run in a turn of the event loop, others of the turn are refused. */
+  /** Once this much has run in a turn of the event loop, later jobs of the turn are refused. */
   maxTurnSize: number;
   /** Makes the error for a job that is refused. */
   refuse: () => Error;
 }
 
-/** Takes what became of a job. It is called once, and must not throw. */
+/** Receives the result of a job. It is called once, and must not throw. */
 export type Settle<Result> = (result: Result | Error) => void;
 
 export interface MicroBatcher<Job, Result> {
@@ -110,7 +110,7 @@ export function createMicroBatcher<Job, Result>(options: MicroBatcherOptions<Job
   };
 }
 
-/** In order, as many as fit into a batch. */
+/** Batches of jobs in their order, each as full as it may be. */
 function cutIntoBatches<Job extends { size: number }>(jobs: readonly Job[], maxRunSize: number): Job[][] {
   const batches: Job[][] = [];
   let room = 0;

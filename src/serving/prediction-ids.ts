@@ -11,7 +11,7 @@ const POOLED_IDS = 512;
 const HYPHEN = 45;
 const HEX_DIGITS = Buffer.from('0123456789abcdef', 'latin1');
 
-/** A generator that asks the system for randomness once for many ids: asked for each, it would cost 1.5 us an id. */
+/** A generator that draws a pool of randomness from the system for many ids at a time, as each draw is expensive. */
 export function createPredictionIds(): NewPredictionIds {
   const pool = new Uint8Array(ID_BYTES * POOLED_IDS);
   let used = pool.length;
@@ -31,7 +31,7 @@ export function createPredictionIds(): NewPredictionIds {
   };
 }
 
-/** Writes all texts into one string and cuts it, which takes half the time of joining the digits of each. */
+/** Writes all texts into one string and slices it, which is faster than joining the digits of each. */
 function textsOf(bytes: Uint8Array): string[] {
   const count = bytes.length / ID_BYTES;
   const characters = Buffer.allocUnsafe(count * TEXT_LENGTH);
@@ -42,7 +42,7 @@ function textsOf(bytes: Uint8Array): string[] {
   return texts;
 }
 
-/** A function of its own, so that V8 compiles it by itself and not again and again in the middle of a caller's loop. */
+/** Writes the 36 characters of one id. */
 function writeText(bytes: Uint8Array, from: number, characters: Buffer, at: number): void {
   for (let i = 0; i < ID_BYTES; i++) {
     if (i === 4 || i === 6 || i === 8 || i === 10) characters[at++] = HYPHEN;

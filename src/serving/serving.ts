@@ -1,5 +1,5 @@
 /**
- * The data plane: the one function by which every transport has rows answered. What it bounds, and why, is here.
+ * The data plane: the one function through which every transport gets rows answered, and the limits it works under.
  */
 import { RidgelineError } from '../errors.ts';
 import type { FeatureRows } from '../feature-schema.ts';
@@ -10,7 +10,7 @@ import { createMicroBatcher, type Settle } from './micro-batcher.ts';
 export interface Serving {
   /** Answers the rows of one request; `settle` is called once, with an Error where the service cannot answer. */
   answer(rows: FeatureRows, settle: Settle<Outcome>): void;
-  /** Whether so many rows would be taken now. */
+  /** Whether a request of this many rows would be taken now. */
   hasRoomFor(rows: number): boolean;
   /** Resolves when everybody has been answered. */
   drain(): Promise<void>;
@@ -21,16 +21,16 @@ export interface ServingOptions extends Omit<BatchAnswererOptions, 'maxRows'> {
   maxRequestRows: number;
 }
 
-/** Rows of one run. More would hold the event loop longer than a millisecond. */
+/** Rows of one run, about a millisecond of the event loop: decision 0004. */
 const RUN_ROWS = 2048;
-/** Rows that are worth a run of their own: its fixed cost is then less than a tenth of what it costs to answer them. */
+/** Rows that are worth a run before the turn ends: its fixed cost is then small beside the cost of answering them. */
 const EAGER_ROWS = 64;
-/** Rows that may wait for their answer, in runs: beyond it a caller is better served by another instance, or later. */
+/** Rows that may be pending, in runs. Beyond it a caller is better served by another instance, or later. */
 const PENDING_RUNS = 8;
-/** Rows that run in one turn of the event loop: a tenth of a second's work, much less than Retry-After asks to wait. */
+/** Rows that may run in one turn of the event loop. They take much less time than Retry-After asks callers to wait. */
 const TURN_ROWS = 100_000;
 
-/** Made once: where thousands a second are refused, the stack of each would cost more than the refusal. */
+/** One shared instance: capturing a stack for each refusal would cost more than the refusal. */
 export const overloaded = new RidgelineError('overloaded');
 
 export function createServing({ maxRequestRows, ...options }: ServingOptions): Serving {
