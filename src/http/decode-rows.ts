@@ -1,7 +1,7 @@
 /**
- * Turns bodies into what a pipeline takes, and checks them on the way. The usual body is read from its bytes in one pass
- * (fast-path/json-rows.ts). What that gives up on is parsed as JSON and meets the schema; only what the schema refuses is looked at
- * again for its faults, row by row and no further than MAX_FIELD_ERRORS, so that neither the work nor the answer grows
+ * Turns bodies into the rows that a pipeline takes, and validates them. The usual body is read from its bytes in one pass
+ * (fast-path/json-rows.ts); what that gives up on is parsed as JSON and held against the schema. A body that the schema
+ * refuses is searched for its faults, row by row up to MAX_FIELD_ERRORS, so that neither the work nor the answer grows
  * with what was sent.
  */
 import * as z from 'zod';
@@ -18,10 +18,10 @@ import { parseBody, withoutMark } from './parse-body.ts';
 import { faultsOf, invalid } from './schema-faults.ts';
 import type { BatchBody } from './schemas/predictions.ts';
 
-/** Decodes the bytes of a body, or tells what is wrong with it where there is none. They may be overwritten afterwards. */
+/** Decodes the bytes of a body, undefined where there is none. They may be overwritten afterwards. */
 export type RowDecoder = (body: Buffer | undefined) => DecodedRows;
 
-/** In the form that Fastify expects of a validator, whose value takes the place of the body. */
+/** What Fastify expects of a validator: `value` replaces the body. */
 export type DecodedRows = { value: FeatureRows } | { error: RidgelineError };
 
 export interface RowDecoderOptions {
@@ -46,7 +46,7 @@ export function createRowDecoder({ features, row, fastPath }: RowDecoderOptions)
   });
 }
 
-/** In place of a dozen missing features, of which none is the mistake. */
+/** Reported instead of a dozen missing features, none of which is the mistake. */
 const batchSentAsRow: FieldError = {
   pointer: '/instances',
   code: 'unknown_field',
@@ -92,7 +92,7 @@ function readOrCheck(
     if ('error' in body) return body;
     const checked = check(body.value);
     if (body.repeated.length === 0) return checked;
-    // Which of the two was checked is not what the caller has to be told first.
+    // Names given twice come first: only one of their values was checked.
     const { errors = [], rows: count } = 'error' in checked ? checked.error : {};
     return { error: invalid('invalid_features', [...body.repeated, ...errors], count) };
   };

@@ -1,8 +1,8 @@
 /**
- * A scope whose bodies are rows. Their bytes go to its decoder, which reads them without parsing where it can, in the call
- * in which the last of them has come: a large body lies in a buffer of the pool only until that call returns, and no hook
- * stands in between. Fastify's own JSON parser looks every body over for prototype poisoning besides; here every body meets
- * a strict schema, to which `__proto__` is one more undeclared field.
+ * A scope whose bodies are rows. Its decoder gets the bytes in the call in which the last of them arrives, with no hook in
+ * between: a large body lies in a buffer of the pool only until that call returns. Fastify's JSON parser would also scan
+ * every body for prototype poisoning; here every body meets a strict schema, to which `__proto__` is one more undeclared
+ * field.
  */
 import type { FastifyInstance } from 'fastify';
 import type * as z from 'zod';
@@ -25,7 +25,7 @@ export function registerRowBodies(scope: FastifyInstance, { decode, fastPath }: 
   if (fastPath) {
     scope.addContentTypeParser(JSON_TYPE, (request, payload, done) => {
       if (!isPlainUtf8(request)) return done(new RidgelineError('unsupported_media_type'));
-      // A hook of a plugin has put another stream in its place.
+      // A plugin's hook has replaced the request by another stream.
       if (!(payload instanceof WholeBodyRequest)) return readStream(payload, limit).then(decode);
       payload.takeBody(limit, (error, body) => (error ? done(error) : done(null, decode(body))));
     });
@@ -61,7 +61,7 @@ async function readStream(payload: NodeJS.ReadableStream, limit: number): Promis
   return Buffer.concat(pieces);
 }
 
-/** Nearly every request comes without a query; zod would make an object to find that out. */
+/** Nearly every request has no query; zod would allocate an object to find that out. */
 function isEmpty(parameters: object): boolean {
   for (const _ in parameters) return false;
   return true;

@@ -1,8 +1,7 @@
 /**
- * How a 200 of the predict routes leaves. Written to the socket's response at once, as the reply's general way (header
- * map, hooks, payload kinds) costs as much as validating, predicting and storing a row together. Its plain twin is
- * `reply.send`, which is taken for every answer of a scope on whose routes a plugin has put a hook: a header of CORS or of
- * a rate limit is the caller's as well.
+ * Sends a 200 of the predict routes by writing Node's response directly, past the header map, hooks and payload kinds of
+ * Fastify's reply (decision 0005). Its plain twin is `reply.send`, which sends every answer of a scope on whose routes a
+ * plugin has put a hook: headers of CORS or of a rate limit have to reach the caller.
  */
 import type { FastifyInstance, FastifyReply } from 'fastify';
 import { REQUEST_ID_HEADER } from '../plugins/request-id.ts';
@@ -17,11 +16,11 @@ export interface SendJsonOptions {
   isDraining: () => boolean;
 }
 
-/** For the routes that `scope` gets from now on. */
+/** For the routes that are added to `scope` from now on. */
 export function createSendJson(scope: FastifyInstance, { fastPath, isDraining }: SendJsonOptions): SendJson {
   const routes: Hooks[] = [];
   let isFast = false;
-  // What a plugin adds to a route later it adds to this object.
+  // The object is kept, as a plugin may add hooks to it later.
   scope.addHook('onRoute', (route) => {
     routes.push(route);
   });
@@ -47,7 +46,7 @@ function write(reply: FastifyReply, body: string, endsConnection: boolean): void
   ];
   if (endsConnection) headers.push('connection', 'close');
   reply.hijack();
-  // Corked and let go again, head and body leave as one string in one write; end() alone would make it two, gathered.
+  // Corked, head and body leave as one string in one write; end() alone would gather two.
   raw.socket?.cork();
   raw.writeHead(200, headers);
   raw.write(body, 'latin1');

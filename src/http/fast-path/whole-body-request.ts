@@ -1,8 +1,7 @@
 /**
- * A request whose body can be taken whole, past its stream. Node's HTTP server makes its requests of this class (the
- * `IncomingMessage` option of http.createServer) and hands each piece of a body to `push`. Read as a stream, a body
- * that has come in one packet with its head takes several turns of the tick queue, and more than a tenth of all that a
- * prediction costs. A request that nobody takes is the stream that it always was.
+ * A request whose body can be taken whole, past its stream, which is faster (decision 0005). Node's HTTP server makes its
+ * requests of this class (the `IncomingMessage` option of http.createServer) and hands each piece of a body to `push`. A
+ * request whose body is not taken is an ordinary stream.
  */
 import { IncomingMessage } from 'node:http';
 import { RidgelineError } from '../../errors.ts';
@@ -12,14 +11,14 @@ import { acquire, release } from './body-buffers.ts';
 export type TakeBody = (error: RidgelineError | null, body?: Buffer) => void;
 
 export class WholeBodyRequest extends IncomingMessage {
-  /** On the clock of performance.now(): its first bytes were read in this turn of the event loop, or its head's end was. */
+  /** When the end of its head was read, on the clock of performance.now(). */
   readonly arrivedAt = performance.now();
   /** Called once the body is wanted, before it is waited for. */
   beforeBody: (() => void) | undefined;
   #isTaken = false;
-  /** Until the body is there or cannot come any more. */
+  /** Set while the body is waited for. */
   #take: TakeBody | undefined;
-  /** Why the body will never come, where that was known before anybody wanted it. */
+  /** Why the body will never come, if that was known before it was asked for. */
   #refusal: RidgelineError | undefined;
   #limit = 0;
   #length = 0;
@@ -30,8 +29,8 @@ export class WholeBodyRequest extends IncomingMessage {
   #mayDrop = Number.POSITIVE_INFINITY;
 
   /**
-   * Hands over a body of at most `limit` bytes as soon as its last byte is there. What has gone into the stream before,
-   * while a hook let turns of the event loop pass, is taken back out of it.
+   * Hands over a body of at most `limit` bytes as soon as its last byte is there. Bytes that went into the stream while a
+   * hook waited are taken back out of it.
    */
   takeBody(limit: number, take: TakeBody): void {
     if (Number(this.headers['content-length']) > limit) {
@@ -45,15 +44,15 @@ export class WholeBodyRequest extends IncomingMessage {
     this.#isTaken = true;
     this.#take = take;
     this.#limit = limit;
-    // Node drains the body of a request that nobody has begun to read; this is what it knows a reader by.
+    // Counts as reading: Node would drain the body of a request that nobody reads.
     this._read(0);
     if (this.readableLength > 0) this.push(this.read());
     if (this.complete) this.push(null);
   }
 
   /**
-   * Gives whoever takes or reads the body the reason why it is waited for no longer; false where nobody waits. Whoever
-   * begins later, as hooks may take their time, is told then.
+   * Ends the wait for the body with this error; returns false where nobody waits. Whoever asks for the body later, for
+   * example after a slow hook, gets the error then.
    */
   refuse(error: RidgelineError): boolean {
     if (this.#take) {
@@ -66,7 +65,7 @@ export class WholeBodyRequest extends IncomingMessage {
     return false;
   }
 
-  /** Drops what is still to come of a body that nobody takes. The connection is destroyed at more than `most` bytes. */
+  /** Drops the rest of a body that nobody takes. The connection is destroyed at more than `most` bytes. */
   dropRest(most: number): void {
     this.#isTaken = true;
     this.#mayDrop = most;

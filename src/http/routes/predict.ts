@@ -1,6 +1,6 @@
 /**
- * POST /predict and POST /predict/batch: from decoded rows to one call and back. Each has a scope of its own, as its bodies
- * are read in its own way (fast-path/body-bytes.ts).
+ * POST /predict and POST /predict/batch: from decoded rows to one call of the data plane and back. Each has a scope of its
+ * own, as a scope has one decoder of bodies (fast-path/body-bytes.ts).
  */
 import type { FastifyInstance, FastifyReply, FastifyRequest, onRequestHookHandler } from 'fastify';
 import type * as z from 'zod';
@@ -24,7 +24,7 @@ export interface PredictRoutesOptions {
   serving: Pick<Serving, 'answer' | 'hasRoomFor'>;
   /** Whether the server drains, and every answer ends its connection. */
   isDraining: () => boolean;
-  /** False has everything done the plain way (fast-path/README.md). */
+  /** False: everything goes the plain way (fast-path/README.md). */
   fastPath: boolean;
 }
 
@@ -34,7 +34,7 @@ interface PredictRoute {
   summary: string;
   body: z.ZodType;
   decode: RowDecoder;
-  /** The most rows that a request can bring, before its body is read. */
+  /** Upper bound of a request's rows, known before its body is read. */
   mostRowsOf: (request: FastifyRequest) => number;
   answer: z.ZodType;
   toJson: (answer: Answer) => object;
@@ -67,7 +67,7 @@ export function registerPredictRoutes(app: FastifyInstance, options: PredictRout
     summary: `Predict up to ${maxBatchRows} rows`,
     body: schemas.instances,
     decode: createBatchDecoder({ features, row: schemas.row, batch: schemas.instances, maxBatchRows, fastPath }),
-    // A small batch must not be taken for the largest.
+    // By its length, so that a small batch does not count as the largest.
     mostRowsOf({ headers }) {
       const length = Number(headers['content-length']);
       return length > 0 ? Math.min(maxBatchRows, Math.ceil(length / bytesOfRow)) : 1;
@@ -90,12 +90,12 @@ export function registerPredictRoutes(app: FastifyInstance, options: PredictRout
 
 function registerPredictRoute(scope: FastifyInstance, route: PredictRoute, options: PredictRoutesOptions): void {
   const { serving, isDraining, fastPath } = options;
-  // For long arrays nothing is faster; the schemas are there for the documentation.
+  // Nothing is faster for long arrays; the schemas are for the documentation.
   scope.setSerializerCompiler(() => JSON.stringify);
   registerRowBodies(scope, { decode: route.decode, fastPath });
   const sendJson = createSendJson(scope, { fastPath, isDraining });
 
-  // Before the body is parsed: to refuse a batch late costs nearly as much as to answer it.
+  // Before the body is parsed: refusing a batch later costs nearly as much as answering it.
   const refuseWithoutRoom: onRequestHookHandler = (request, _reply, done) =>
     serving.hasRoomFor(route.mostRowsOf(request)) ? done() : done(overloaded);
 
@@ -127,10 +127,7 @@ function registerPredictRoute(scope: FastifyInstance, route: PredictRoute, optio
   });
 }
 
-/**
- * A request whose body takes several turns of the event loop to arrive is old when it is answered. With its rows still in
- * it, it would keep them, a hundred kilobytes of a large batch, until the next full garbage collection.
- */
+/** Takes the rows out of a request, which may be in the old generation and would keep them there (decision 0006). */
 function detachBody(request: { body: FeatureRows }): FeatureRows {
   const { body } = request;
   (request as { body: unknown }).body = undefined;
@@ -154,7 +151,7 @@ function problemsOf({ initialConfig }: FastifyInstance) {
   );
 }
 
-/** Of a row in JSON, without the white space and with a digit a value. */
+/** Of a row in JSON without white space and with one digit a value. */
 function fewestBytesOfRow({ features }: FeatureSchema): number {
   return JSON.stringify(Object.fromEntries(features.map(({ name }) => [name, 0]))).length;
 }
