@@ -28,7 +28,7 @@ try {
   ending.signal.throwIfAborted();
   closers.push(startScheduler({ cron, databaseUrl, log }).close);
 } catch (error) {
-  // A start that was told to end has not failed, and what ends it exits.
+  // A start that a signal has ended has not failed; the shutdown exits.
   if (!ending?.signal.aborted) {
     complain(`The scheduler cannot start. ${reasonOf(error)}`);
     process.exit(1);

@@ -41,13 +41,13 @@ export interface App {
   http: FastifyInstance;
   /** The version that answers, if any does. */
   servedVersion(): string | undefined;
-  /** Goes on taking requests for so long, but keeps no connection and is not ready. */
+  /** Goes on taking requests for this long, but is not ready and keeps no connection alive. */
   drain(milliseconds: number): Promise<void>;
   /** Stops taking requests, answers those that are there, stores what is left; edge first. */
   close(withinMs?: number): Promise<void>;
 }
 
-/** A request that has not come or whose answer is not taken by then is given up. */
+/** A request that has not arrived by then, or whose answer is not read by then, is given up. */
 const UNFINISHED_MS = 2_000;
 const DEFAULT_CLOSE_MS = 25_000;
 

@@ -1,6 +1,6 @@
 /**
  * The environment, read once, validated and frozen. A `.env` file beside package.json adds what the environment does not
- * say. What is misspelt there stops the start, as it would change nothing without a word. Nobody else reads `process.env`.
+ * set. A misspelt name there stops the start, as it would be ignored in silence. No other file reads `process.env`.
  */
 import { readFileSync } from 'node:fs';
 import { join, resolve } from 'node:path';
@@ -19,7 +19,7 @@ const wholeNumber = (low: number, high: number) =>
     .transform(Number)
     .refine((value) => value >= low && value <= high);
 
-/** For each setting: how its text is read, and what a wrong value is told. */
+/** For each setting: how its text is read, and the valid values that an error names. */
 const settings = {
   DATABASE_URL: [z.string().optional(), 'text'],
   HOST: [z.string().min(1).default('127.0.0.1'), 'the address to listen on, such as 127.0.0.1 or 0.0.0.0'],
@@ -67,7 +67,7 @@ export const settingNames = Object.keys(settings) as (keyof typeof settings)[];
 
 /** Room for a row of 13 features with 17 significant digits each and their names, with white space to spare. */
 const BYTES_PER_ROW = 1024;
-/** Unless it is set: what senders of requests need to learn that an instance ends, when the grace allows it. */
+/** The default, when the grace allows it: what senders of requests need to learn that an instance ends. */
 const LONGEST_DRAIN_SECONDS = 5;
 
 export class ConfigError extends Error {}
@@ -95,7 +95,7 @@ export interface Config {
   shutdownGraceSeconds: number;
   /** How long new connections are still taken after SIGTERM; less than the grace. */
   drainSeconds: number;
-  /** What whoever starts a command should know, though it does not keep it from starting. */
+  /** What whoever starts a command should know; none of it stops the start. */
   warnings: readonly string[];
 }
 
@@ -162,8 +162,8 @@ export function loadConfig(
 }
 
 /**
- * The options, of those given, that npm has kept for itself while it runs this command, with their values: without a
- * `--` it takes what stands behind the command for settings of its own, and leaves them in the environment.
+ * Those of the given options that npm has kept for itself, with their values: without a `--` npm takes what follows the
+ * command for settings of its own, and leaves them in the environment.
  */
 export function optionsTakenByNpm(
   command: string,

@@ -17,7 +17,7 @@ import { welcome } from './process/welcome.ts';
 import { obeyPrimary, reportToPrimary, startWorkers } from './process/workers.ts';
 import { tuneForServing } from './runtime.ts';
 
-/** Of the time of an end: an embedded database needs little of it. */
+/** The app's share of the grace; an embedded database needs little of it. */
 const APP_SHARE = 0.8;
 
 interface Context extends Pick<OpenLog, 'log' | 'print'> {
@@ -73,7 +73,7 @@ async function openApp(databaseUrl: string, { config, closers, ending, log }: Co
   return app;
 }
 
-/** Whoever started the process is told; a worker tells its primary. */
+/** Tells whoever started the process; a worker tells its primary. */
 async function failToStart(error: unknown, log: OpenLog['log'] | undefined): Promise<never> {
   log?.debug({ err: error }, 'start failed');
   if (cluster.isWorker) await reportToPrimary(error);
@@ -98,7 +98,7 @@ try {
   const context = { config, closers, ending, log, print: opened.print };
   await (cluster.isWorker ? runWorker(config.databaseUrl!, context) : runPrimary(context)).catch(
     async (error: unknown) => {
-      // A start that was told to end has not failed, and what ends it exits.
+      // A start that a signal has ended has not failed; the shutdown exits.
       if (ending.signal.aborted) return new Promise(() => undefined);
       await closers.closeAll(config.shutdownGraceSeconds * 1000);
       throw error;

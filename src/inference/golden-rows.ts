@@ -1,7 +1,7 @@
 /**
- * Golden rows: rows with the answers that the fit gave, kept beside a version and asked of every session before it may
- * answer callers. Together, in reverse and one by one, because a run joins the rows of several callers: an answer that
- * depends on the other rows, or on their order, would be right here and wrong there.
+ * Golden rows: rows with the answers that the fit gave, kept with a version. Every session has to reproduce them before it
+ * may answer callers: together, in reverse and one by one, because a run joins the rows of several callers, and an answer
+ * must not depend on the other rows or on their order.
  */
 import { agrees, sizeOf } from '../agreement.ts';
 import { RidgelineError } from '../errors.ts';
@@ -14,13 +14,13 @@ export interface GoldenRows {
   predictions: number[];
 }
 
-/** One by one they take 10 us each; a training keeps 16. */
+/** Bounds the time of a check, which also runs them one by one. A training keeps 16. */
 const MAX_GOLDEN_ROWS = 1000;
 const ROWS_A_TURN = 100;
 
 /**
- * Throws `bad_artefact` unless the session gives the answers of the fit. It stops where the event loop may turn, every
- * millisecond or so; whoever cannot wait runs through it.
+ * Throws `bad_artefact` unless the session gives the answers of the fit. It yields where the event loop may turn, every
+ * millisecond or so; a command runs it through.
  */
 export function* checkGoldenRows(session: OnnxSession, golden: unknown, featureCount: number): Generator<void, void> {
   const { features, predictions } = readGoldenRows(golden, featureCount);
@@ -28,7 +28,7 @@ export function* checkGoldenRows(session: OnnxSession, golden: unknown, featureC
 
   function compare(order: number[], how: string): void {
     const rows = Float64Array.from(order.flatMap((row) => features[row]!));
-    // Not a number as long as nobody writes it: a shorter answer must not pass.
+    // Filled with NaN, so that an answer with too few values does not pass.
     const answers = run(session, rows, new Float64Array(order.length).fill(Number.NaN));
     order.forEach((row, i) => {
       if (agrees(answers[i]!, predictions[row]!, size)) return;
@@ -55,7 +55,7 @@ function run(session: OnnxSession, rows: Float64Array, answers: Float64Array): F
   }
 }
 
-/** They come from a database column or a file that hold any JSON. */
+/** Checks their shape: they come from a database column or a file, which may hold any JSON. */
 function readGoldenRows(golden: unknown, featureCount: number): GoldenRows {
   const { features, predictions } = (golden ?? {}) as Partial<GoldenRows>;
   const areRows = Array.isArray(features) && Array.isArray(predictions) && features.length === predictions.length;

@@ -2,8 +2,7 @@
 // Before onnxruntime-node: it turns the runtime's telemetry off, which is read when the library loads.
 import '../runtime.ts';
 import { type InferenceSession, Tensor } from 'onnxruntime-node';
-// The module below the documented one, whose run() makes the same call a turn of the event loop later. All that arrives
-// in a turn then has to be kept until its end, so that with hundreds of connections nothing is in the caches any more.
+// The binding below the documented module, whose run() makes the same call a turn of the event loop later: decision 0004.
 import { type Binding, binding, initOrt } from 'onnxruntime-node/dist/binding.js';
 import { RidgelineError } from '../errors.ts';
 import { checkModel } from '../onnx/fence.ts';
@@ -12,8 +11,8 @@ import { rejectionByRuntime, runtimeSentence } from './runtime-failure.ts';
 export interface OnnxSession {
   /**
    * Runs `rows` rows, given row-major in float64, and returns `predictions` with one float64 a row. It holds the event
-   * loop for about 10 us and 0.12 us more a row. Throws `run_failed` when ONNX Runtime does: one row can bring that
-   * about for all, so whoever has joined the rows of several callers runs them apart then.
+   * loop meanwhile. Throws `run_failed` when ONNX Runtime fails: one row can cause that for all, so whoever has joined
+   * the rows of several callers runs them apart then.
    */
   run(features: Float64Array, rows: number, predictions?: Float64Array): Float64Array;
   /** Frees the native session. No run may follow. */
@@ -22,7 +21,7 @@ export interface OnnxSession {
 
 const sessionOptions: InferenceSession.SessionOptions = {
   executionProviders: ['cpu'],
-  // The extended optimisations fold a scaling into MatMul by way of a float32 factor, which costs half of the digits.
+  // The extended optimisations would fold a scaling in float32, at the cost of half of the digits: decision 0003.
   graphOptimizationLevel: 'basic',
   // A graph this small gains nothing from a second thread, and with one there is no pool whose idle threads spin.
   intraOpNumThreads: 1,
@@ -91,7 +90,7 @@ function signatureProblem(session: Binding.InferenceSession, featureCount: numbe
   return undefined;
 }
 
-/** Sizes, and names of those that are free. */
+/** Sizes of the dimensions, and names of the free ones. */
 function shapeOf({ shape, symbolicDimensions }: Binding.ValueMetadata): (number | string)[] {
   return shape.map((size, i) => (size === -1 ? symbolicDimensions[i]! : size));
 }

@@ -1,7 +1,7 @@
 /**
  * What ONNX Runtime says when it refuses or fails, in our own words. Its texts hold paths and lines of the build, names
  * of C++ functions, paths of this machine, values of the rows: none of it may reach a row of the database, an answer or
- * /health. So nothing is taken out of them; what is known by its form is taken over.
+ * /health. So a text of a known form becomes a sentence of ours, and nothing else of it is passed on.
  */
 import { RidgelineError } from '../errors.ts';
 

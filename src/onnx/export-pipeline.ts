@@ -5,9 +5,9 @@
  *                     -> Gather, a column for each category [N, C] -> Equal -> Cast +
  *     Concat [N, P] -> MatMul coef [P, 1] -> Add intercept -> prediction [N, 1]
  *
- * Plain operators of the default domain (`operators.ts`), because ai.onnx.ml's Scaler and LinearRegressor compute in float32. A category
- * that equals none of the known ones gives zeros, which is what `handle_unknown='ignore'` means. Sub and Div, not a
- * multiplication by the reciprocal, because that is the arithmetic of the fit.
+ * Plain operators of the default domain (`operators.ts`), because those of ai.onnx.ml compute in float32: decision 0003.
+ * A category that equals none of the known ones gives zeros, which is what `handle_unknown='ignore'` means. Sub and Div,
+ * not a multiplication by the reciprocal, because that is the arithmetic of the fit.
  */
 import { FEATURE_NAMES } from './feature-names.ts';
 import { createGraphBuilder, type GraphBuilder } from './graph-builder.ts';
@@ -86,7 +86,7 @@ function addColumnTransformer(graph: GraphBuilder<Operator>, { transformer }: Ex
     blocks.push(graph.add('Div', 'scaled', [graph.add('Sub', 'centred', [gathered, mean]), scale]));
   }
   if (categorical.length > 0) {
-    // All at once: for small batches the number of nodes is what a run costs.
+    // All columns at once: for small batches the number of nodes decides what a run costs.
     const columns = categorical.flatMap((column, k) => Array.from(encoder.categories[k]!, () => column));
     const values = Float64Array.from(encoder.categories.flatMap((categories) => Array.from(categories)));
     const positions = graph.int64('categorical_columns', columns);

@@ -4,7 +4,7 @@ import { readdirSync, readFileSync } from 'node:fs';
 import { join } from 'node:path';
 import { projectRoot } from '../project-root.ts';
 
-/** Put in by scripts/build.ts, as what is built may run where the sources are not. */
+/** Defined by scripts/build.ts, as what is built may run where the sources are not. */
 declare const BUILT_CODE_SHA256: string | undefined;
 
 /** The directories whose files decide what a training makes. */

@@ -24,7 +24,7 @@ export function findColumns(header: readonly string[], wanted: readonly string[]
   });
 }
 
-/** Nothing at all matches, so it is the file that is another one than was meant, not a column that is missing. */
+/** No column matches, so the file is of another kind, rather than short of a column. */
 function otherKindOfFile(header: readonly string[], wanted: readonly string[], path: string): string {
   // More than is shown, so that a separator behind a first short name is seen.
   const line = header.join(',').slice(0, 1000);

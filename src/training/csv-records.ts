@@ -1,6 +1,6 @@
 /**
  * A CSV file as records (RFC 4180): fields between commas, in quotes where need be, and both kinds of line ends, also
- * mixed, as they come about when rows are appended on another system. What is another kind of file is told by its name.
+ * mixed, as they come about when rows are appended on another system. Errors name other kinds of files, such as gzip.
  */
 import { createReadStream, type Stats } from 'node:fs';
 import { stat } from 'node:fs/promises';
@@ -8,7 +8,7 @@ import { Readable } from 'node:stream';
 import Papa from 'papaparse';
 
 const CHUNK_BYTES = 1024 * 1024;
-/** A quote that is never closed makes a record of all the rest, which would be held and looked through again and again. */
+/** A quote that is never closed makes one record of all the rest, which would be held and searched again and again. */
 const MAX_RECORD_CHARACTERS = 8 * CHUNK_BYTES;
 
 /** What other files begin with. */
@@ -21,16 +21,15 @@ const beginnings: [bytes: number[], kind: string][] = [
   [[0xfe, 0xff], 'UTF-16; save it as UTF-8'],
 ];
 
-/** What the parser says of quotes, in words for whoever wrote the file. */
+/** The parser's codes for wrong quotes, in words for whoever wrote the file. */
 const quoteFaults: Record<string, string> = {
   MissingQuotes: 'a quote is opened and never closed',
   InvalidQuotes: 'more stands behind a closing quote; write a quote within quotes twice',
 };
 
 /**
- * Hands on the records that are not empty, chunk by chunk: a promise for each would take longer than to parse it. Rejects
- * for what is no file, whose end may never come, and for a file that somebody else writes to meanwhile: its last number
- * may be half of one.
+ * Calls `onRecord` with each record that is not empty; a promise for each would cost more than to parse it. Rejects for a
+ * pipe or a device, whose end may never come, and for a file that is written to meanwhile: its last number may be cut.
  */
 export async function forEachRecord(path: string, onRecord: (record: string[]) => void): Promise<void> {
   const found = await stat(path);
@@ -48,7 +47,7 @@ function parseRecords(path: string, { size }: Stats, onRecord: (record: string[]
   let records = 0;
   const text = Readable.from(
     textOf(file, () => parsedCharacters),
-    // What is read ahead counts as if it were of the record that is being parsed.
+    // Text that is read ahead would count as part of the record that is being parsed.
     { highWaterMark: 1 },
   );
   return new Promise<void>((resolve, reject) => {
@@ -64,7 +63,7 @@ function parseRecords(path: string, { size }: Stats, onRecord: (record: string[]
           records += data.length;
           data.forEach(onRecord);
         } catch (error) {
-          // In this order: to abort completes as well.
+          // In this order, as abort() calls `complete` too.
           reject(error);
           parser.abort();
         }

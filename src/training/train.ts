@@ -131,8 +131,8 @@ function checkDataset({ X, y }: Dataset, schema: FeatureSchema): void {
 }
 
 /**
- * The largest disagreement of ONNX with the fit over all rows. Throws `parity` when one is more than rounding, and what a
- * server would when it would refuse the version: that nobody should learn from a server.
+ * The largest disagreement of ONNX with the fit over all rows. Throws `parity` when one is more than rounding, and the
+ * error of a server's own checks when it would refuse the version.
  */
 function compareWithFit(
   artefact: Uint8Array,
