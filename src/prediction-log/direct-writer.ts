@@ -1,9 +1,9 @@
 /**
- * Writes to Postgres while callers wait. One insert is under way at a time; what comes meanwhile waits and goes together
- * in the next, so that a slow Postgres gets fewer and larger statements, and never more of its connections than one.
+ * Writes to Postgres while callers wait. One insert is under way at a time; batches that come meanwhile share the next
+ * one, so that a slow Postgres gets fewer and larger statements, and only one connection is used.
  *
- * Nobody waits for long: an insert that is not done in time is given up, and with it all that wait, so that a caller
- * waits for the insert before his and for his own at most. Of one that was given up nobody knows whether it is stored.
+ * An insert that is not done in time is given up, and with it all that wait, so that a caller waits for two inserts at
+ * most: the one before and its own. Whether a given-up insert is stored is unknown.
  */
 import { RidgelineError } from '../errors.ts';
 import type { Column } from '../feature-schema.ts';
@@ -21,11 +21,11 @@ interface Waiting {
 }
 
 const INSERT_TIMEOUT_MS = 5_000;
-/** At once: a restart, a failover or a pooler ends all connections, of which each tells only him who uses it. */
+/** Without a pause: a restart, a failover or a pooler ends all connections, and each shows it only when it is used. */
 const TRIES = 3;
 /** Of one insert, about 30,000 rows; a single larger batch goes alone. */
 const INSERT_BYTES = 4 * 1024 * 1024;
-/** Beyond it a caller is refused: more would not be stored before he has to be told that it takes too long. */
+/** Beyond it callers are refused, as more could not be stored in time. */
 const WAITING_BYTES = 16 * 1024 * 1024;
 
 export function createDirectWriter(store: PredictionStore, columns: readonly Column[]): DirectWriter {
@@ -83,7 +83,7 @@ export function createDirectWriter(store: PredictionStore, columns: readonly Col
     }
   }
 
-  /** A connection that was lost says nothing of the next one. What it may have stored is there already then. */
+  /** Tries again after a lost connection, as the next one may work. What the first has stored is not stored twice. */
   async function insertAtOnce(records: Buffer, attempt: { givenUp: boolean }): Promise<void> {
     for (let tries = 1; ; tries++) {
       try {

@@ -6,8 +6,8 @@
  *       ^                              |  ^                                     |
  *       +--- a try of the spool -------+  +----- a try of Postgres -------------+ (or of the spool: back to the beginning)
  *
- * With PREDICTION_LOG=sync there is no spool, and Postgres is the beginning. What fails is tried again from here, not by
- * callers: an instance that gets no requests because it refuses them must find out by itself that it need not.
+ * With PREDICTION_LOG=sync there is no spool, and Postgres is the beginning. What has failed is tried again from here, not
+ * only by callers: an instance that refuses gets no requests by which to find out that it could take them again.
  */
 import { RidgelineError, reasonOf } from '../errors.ts';
 import type { Column } from '../feature-schema.ts';
@@ -27,11 +27,11 @@ export interface Intake {
    * batch's memory may be overwritten.
    */
   append(batch: PredictionBatch): void | Promise<void>;
-  /** What every caller is told now, before any work is done for him; undefined while batches are taken. */
+  /** What every caller is told now, before any work is done; undefined while batches are taken. */
   refusal(): RidgelineError | undefined;
   /** Why callers are refused; undefined while they are not. */
   refusedBecause(): string | undefined;
-  /** Why the spool is passed by; undefined while it is not. */
+  /** Why the spool is bypassed; undefined while it is not. */
   bypassedBecause(): string | undefined;
   /** Ends the tries. */
   close(): void;
@@ -52,13 +52,13 @@ type Way = 'spool' | 'postgres' | 'refusing';
 
 const RETRY_AFTER_SECONDS = 2;
 const TRY_AGAIN_MS = 1_000;
-/** While Postgres takes them, a spool that has failed is left alone for so long: a disk that is nearly full has room now and then. */
+/** How long a spool that has failed is left alone while Postgres works: a nearly full disk has room now and then. */
 const SPOOL_PAUSE_MS = 2_000;
-/** So many batches one after another whose content Postgres refuses are no odd values of a caller's: no batch is taken. */
+/** When Postgres refuses the content of this many batches in a row, the cause is not the values of one caller. */
 const REFUSED_IN_A_ROW = 3;
-/** Without news for so long nobody knows whether the next one would be refused. */
+/** How long after the last refusal that is still assumed. */
 const REFUSED_FOR_MS = 5_000;
-/** Enough to meet what a batch has met, and little to take back every second. */
+/** Rows of a try: enough to fail as the batch has failed, and few to roll back every second. */
 const REHEARSED_ROWS = 1_000;
 
 export function createIntake({ spool, onSpooled, store, columns, log }: IntakeOptions): Intake {
@@ -86,7 +86,7 @@ export function createIntake({ spool, onSpooled, store, columns, log }: IntakeOp
   let refusedInARow = 0;
   let refusedAt = 0;
   let contentReason = '';
-  /** What Postgres has not taken, for the tries. */
+  /** Records that Postgres has not taken, for the tries. */
   let rehearsed = Buffer.alloc(0);
 
   function append(batch: PredictionBatch): void | Promise<void> {
@@ -130,15 +130,15 @@ export function createIntake({ spool, onSpooled, store, columns, log }: IntakeOp
     if (way === 'postgres') refusing.end();
   }
 
-  /** An insert that was under way when the spool began to work again says nothing about the way that is taken now. */
+  /** Ignores an insert that was under way when the spool began to work again. */
   function refuseAll(error: unknown): void {
     if (way !== 'postgres') return;
     way = 'refusing';
-    // Made once: where thousands a second are refused, the stack of each would cost more than the refusal.
+    // One shared instance, as `overloaded` is in serving/.
     refusal = notStored(error);
     refusing.begin(error);
     keepTrying();
-    // What has met one insert, such as a deadlock, may not meet the next; but not each of them is worth a try of its own.
+    // What failed one insert, such as a deadlock, may not fail the next; but not each failure is worth a try at once.
     if (performance.now() >= tryPostgresAt) void tryPostgres();
   }
 
@@ -151,7 +151,7 @@ export function createIntake({ spool, onSpooled, store, columns, log }: IntakeOp
     keepTrying();
   }
 
-  /** Callers are still tried then, as one of them may bring what the others have not brought. */
+  /** Batches are still taken then, as the next one may hold values that Postgres takes. */
   function contentIsRefused(): boolean {
     return refusedInARow >= REFUSED_IN_A_ROW && performance.now() - refusedAt < REFUSED_FOR_MS;
   }
@@ -195,7 +195,7 @@ export function createIntake({ spool, onSpooled, store, columns, log }: IntakeOp
     trying.spool = false;
   }
 
-  /** With what it has not taken, as the next ones will be like that: whatever stood against it is met again, or is gone. */
+  /** Tries with the records that it has not taken: what was wrong with those fails again, unless it has been mended. */
   async function tryPostgres(): Promise<void> {
     if (trying.postgres) return;
     trying.postgres = true;

@@ -21,8 +21,8 @@ export function widthOf({ features, predictions }: PredictionBatch): number {
 }
 
 /**
- * Where the rows of a batch are, in its own memory or in a frame of the spool: what is needed to write them somewhere
- * else without a copy in between. Numbers are little-endian, as on every machine that Node runs ONNX Runtime on.
+ * Where the rows of a batch are, in its own memory or in a frame of the spool, so that they can be written elsewhere
+ * without a copy in between. Numbers are little-endian, as on every machine that Node runs ONNX Runtime on.
  */
 export interface BatchBlocks {
   rows: number;

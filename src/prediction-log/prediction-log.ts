@@ -2,8 +2,8 @@
  * What happens to a prediction between its computation and its row in Postgres, by the three promises of PREDICTION_LOG:
  * `spool`, answered means written to the local spool; `sync`, answered means committed in Postgres; `off`, not stored.
  *
- * The promise is of what is answered now. What an earlier start under another one has left in a spool is moved to
- * Postgres in every mode: it was promised.
+ * The setting is about what is answered from now on. What an earlier start has left in a spool is moved to Postgres in every
+ * mode: it was promised.
  */
 import type { RidgelineError } from '../errors.ts';
 import type { Column } from '../feature-schema.ts';
@@ -24,7 +24,7 @@ export interface PredictionLog {
    * returns the batch's memory may be overwritten.
    */
   append(batch: PredictionBatch): void | Promise<void>;
-  /** What every caller is told now, before any work is done for him; undefined while batches are taken. */
+  /** What every caller is told now, before any work is done; undefined while batches are taken. */
   refusal(): RidgelineError | undefined;
   /** Why callers are refused; undefined while they are not. */
   refusedBecause(): string | undefined;

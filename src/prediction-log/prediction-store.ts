@@ -5,13 +5,13 @@ import type { Column } from '../feature-schema.ts';
 export type Failure =
   /** A key is there already. */
   | 'duplicate'
-  /** For the content: to try again cannot help. */
+  /** Because of the content: to try again cannot help. */
   | 'refused'
-  /** It took longer than it may: fewer records may do. */
+  /** It took too long: fewer records may be quick enough. */
   | 'slow'
-  /** Until somebody mends the table, the rights, a disk. Other records may be stored meanwhile. */
+  /** Until somebody mends the table, the rights or a disk. Other records may be stored meanwhile. */
   | 'blocked'
-  /** The database is away for all, for a time. */
+  /** The database is away for a time, for all records. */
   | 'unavailable';
 
 export interface PredictionStore {

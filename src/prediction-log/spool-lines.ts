@@ -11,7 +11,7 @@ import { openSegment } from './spool/count-segment.ts';
 import { LONGEST_FRAME, scanFrames } from './spool/frames.ts';
 import { isSegmentName, isSpoolName, listSpool } from './spool/spool-directory.ts';
 
-/** Whatever a window begins with, an intact frame ends in it, or there is none. */
+/** Large enough that an intact frame, if there is one, ends in the window, whatever it begins with. */
 const WINDOW_BYTES = 2 * LONGEST_FRAME;
 /** What the service writes beside the spools, or into one. */
 const OWN_NAMES = ['dead-letter.jsonl', 'lock'];
@@ -50,7 +50,7 @@ export async function* linesOfSegment(path: string, columns: readonly Column[]):
       const wanted = Math.min(window.length, size - position);
       const { bytesRead } = await file.read(window, 0, wanted, position);
       if (bytesRead === 0) break;
-      // Also where somebody cuts the file short meanwhile.
+      // Also true when somebody cuts the file short meanwhile.
       const isWhole = bytesRead < wanted || position + bytesRead === size;
       const bytes = window.subarray(0, bytesRead);
       const scan = scanFrames(bytes, { maxRows: Number.POSITIVE_INFINITY, isWhole });

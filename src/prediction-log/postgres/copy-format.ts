@@ -1,6 +1,6 @@
 /**
- * Predictions as Postgres reads them fastest: each record is one tuple of the binary COPY format. As text they would cost
- * both sides six times as much, most of it for writing numbers digit by digit and reading them again.
+ * Predictions as Postgres reads them fastest: each record is one tuple of the binary COPY format. Text would cost both
+ * sides several times as much (decision 0007).
  *
  *     header            "PGCOPY\n\377\r\n\0", flags (int32), length of an extension (int32)
  *     a tuple a record  number of fields (int16), then for each its length (int32) and its value, as its type lies in memory
@@ -41,8 +41,8 @@ export interface UnfitRow {
 
 /**
  * The tuples of batches, without anything between them. `columns` are those of `recordColumns`. They are written into
- * `scratch` where it has room: megabytes of new memory for each call took a tenth of a large batch's time. A row that a
- * column cannot hold is left out and told to `unfit`; without it that throws, as what was validated always fits.
+ * `scratch`, a buffer that callers reuse, if it is large enough. A row that a column cannot hold is left out and told to
+ * `unfit`; without `unfit` it throws, as what was validated always fits.
  */
 export function encodeRecords(
   batches: readonly BatchBlocks[],
@@ -133,7 +133,7 @@ function isWhole(value: number): boolean {
   return Number.isInteger(value) && Math.abs(value) <= 2 ** 53;
 }
 
-/** `value` is a whole number; BigInt would make an object of each. */
+/** `value` is a whole number; setBigInt64 would allocate a BigInt for each. */
 function setInt64(view: DataView, at: number, value: number): void {
   view.setInt32(at, Math.floor(value / TWO_TO_32));
   view.setUint32(at + INT32_BYTES, value >>> 0);

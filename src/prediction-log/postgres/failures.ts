@@ -1,6 +1,6 @@
 /**
- * What becomes of predictions whose insert has failed, by SQLSTATE. What cannot be stored ends as a dead letter once it is
- * certain that to try again cannot help; what somebody can mend is tried for ever.
+ * What becomes of predictions whose insert has failed, by SQLSTATE. A record becomes a dead letter once it is certain that
+ * to try again cannot help; what somebody can mend is tried for ever.
  *
  *     refused      20 21 22 23 38 39 44 54 P0   the content, or a trigger's verdict on it: halved until it stands alone
  *     duplicate    23505                    a key is there already; of the primary key or of another unique index
@@ -22,18 +22,18 @@ const NOT_NULL_VIOLATION = '23502';
 const CHECK_VIOLATION = '23514';
 const QUERY_CANCELED = '57014';
 const SQLSTATE = /^[0-9A-Z]{5}$/;
-/** The routine of Postgres that holds a row against the policies of its table. */
+/** The routine of Postgres that checks a row against the policies of its table. */
 const ROW_CHECK = 'ExecWithCheckOptions';
-/** Those that look for a row's partition, and hold it against the bounds of one. */
+/** The routines that find a row's partition, and check a row against the bounds of one. */
 const PARTITION_CHECK = /^(ExecFindPartition|ExecPartitionCheckEmitError)$/;
 
-/** Of a statement that has waited for its answer longer than it may. */
+/** Of a statement that was not answered in time. */
 export const TOO_LATE = 'RIDGELINE_LATE';
-/** Of a table that wants what no prediction has. */
+/** Of a table with a column that must be given and that no prediction has. */
 const UNKNOWN_COLUMN = 'RIDGELINE_COLUMN';
 /** Of a record that Postgres has taken and not kept as it was. */
 const NOT_KEPT = 'RIDGELINE_NOT_KEPT';
-/** As TOO_LATE, of the pool's own limit, in words of `pg`. */
+/** The message of `pg` for the same, at the pool's own limit. */
 const READ_TIMEOUT = 'Query read timeout';
 
 interface SqlError extends Error {
@@ -51,7 +51,7 @@ export function failureOf(error: unknown): Failure {
   return UNAVAILABLE.test(code) || !SQLSTATE.test(code) ? 'unavailable' : 'blocked';
 }
 
-/** Whether the server has answered with it, or been found out by its answers, so that the connection is of further use. */
+/** Whether it came from answers of the server, so that the connection can still be used. */
 export function isAnswer(error: unknown): boolean {
   const { code = '', routine } = error as SqlError;
   if (code === NOT_KEPT) return true;
@@ -59,8 +59,8 @@ export function isAnswer(error: unknown): boolean {
 }
 
 /**
- * Whether no partition takes a row, or not the one that it was sent to: it was the default, and that of the month was made
- * in the same instant, which the next statement sees; or somebody has taken both away and may put them back.
+ * Whether no partition takes a row, or not the one that it was sent to. Either it went to the default while the month's
+ * partition was made, which the next statement sees, or somebody has taken both away and may put them back.
  */
 export function hasMoved(error: unknown): boolean {
   const { code, routine } = error as SqlError;

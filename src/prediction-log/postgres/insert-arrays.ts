@@ -1,6 +1,6 @@
 /**
- * Inserts records as arrays of their columns' types, slice by slice, and looks after them: a record is there with the values
- * that were answered, or the whole is refused, and whoever called finds out which record it is.
+ * Inserts records as arrays of their columns' types, slice by slice, and checks them: every record is there with the values
+ * that were answered, or all are refused, and the caller finds out which record it is.
  *
  *     a trigger has left a record out in silence    fewer rows than records, and some are not there
  *     a column's type cannot hold a value as it is  converted to it and back it is another one: 0.4 in an integer
@@ -20,7 +20,7 @@ export interface Table {
   hidesRows: boolean;
 }
 
-/** 500 rows of a dozen features. Arrays of so many values are made in half a millisecond, in which nobody is answered. */
+/** 500 rows of a dozen features: no more, as nobody is answered while the arrays of a slice are made. */
 const SLICE_VALUES = 8_500;
 
 /** Adds what is not there yet, within the transaction that is open. */

@@ -2,8 +2,8 @@
  * Keeps partitions of `predictions` ready for the months to come, and brings the rows of months that had none home from
  * the default partition. A month that is missing costs no row, but without one of its own it cannot be dropped.
  *
- * A look makes each month in a transaction of its own, so that one which cannot be made holds up no other; nor does it
- * hold up callers, as no lock is waited for longer than two seconds. While something is left to do it looks again soon.
+ * A look makes each month in a transaction of its own, so that one which cannot be made holds up no other. Callers are not
+ * held up either, as no lock is waited for longer than two seconds. While something is left to do it looks again soon.
  */
 import { createBackoff } from '../../backoff.ts';
 import type { Pool, PoolClient } from '../../database/pool.ts';

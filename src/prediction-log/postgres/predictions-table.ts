@@ -1,13 +1,13 @@
 /**
  * Bulk writes to `predictions`, in two ways. COPY is the fastest and converts nothing: a bigint read as a double would be
- * another number, and no error. So the table is looked at in the transaction that copies, under a lock that lets nobody
- * change it:
+ * another number, and no error. So the table is looked at in the transaction that copies, under a lock that keeps it from
+ * being changed:
  *
  *     begin; lock; look  -- as expected -->  copy; commit                                      3 round trips
- *                        `- otherwise ---->  insert from typed arrays, slices, looked after; commit
+ *                        `- otherwise ---->  insert from typed arrays, in slices, checked; commit
  *
- * Postgres converts what is inserted from arrays, and can pass over what is there already. That each record is there with
- * the values that were answered is looked after (insert-arrays.ts).
+ * Postgres converts what is inserted from arrays, and can pass over rows that are there already. Each record is checked to
+ * be there with the values that were answered (insert-arrays.ts).
  */
 import { from as copyFrom } from 'pg-copy-streams';
 import type { Pool, PoolClient } from '../../database/pool.ts';
@@ -18,11 +18,11 @@ import { COPY_HEADER, COPY_TRAILER } from './copy-format.ts';
 import { explained, failureOf, hasMoved, isAnswer, TOO_LATE } from './failures.ts';
 import { insertArrays, namesOf, type Table } from './insert-arrays.ts';
 
-/** What takes longer is given up and tried again; its rows cannot arrive twice. */
+/** An insert that takes longer is given up and tried again; its rows cannot arrive twice. */
 const LONGEST_MS = 30_000;
-/** A connection that answers a rollback later than this is let go of. */
+/** A connection that has not answered a rollback by then is discarded. */
 const ROLLBACK_MS = 1_000;
-/** Where commits are confirmed before they are on the disk, a crash of the server would lose what the spool no longer has. */
+/** With synchronous_commit=off a crash of the server could lose committed rows, which the spool no longer has. */
 const BEGIN = `begin isolation level read committed;
   select set_config('synchronous_commit', 'local', true) where current_setting('synchronous_commit') = 'off'`;
 
@@ -66,9 +66,9 @@ export function createPredictionsTable(pool: Pool): PredictionStore {
 }
 
 /**
- * Begins a transaction and tells what stands between our records and COPY: it needs a table without row level security for
- * this role, with these very types, and without a trigger that may leave rows out, of which it does not tell. `only`, as a
- * partition's columns change with those of its table, and what else is done to a partition need not be waited for.
+ * Begins a transaction and finds out whether COPY may be used: it needs a table without row level security for this role,
+ * with these very types, and without a trigger that may leave rows out, which COPY does not report. `only`, because a
+ * partition's columns change with those of its table, and other changes of a partition need not be waited for.
  */
 async function beginAndLook(client: PoolClient, columns: readonly Column[]): Promise<Table & { takesCopy: boolean }> {
   const given = columns.map(({ name, type }) => `(${client.escapeLiteral(name)}, ${client.escapeLiteral(type)})`);
@@ -102,7 +102,7 @@ function copy(client: PoolClient, columns: readonly Column[], records: Buffer, e
     const text = `copy predictions (${namesOf(client, columns)}) from stdin with (format binary); ${end}`;
     const stream = client.query(copyFrom(text));
     stream.on('error', (error) => {
-      // Or it would go on with what it has not sent yet, on a connection that is no longer its own.
+      // Otherwise it would go on sending, on a connection that is no longer its own.
       stream.destroy();
       reject(error);
     });
@@ -125,8 +125,8 @@ async function onConnection(pool: Pool, columns: readonly Column[], withinMs: nu
 }
 
 /**
- * Lends a connection for one transaction. After an error of the server's it is rolled back, which is answered when all
- * that was sent before has been read; any other error discards the connection, so that it cannot spoil the next batch.
+ * Lends a connection for one transaction. After an error of the server it is rolled back, which the server answers once it
+ * has read all that was sent before. Any other error discards the connection, so that it cannot spoil the next batch.
  */
 async function attempt(pool: Pool, withinMs = LONGEST_MS, work: Work): Promise<void> {
   const client = await pool.connect();

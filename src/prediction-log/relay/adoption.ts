@@ -1,6 +1,6 @@
 /**
- * Looks for spools of dead processes, such as another worker's, now and then, beside the relay: to take over what they hold
- * may take a while, in which this process's own predictions need not wait.
+ * Looks now and then for spools of dead processes, such as another worker's. It runs beside the relay: taking over what
+ * they hold may take a while, and this process's own predictions need not wait for it.
  */
 import type { Log } from '../../log.ts';
 
@@ -23,7 +23,7 @@ export interface Adoption {
 const EVERY_MS = 10_000;
 
 export function createAdoption({ adopt, stir, log }: AdoptionOptions): Adoption {
-  // Of the clock that nobody sets.
+  // On the clock of performance.now().
   let dueAt = 0;
   let looking = false;
 

@@ -1,6 +1,6 @@
 /**
  * The file of records that cannot be stored, `dead-letter.jsonl`: one JSON object a line with the time, the reason and what
- * was to be stored. A line is there as a whole or not at all: it may be the last copy of its record. All processes that
+ * was to be stored. A line may be the last copy of its record, so it is there as a whole or not at all. All processes that
  * share DATA_DIR append to it, one at a time.
  *
  * It grows with what Postgres refuses and what the disk damages, outside SPOOL_MAX_BYTES, and is emptied by whoever has
@@ -24,7 +24,7 @@ export interface DeadLetters {
 
 /** Damage that is longer has several lines: people look at them. */
 const MAX_BYTES_OF_A_LINE = 256 * 1024;
-/** For a write and a sync of each of some other processes. */
+/** Enough for the writes and syncs of some other processes. */
 const LOCK_ATTEMPTS = 100;
 const LOCK_PAUSE_MS = 20;
 const NEWLINE = 0x0a;
@@ -70,7 +70,7 @@ async function lock(file: FileHandle): Promise<void> {
   throw new Error('another process is writing dead-letter.jsonl and does not come to an end');
 }
 
-/** A file that is new is gone after a power loss, however well it was written, unless its directory is on the disk too. */
+/** A power loss takes a new file away, even a synced one, unless its directory is synced too. */
 async function syncName(root: string): Promise<void> {
   const directory = await open(root, 'r');
   try {

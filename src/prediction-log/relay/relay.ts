@@ -62,7 +62,7 @@ export interface Relay {
 /** Records gather this long, so that a trickle becomes one statement for many rows. */
 const GATHER_MS = 100;
 const FIRST_PAUSE_MS = 200;
-/** Bounds how late it is noticed that Postgres is back. */
+/** The latest that Postgres is tried again once it is back. */
 const LONGEST_PAUSE_MS = 5_000;
 /** Segments that fail one after another until the database is left alone for a time, as if it were away. */
 const FAILED_IN_A_ROW = 8;
@@ -90,7 +90,7 @@ export function startRelay({ sources, adopt, store, deadLetters, log }: RelayOpt
   const backoff = createBackoff({ firstMs: FIRST_PAUSE_MS, longestMs: LONGEST_PAUSE_MS, jitter: 0.25 });
   let failedInARow = 0;
   let closing = false;
-  /** Whether something has come while nobody slept who could be woken. */
+  /** Whether something has come while no sleep could be ended for it. */
   let stirred = false;
   let wakeIdle: (() => void) | undefined;
   let interruptSleep: (() => void) | undefined;
@@ -130,12 +130,12 @@ export function startRelay({ sources, adopt, store, deadLetters, log }: RelayOpt
     try {
       await storing.store(segment, next);
     } catch (error) {
-      // A connection that was given up may still send what lies in the old one.
+      // A connection that was given up may still send from the old buffer.
       reader.renewMemory();
       if (error instanceof RidgelineError || store.failureOf(error) === 'blocked') return leaveAlone(segment, error);
       const isFurther = segment.pendingRows < before.rows;
       away = { failures: isFurther ? 1 : (away?.failures ?? 0) + 1, reason: reasonOf(error) };
-      // Fewer at once may do, and what is slow has been waited for already.
+      // No pause when fewer are tried next: a slow statement has been waited for already.
       if (isFurther || storing.limit() < before.limit) backoff.reset();
       outage.begin(error);
       return 'database failed';
@@ -157,7 +157,7 @@ export function startRelay({ sources, adopt, store, deadLetters, log }: RelayOpt
     return 'failed';
   }
 
-  /** What is not there any more must not be looked for for ever. */
+  /** Gives up records whose file is gone, rather than look for them for ever. */
   function lose(segment: Segment, reason: string): void {
     const { path, pendingRows, columns } = segment;
     log.error({ reason, file: path, rows: pendingRows }, 'a file of the spool has lost predictions that were answered');
@@ -177,7 +177,7 @@ export function startRelay({ sources, adopt, store, deadLetters, log }: RelayOpt
   }
 
   async function idle(): Promise<void> {
-    // What came while it was looked for records may have been missed.
+    // Something came during the search for records, which may have missed it.
     if (stirred) return await sleep(GATHER_MS);
     const asleep = sleep(Math.min(adoption.untilDue(), turns.untilDue(), LONGEST_IDLE_MS));
     wakeIdle = interruptSleep;
@@ -188,7 +188,7 @@ export function startRelay({ sources, adopt, store, deadLetters, log }: RelayOpt
     return new Promise((resolve) => {
       const end = () => {
         clearTimeout(timer);
-        // It may be called late, by who meant to wake this sleep, when another one has begun.
+        // A late call for this sleep must not end another one that has begun.
         if (wakeIdle === end) wakeIdle = undefined;
         if (interruptSleep === end) interruptSleep = undefined;
         resolve();

@@ -1,4 +1,4 @@
-/** Where segments come from, and how those go that are done with. */
+/** Where segments come from, and how finished ones are removed. */
 import { createOutage, type OutageOptions } from '../../outage.ts';
 import { isFinished, type Segment } from '../spool/segment.ts';
 

@@ -1,8 +1,7 @@
 /**
- * Reads what comes next in a segment, as the records that Postgres takes, in bounded memory that is used again and
- * without holding requests up: ten thousand rows that were answered one by one take 7 ms, so they are made in pieces with
- * the event loop let through between them. What a piece was read into is let go of at once: kept until it is stored,
- * thousands of objects would grow old with every COPY and call for full garbage collections.
+ * Reads what comes next in a segment, as the records that Postgres takes, into a scratch buffer of bounded size. Records
+ * are encoded in pieces with turns of the event loop in between, so that requests are not held up (decision 0007). The
+ * objects of a piece are dropped at once: kept until the COPY is done, they would reach the old generation (decision 0006).
  */
 import { open } from 'node:fs/promises';
 import { setImmediate as nextTurn } from 'node:timers/promises';
@@ -30,7 +29,7 @@ export interface NextRecords {
 
 export interface Unreadable {
   what: DeadLetter;
-  /** Known ones, as damage does not tell. */
+  /** 0 for damage, whose rows are unknown. */
   rows: 0 | 1;
   reason: string;
 }
@@ -38,23 +37,23 @@ export interface Unreadable {
 export interface SpoolReader {
   /** Up to `maxRows` rows, or a piece more. Leaves the segment as it is. Rejects with what the file system says. */
   next(segment: Segment, maxRows: number): Promise<NextRecords>;
-  /** Takes new memory, where somebody may still read what the last call gave. */
+  /** Takes a new buffer, as somebody may still read what the last call gave. */
   renewMemory(): void;
 }
 
 export const MAX_ROWS = 10_000;
 /** 50 rows of a dozen features. */
 const PIECE_VALUES = 850;
-/** As long as five requests: under load a dozen callers wait for each piece. */
+/** Under load a dozen callers wait for each piece: decision 0007. */
 const LONGEST_TURN_MS = 0.1;
 /**
- * A turn ends once so many bytes have been looked at, so it looks at twice as many at most, also where damage leaves more
- * than PIECE_VALUES to look at: 128 KiB, as orphans are counted 128 KiB a turn (count-segment.ts), perhaps in the same one.
+ * A turn ends once this many bytes have been looked at, also in damage, so it looks at twice as many at most: 128 KiB, as
+ * much as counting an orphan may add to the same turn (count-segment.ts).
  */
 const PIECE_BYTES = 64 * 1024;
 /** Room for MAX_ROWS rows and more than one frame. */
 const READ_BYTES = 4 * 1024 * 1024;
-/** Room for MAX_ROWS records of a dozen features. Of wider ones fewer are read, and a piece too wide gets memory of its own. */
+/** Room for MAX_ROWS records of a dozen features. Fewer wider ones are read; a piece too wide gets its own memory. */
 const RECORDS_BYTES = 3 * 1024 * 1024;
 
 export function createSpoolReader(): SpoolReader {
@@ -77,7 +76,7 @@ export function createSpoolReader(): SpoolReader {
     const rows = Math.min(Math.ceil(PIECE_VALUES / next.columns.length), maxRows - next.rows);
     const piece = scanPiece(bytes.subarray(next.consumed), rows, isWhole);
     const columns = piece.columns ?? next.columns;
-    // Records of other columns are another COPY's.
+    // Records of other columns go into another COPY.
     if (piece.columns && next.rows > 0) return false;
     const used = next.records.length;
     const unfit: Unreadable[] = [];
@@ -131,7 +130,7 @@ export function createSpoolReader(): SpoolReader {
   };
 }
 
-/** What comes first in the bytes, of which no more is looked at than it takes. */
+/** The first piece of the bytes; what lies behind it is not looked at. */
 function scanPiece(bytes: Buffer, maxRows: number, isWhole: boolean) {
   const first = bytes.subarray(0, PIECE_BYTES);
   const isAll = first.length === bytes.length;
@@ -140,7 +139,7 @@ function scanPiece(bytes: Buffer, maxRows: number, isWhole: boolean) {
   return piece.consumed > 0 || isAll ? piece : scanFrames(bytes, { maxRows, isWhole });
 }
 
-/** Damage that goes on from piece to piece is set aside as one, as each time is a sync of the disk. */
+/** Damage that goes on from piece to piece is set aside as one, as each dead letter costs a sync of the disk. */
 function addDamage(unreadable: Unreadable[], bytes: Buffer): void {
   const last = unreadable.at(-1)?.what;
   if (last && 'bytes' in last && last.bytes.byteOffset + last.bytes.length === bytes.byteOffset) {

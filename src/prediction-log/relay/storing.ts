@@ -7,8 +7,8 @@
  *     anything else, and the slow part  -> thrown; the attempt ends
  *
  * A part whose outcome is unknown, because the connection broke at the commit, is simply stored again: the second attempt
- * fails on the primary key, and then only the missing rows are added. A dead letter is the end of a record, whatever
- * refuses it: a constraint that refuses everything sets everything aside, a record at a time, and each time it says so.
+ * fails on the primary key, and then only the missing rows are added. A constraint that refuses everything sets everything
+ * aside, one record at a time, each with a line in the log.
  */
 import { RidgelineError, reasonOf } from '../../errors.ts';
 import type { Column } from '../../feature-schema.ts';
@@ -39,7 +39,7 @@ interface Done {
   unreadable: number;
 }
 
-/** A fifth of the time that a statement may take, so that twice as many are far from its end. */
+/** A fifth of the time that a statement may take, so that twice as many records are stored well within it. */
 const QUICK_MS = 3_000;
 
 export function createStoring({ store, deadLetters, log }: StoringOptions): Storing {
@@ -66,7 +66,7 @@ export function createStoring({ store, deadLetters, log }: StoringOptions): Stor
     if (rows >= limit && performance.now() - startedAt < QUICK_MS) limit = Math.min(MAX_ROWS, limit * 2);
   }
 
-  /** Says what was too much, to whoever reads the reason. */
+  /** Halves the limit; the error says what was too much. */
   function shrink(rows: number, cause: unknown): Error {
     limit = Math.max(1, rows >> 1);
     return new Error(`${reasonOf(cause)}, with ${rows} rows; next it is tried with ${limit}`, { cause });
@@ -92,7 +92,7 @@ export function createStoring({ store, deadLetters, log }: StoringOptions): Stor
       let left = Math.max(0, rows - done.rows);
       let rest = left < rows ? records.subarray(firstRecords(records, rows - left).length) : records;
       while (left > 0) {
-        // What was read may be a piece more than the limit, which matters only when the limit is small.
+        // The reader may give a piece more than the limit, which matters only when the limit is small.
         const count = limit === MAX_ROWS ? left : Math.min(left, limit);
         const part = count === left ? rest : firstRecords(rest, count);
         await storePart(columns, part, count, (stored) => {

@@ -1,15 +1,15 @@
 /**
  * Whose turn it is. Segments are relayed oldest first; one that fails for reasons of its own is left alone for a time, longer
- * each time, so that it holds up no other. After a failure those come first that have not failed, after a success those
- * that are due again: neither kind waits for the end of the other. When one that has failed succeeds, something has been
- * mended, and all are due.
+ * each time, so that it holds up no other. After a failure segments that have not failed come first, after a success those
+ * that are due again, so that neither kind waits for the end of the other. When one that has failed succeeds, something
+ * has been mended, and all are due.
  */
 import { type Backoff, createBackoff } from '../../backoff.ts';
 import { reasonOf } from '../../errors.ts';
 import { hasPending, type Segment } from '../spool/segment.ts';
 
 export interface Turns {
-  /** Undefined when nothing waits but what is left alone. */
+  /** Undefined when nothing waits, or only what is left alone. */
   next(): Segment | undefined;
   failed(segment: Segment, error: unknown): void;
   succeeded(segment: Segment): void;
@@ -22,7 +22,7 @@ export interface Turns {
 }
 
 const FIRST_PAUSE_MS = 200;
-/** Bounds how late it is noticed that what held one segment up is mended. */
+/** The latest that a segment is tried again once what held it up is mended. */
 const LONGEST_PAUSE_MS = 15_000;
 
 export function createTurns(segments: () => readonly Segment[]): Turns {

@@ -15,12 +15,12 @@ export interface SegmentCount {
 }
 
 /**
- * Read and looked at in one turn of the event loop: each read ends a turn. The relay may read as much in the same one.
- * Only a single record that is longer takes more.
+ * Read and looked at in one turn of the event loop, in which the relay may look at as much. Only a single longer record
+ * takes more.
  */
 const WINDOW_BYTES = 128 * 1024;
 const ZEROS = Buffer.alloc(LONGEST_FRAME);
-/** A link leads somewhere else, and a pipe would be waited for. */
+/** Without following a link or waiting for a pipe. */
 const READ_FILE = constants.O_RDONLY | constants.O_NOFOLLOW | constants.O_NONBLOCK;
 
 /** Opens it for reading. Rejects for what is not a file of its own. */

@@ -19,7 +19,7 @@ import { packedSize, packInto, rowSize, rowsOf, unpack } from './packed-batch.ts
 
 const BATCH = Buffer.from('RSP1', 'latin1');
 const HEADER = Buffer.from('RSPH', 'latin1');
-/** What both begin with. */
+/** The beginning of both marks. */
 const MAGIC = Buffer.from('RSP', 'latin1');
 const CRC_AT = 4;
 const LENGTH_AT = 8;
@@ -197,7 +197,7 @@ function endOfFrame(bytes: Buffer, at: number): number | 'damaged' | 'unfinished
   if (length > LONGEST_PAYLOAD) return 'damaged';
   const end = at + PREFIX_BYTES + length;
   if (end > bytes.length) return 'unfinished';
-  // What cannot be a payload needs no checksum: garbage full of marks would cost one of everything behind each.
+  // Checked before the checksum: garbage full of marks would cost a checksum of everything behind each of them.
   const canBe = isOfKind(HEADER, bytes, at) || rowsOf(bytes, at + PREFIX_BYTES, end) > 0;
   if (!canBe) return 'damaged';
   return crc32(bytes.subarray(at + LENGTH_AT, end)) === bytes.readUInt32BE(at + CRC_AT) ? end : 'damaged';

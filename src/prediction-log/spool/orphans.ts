@@ -5,8 +5,8 @@
  *     found -> locked -> its segments counted, one after another: each can be relayed from then on -> relayed -> removed
  *                    `-> nothing of ours, or nothing that can be read now: let go of, looked at again in the next pass
  *
- * What cannot be read holds up nothing else: it is told once and tried again in every pass. Only what the service has made
- * is taken and removed (spool-directory.ts), which is proven by what is in a file.
+ * What cannot be read holds up nothing else: it is logged once and tried again in every pass. Only what the service has
+ * made is taken and removed (spool-directory.ts): the content of a file has to prove it.
  */
 import { opendir, unlink } from 'node:fs/promises';
 import { dirname, join } from 'node:path';
@@ -19,7 +19,7 @@ import { isGone, isSpoolName, type Lock, listSpool, lockDirectory, removeSpool }
 
 export interface Orphans {
   /**
-   * Goes through all spools once and takes over those whose processes are gone, as far as it may hold so many at a time.
+   * Goes through all spools once and takes over those whose processes are gone, as many as it may hold at a time.
    * Their segments come sealed. `found` is called for each that can be relayed from now on. Resolves with the rows that
    * were found when the pass is over; a call during a pass gets that one's. Never rejects.
    */
@@ -46,7 +46,7 @@ export interface OrphansOptions {
 
 /** Of each the lock is open. Further ones have their turn when these are relayed. */
 const MOST_DIRECTORIES = 64;
-/** Whoever relays one goes through all, so that thousands of small ones would cost it more than their records. As many full ones are 8 GiB. */
+/** The relay goes through all for each one, so thousands of small ones would cost more than their records. */
 const MOST_SEGMENTS = 1_000;
 
 /** Remembered and told; beyond that it is the whole directory that needs somebody. */
@@ -63,12 +63,12 @@ interface Adopted {
   paths: Set<string>;
   /** Whether one of its files has been seen to be ours. */
   isProven: boolean;
-  /** Whether the pass has come here and not gone on: then there may be more of it. */
+  /** Whether the pass is here now: then more of it may follow. */
   isCounting: boolean;
   lock: Lock;
 }
 
-/** Does what can be done, and notes why it cannot. */
+/** Does the work, or notes why it cannot be done. */
 type Attempt = <Result>(path: string, work: () => Promise<Result>) => Promise<Result | undefined>;
 
 export function createOrphans({ root, columns, isOwn = () => false, log }: OrphansOptions): Orphans {
@@ -153,7 +153,7 @@ export function createOrphans({ root, columns, isOwn = () => false, log }: Orpha
     return rows;
   }
 
-  /** Then what is left has its turn later. */
+  /** Notes that what is left has its turn later. */
   function hasNoRoom(): boolean {
     const isFull = segments.length >= MOST_SEGMENTS;
     hasMore ||= isFull;
@@ -173,7 +173,7 @@ export function createOrphans({ root, columns, isOwn = () => false, log }: Orpha
     return held;
   }
 
-  /** Lets go of a directory, which goes too when nothing is left in it. */
+  /** Frees a directory, and removes it when nothing is left in it. */
   async function finish(directory: string): Promise<void> {
     const { lock } = adopted.get(directory)!;
     adopted.delete(directory);
@@ -197,7 +197,7 @@ export function createOrphans({ root, columns, isOwn = () => false, log }: Orpha
       const held = adopted.get(directory);
       if (!held) return;
       held.paths.delete(segment.path);
-      // What cannot be removed now is found by the next pass.
+      // The next pass removes what cannot be removed now.
       if (held.paths.size === 0 && !held.isCounting) await finish(directory).catch(() => undefined);
       const isHalfEmpty = adopted.size <= MOST_DIRECTORIES / 2 && segments.length <= MOST_SEGMENTS / 2;
       if (hasMore && isHalfEmpty) void adopt(tell);

@@ -67,7 +67,7 @@ export function createOwnDirectory({ root, header, fsync }: OwnDirectoryOptions)
     },
     abandon,
     async close(isEmpty) {
-      // What cannot be removed now is found by the next process.
+      // The next process removes what cannot be removed now.
       if (claim && isEmpty) await removeSpool(claim.directory).catch(() => undefined);
       abandon();
     },

@@ -1,6 +1,6 @@
 /**
- * A batch as the payload of a frame: what is said once, then its columns in blocks, as they lie in memory. All numbers
- * are little-endian.
+ * A batch as the payload of a frame: what holds for all rows, then the columns in blocks, as they lie in memory. All
+ * numbers are little-endian.
  *
  *     0         8      12      16        20
  *     +---------+------+-------+---------+-----------+----------------+-------------+---------+
@@ -62,7 +62,7 @@ export function rowsOf(bytes: Buffer, start: number, end: number): number {
   return size === end - start && isTime ? rows : 0;
 }
 
-/** Finds its way in what `packInto` wrote, without a copy; undefined when the bytes cannot be that. */
+/** The blocks of what `packInto` wrote, as views; undefined when it cannot have written these bytes. */
 export function unpack(bytes: Buffer): BatchBlocks | undefined {
   const rows = rowsOf(bytes, 0, bytes.length);
   if (rows === 0) return undefined;

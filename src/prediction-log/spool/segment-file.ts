@@ -16,7 +16,7 @@ export interface SegmentFile {
   append(bytes: Buffer): void;
   /** Takes back what was appended last. */
   cutBack(length: number): void;
-  /** The same; on a disk that does not let it, what is at the end of a sealed file stays, and this process never reads it. */
+  /** The same, if the disk lets it; else the bytes stay at the end of a sealed file, where this process never reads them. */
   cutBackIfPossible(length: number): void;
   /** Resolves when all that has been appended is on the disk. */
   synced(): Promise<void>;
@@ -122,7 +122,7 @@ function openFile(descriptor: number): SegmentFile {
     if (!running) closeNow();
   }
 
-  /** Whatever it says, the descriptor is free afterwards; what the bytes were promised was kept before. */
+  /** A failed close frees the descriptor too, and the bytes were written, or synced, before. */
   function closeNow(): void {
     try {
       closeSync(descriptor);

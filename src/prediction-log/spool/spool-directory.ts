@@ -93,7 +93,7 @@ export function claimDirectory(root: string, fsync: boolean): Claim {
     makeDirectory(directory, fsync);
     const lock = lockNew(directory);
     if (!lock) continue;
-    // Whoever has made the root may not have come to this yet.
+    // The process that has made the root may not have synced it yet.
     if (fsync) for (const parent of [root, dirname(root)]) syncDirectory(parent);
     return { directory, lock };
   }
@@ -109,7 +109,7 @@ function lockNew(directory: string): Lock | undefined {
   }
 }
 
-/** One level after the other, as Node's way of making all of them takes a full disk for a missing parent. */
+/** One level after the other, as Node's `recursive` takes a full disk for a missing parent. */
 function makeDirectory(path: string, fsync: boolean): void {
   try {
     makeUnlessThere(path);
@@ -121,7 +121,7 @@ function makeDirectory(path: string, fsync: boolean): void {
   if (fsync) syncDirectory(dirname(path));
 }
 
-/** Another worker may make the same one in any moment. */
+/** Another worker may make the same one at any moment. */
 function makeUnlessThere(path: string): void {
   try {
     mkdirSync(path);

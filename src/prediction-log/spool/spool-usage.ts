@@ -3,9 +3,9 @@
  * SPOOL_MAX_BYTES limits.
  *
  * It is asked before a segment is begun, while a request waits, so what cannot have changed is not looked at again: a
- * directory whose time of change is the same has the same files, and of them only the last one grows. That is two calls for
- * each directory, of which there is one for each process that lives or has left something behind. Where files have come
- * or gone, those that were known keep their size: thousands of them may go one by one.
+ * directory with the same time of change has the same files, of which only the last one grows. That is two calls for each
+ * directory, one for each process that lives or has left something behind. When files come or go, the sizes of the others
+ * are still known: thousands of files may go one by one.
  */
 import { readdirSync, type Stats, statSync } from 'node:fs';
 import { join } from 'node:path';
@@ -19,7 +19,7 @@ export interface SpoolUsage {
 }
 
 interface Known {
-  /** When the directory last changed; undefined when it may change once more without a sign. */
+  /** When the directory last changed; undefined when it may change once more within the same timestamp. */
   changedMs: number | undefined;
   /** By path, of all segments but the last. */
   sealed: Map<string, number>;

@@ -4,7 +4,7 @@
  *
  *     directory: locked by its process -> orphaned (its process is gone, the kernel has freed the lock) -> adopted
  *
- * `append` has handed the bytes to the kernel when it returns, so that they outlive the process, by any signal; with
+ * When `append` returns, the bytes are with the kernel, so that they outlive the process, however it is killed; with
  * `fsync` it resolves when they are on the disk and outlive a power loss. The directory is made when it is needed, and
  * again when it has gone: a disk that is full or broken at the start may be well later.
  */
@@ -49,9 +49,9 @@ export interface SpoolOptions {
 
 /** Large enough that files are rare, small enough that a replay after a crash is short: about 40,000 rows. */
 const SEGMENT_BYTES = 8 * 1024 * 1024;
-/** Of a small limit: a segment gives its room back only as a whole. */
+/** A small limit is divided into so many segments, as a segment gives its room back only as a whole. */
 const SEGMENTS_OF_LIMIT = 8;
-/** Room for the frames of any usual append: new memory for each costs more than to fill it. */
+/** A scratch buffer for the frames of any usual append. */
 const SCRATCH_BYTES = 512 * 1024;
 /** How long predictions may go to a file that somebody has removed. */
 const CHECK_MS = 1_000;
@@ -119,7 +119,7 @@ export function createSpool({ root, columns, maxBytes, fsync, log }: SpoolOption
         }
       }
     } catch (error) {
-      // Rows that stay there are relayed in another life: the relay adds only those that Postgres lacks.
+      // Rows that stay there are relayed by a later process, which adds only those that Postgres lacks.
       for (const { to, before } of parts) to.file.cutBackIfPossible(before);
       for (const one of full) end(one);
       throw failed(error);
@@ -151,7 +151,7 @@ export function createSpool({ root, columns, maxBytes, fsync, log }: SpoolOption
     return { segment, file, limit: Math.min(segmentBytes, room) };
   }
 
-  /** What is written to a file without a name is gone when the process ends. */
+  /** What is written to a file that somebody has removed is gone when the process ends. */
   function checkFiles({ segment, file }: Open): void {
     checkDue = performance.now() + CHECK_MS;
     if (file.isGone()) {
