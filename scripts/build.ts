@@ -1,7 +1,7 @@
 /**
- * npm run build: makes dist/ of src/ and scripts/, a file for each command with the libraries it needs in it, and what
- * commands share in dist/shared/. Node would find, read and compile 350 files one by one, which is most of what a start
- * waits for. Types are not looked at: that is the work of `npm run check`.
+ * npm run build: makes dist/ of src/ and scripts/, one file for each command with the libraries it needs, and what
+ * commands share in dist/shared/, so that a start does not load each module by itself (decision 0010). Types are checked
+ * by `npm run check`, not here.
  */
 import { mkdir, readdir, readFile, rename, rm, writeFile } from 'node:fs/promises';
 import { dirname, join } from 'node:path';
@@ -11,7 +11,7 @@ import { fingerprintCode } from '../src/training/code-fingerprint.ts';
 
 const DIRECTORY = join(projectRoot, 'dist');
 
-/** Found in node_modules when they run: native code, files of their own, or what is not installed at all. */
+/** Not bundled: native code, packages that read files of their own, and what is not installed at all. */
 const LEFT_OUT = ['onnxruntime-node', 'fs-native-extensions', '@fastify/swagger-ui', 'node-pg-migrate', 'pg-native'];
 
 const { outputFiles } = await build({
@@ -36,8 +36,8 @@ const { outputFiles } = await build({
   write: false,
 }).catch(() => process.exit(1)); // It has said why.
 
-// A service may be running from these files, and load some of them only later: those that are as they should be are left
-// alone, and each of the others is replaced in one step.
+// A service may be running from these files and load some only later: unchanged files are left alone, and each of the
+// others is replaced in one step.
 const stale = new Set(
   await readdir(DIRECTORY, { recursive: true, withFileTypes: true }).then(
     (entries) =>

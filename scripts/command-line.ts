@@ -1,4 +1,4 @@
-/** The command line of every command: read strictly, told by the command's usage where it cannot be followed. */
+/** The command line of every command, read strictly: what cannot be followed ends the command with its usage. */
 import { type ParseArgsConfig, parseArgs } from 'node:util';
 import { optionsTakenByNpm } from '../src/config.ts';
 import { reasonOf } from '../src/errors.ts';
@@ -45,13 +45,13 @@ export function readCommandLine<Options extends OptionDescriptions>(
   process.exit(0);
 }
 
-/** Ends the process as after any option that cannot be followed. */
+/** Ends the process with the usage, as for any option that cannot be followed. */
 export function failUsage({ usage }: { usage: string }, reason: string): never {
   console.error(`${reason}\n\n${usage}`);
   process.exit(2);
 }
 
-/** Without a `--` npm takes options for its own, and the command would run as if nobody had given any. */
+/** Without a `--` npm takes options for its own, and the command would run without them. */
 function refuseTakenByNpm({ name, options }: Command<OptionDescriptions>): void {
   const taken = Object.entries(optionsTakenByNpm(name, Object.keys(options)));
   if (taken.length === 0) return;

@@ -1,4 +1,4 @@
-/** One line on a terminal that says what is being done; silent where there is no terminal to say it to. */
+/** One line on a terminal that says what is being done; silent where there is no terminal. */
 export interface Progress {
   show(step: string, share: number): void;
   end(): void;

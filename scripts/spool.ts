@@ -27,7 +27,7 @@ function complain(path: string, error: unknown): void {
   process.exitCode = 1;
 }
 
-/** What cannot be read keeps nothing else from being shown. What is gone has been stored since it was listed. */
+/** A file that cannot be read keeps no other from being shown. One that is gone has been stored since it was listed. */
 async function* linesOf(paths: readonly string[]): AsyncGenerator<string> {
   const columns = recordColumns(sqlColumns(housing));
   for (const path of paths) {
@@ -42,6 +42,6 @@ async function* linesOf(paths: readonly string[]): AsyncGenerator<string> {
 try {
   await pipeline(Readable.from(linesOf(await segmentsAt(argument))), process.stdout, { end: false });
 } catch (error) {
-  // Whoever reads only the beginning, such as `head`, has seen enough.
+  // A reader that has closed the pipe, such as `head`, has seen enough.
   if ((error as NodeJS.ErrnoException).code !== 'EPIPE') complain(argument, error);
 }

@@ -14,7 +14,7 @@ import { homedir, tmpdir } from 'node:os';
 import { basename, dirname, join } from 'node:path';
 import { makeWhole, removeLeftovers } from './workshop.ts';
 
-/** Where the programs are, and the version of PostgreSQL they are. */
+/** Where the programs are, and their version of PostgreSQL. */
 export interface PostgresBinaries {
   version: string;
   initdb: string;
@@ -29,7 +29,7 @@ export interface Account {
 
 /** Limit for one run of a PostgreSQL program, and for the process before us in the queue; generous for slow disks. */
 export const PROGRAM_TIMEOUT_MS = 120_000;
-/** A copy takes a second, so one that was not touched for so long is nobody's. */
+/** A copy takes a second, so one that was not touched for this long is abandoned. */
 const LEFTOVER_AGE_MS = 10 * 60_000;
 
 /**
@@ -87,8 +87,8 @@ export async function findPackage(platform: string): Promise<{ version: string; 
 }
 
 /**
- * Runs one of the programs to its end, in the account of the server, and with nothing of our environment in it. In a
- * session of its own too: a Ctrl-C is for us, who then end in order, and would cut a program off in its middle.
+ * Runs one of the programs to its end, in the account of the server and without our environment. It gets a session of its
+ * own: a Ctrl-C is for us, who then end in order, and would kill a program half-way.
  */
 export async function runProgram(
   account: Account | undefined,
@@ -186,7 +186,7 @@ async function makeLinks(root: string): Promise<void> {
   }
 }
 
-/** What someone else could have written must not be run as us, let alone by root. */
+/** What another account could have written must not be run as us, let alone as root. */
 async function isOurs(directory: string): Promise<boolean> {
   const found = await lstat(directory).catch(() => undefined);
   if (found === undefined || !found.isDirectory()) return false;

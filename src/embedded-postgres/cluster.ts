@@ -2,9 +2,9 @@
  * The cluster: the directory that holds all of PostgreSQL's data, made once by initdb and kept across restarts.
  *
  * It is `<dataDir>/postgres`, unless we are root and others may not enter `<dataDir>`. PostgreSQL refuses to run as
- * root, so as root we run it as `nobody` (or as whoever owns the cluster), and that account has to reach its files. Then
- * the cluster is in /var/lib/ridgeline behind a symbolic link, rather than that we open up directories whose modes are
- * not ours to change.
+ * root, so as root we run it as `nobody` (or as whoever owns the cluster), and that account has to reach its files. As
+ * the modes of the directories above are not ours to change, the cluster is then in /var/lib/ridgeline, behind a symbolic
+ * link.
  */
 import { randomBytes, randomUUID } from 'node:crypto';
 import { chown, mkdir, readFile, readlink, stat, symlink, writeFile } from 'node:fs/promises';
@@ -27,7 +27,7 @@ export interface Cluster {
   account: Account | undefined;
 }
 
-/** Where root's clusters go: the first place that can be had. */
+/** Where root's clusters go: the first of these that can be used. */
 const PLACES = ['/var/lib/ridgeline', join(tmpdir(), 'ridgeline')];
 
 /** Where the cluster is or will be, and the programs and the account to run it with. */
@@ -83,7 +83,7 @@ export async function ensureInitialised(cluster: Cluster, onProgress: (message: 
   }
 
   onProgress(`creating a database in ${path}`);
-  // One that is there stays: it may belong to a cluster that was moved away, and fits a new one as well.
+  // An existing password stays: it may belong to a cluster that was moved away, and suits a new one as well.
   const password = kept || randomBytes(24).toString('hex');
   if (!kept) await writeFile(passwordFile, password, { mode: 0o600, flush: true });
   await mkdir(dirname(path), { recursive: true, mode: 0o755 });

@@ -5,14 +5,14 @@
  * its own, so that Ctrl-C reaches us and not the server we still have to write to) -> shared (`npm run train` beside
  * a running service finds the same server) -> stopped by the last process to leave.
  *
- * Nothing about these states is remembered in memory or in flags. Two kernel locks, which vanish with the process that
- * holds them, make it safe against `kill -9`: `postgres.lock` is held by one process at a time while it starts or stops
- * the server; `postgres.users` is held, shared, by every process that uses it. Whether the server runs is asked of the
- * server itself: its `postmaster.pid`, the process by that number, and a login with our password, which SCRAM lets
- * only the right server accept.
+ * No state is remembered in memory or in flags. Two kernel locks, which vanish with the process that holds them, make it
+ * safe against `kill -9`: `postgres.lock` is held by one process at a time while it starts or stops the server;
+ * `postgres.users` is held, shared, by every process that uses it. Whether the server runs is asked of the server itself:
+ * its `postmaster.pid`, the process by that number, and a login with our password, which SCRAM lets only the right
+ * server accept.
  *
- * A start can be broken off at any time, by its signal: what is under way (a copy, initdb, a launch) is waited for, as
- * each takes about a second, and then the process leaves as it would have later.
+ * A signal can abort a start at any time: the step under way (a copy, initdb, a launch) is finished, as each takes about
+ * a second, and then the process leaves as usual.
  */
 import { closeSync, openSync } from 'node:fs';
 import { mkdir, realpath } from 'node:fs/promises';
@@ -37,7 +37,7 @@ export interface EmbeddedPostgres {
 
 const DATABASE = 'ridgeline';
 
-/** What is told on the way, and what may break it off. */
+/** Who hears of progress, and what may abort the start. */
 interface Start {
   dataDir: string;
   onProgress: (message: string) => void;
@@ -79,7 +79,7 @@ async function joinServer(start: Start): Promise<EmbeddedPostgres> {
     const joined = cluster;
     let left: Promise<void> | undefined;
     const stop = () => {
-      // Leaving is not broken off.
+      // Without a signal: leaving is never aborted.
       left ??= oneProcessAtATime({ ...start, signal: undefined }, () => leaveServer(users, joined)).finally(() =>
         closeSync(users),
       );
@@ -87,7 +87,7 @@ async function joinServer(start: Start): Promise<EmbeddedPostgres> {
     };
     return { url, stop };
   } catch (error) {
-    // What we may have started serves nobody now; and why it does not is the error to report.
+    // Stops what we may have started; its own errors matter less than the one that is reported.
     if (cluster !== undefined) await leaveServer(users, cluster).catch(() => {});
     closeSync(users);
     throw error;
@@ -105,7 +105,7 @@ async function oneProcessAtATime<T>({ dataDir, onProgress, signal }: Start, task
   const path = join(dataDir, 'postgres.lock');
   const lock = openSync(path, 'a+', 0o600);
   try {
-    // Asked for again and again, because a lock that is waited for has no time limit and occupies a pool thread.
+    // Polled, because a blocking lock has no time limit and occupies a thread of the pool.
     const deadline = Date.now() + PROGRAM_TIMEOUT_MS;
     for (let waited = false; !tryLock(lock); waited = true) {
       signal?.throwIfAborted();
@@ -121,7 +121,7 @@ async function oneProcessAtATime<T>({ dataDir, onProgress, signal }: Start, task
   }
 }
 
-/** Sees to it that the server runs, takes our login and has our database. Returns its port. */
+/** Makes sure that the server runs, takes our login and has our database. Returns its port. */
 async function ensureAccepting(cluster: Cluster, password: string, { onProgress, signal }: Start): Promise<number> {
   for (const giveUp = Date.now() + RETRY_MS; ; await delay(POLL_MS)) {
     const { port } = await ensureRunning(cluster, onProgress, signal);
@@ -163,7 +163,7 @@ async function tryConnect(port: number, password: string, database: string, stat
   }
 }
 
-/** Sees to it that the error says, in one message, what to do about it. */
+/** Makes sure that the error says, in one message, what to do about it. */
 function explain(error: unknown, dataDir: string): unknown {
   const { code, message } = error as NodeJS.ErrnoException;
   if (!(error instanceof Error) || message.includes('DATABASE_URL')) return error;

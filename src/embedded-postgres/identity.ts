@@ -1,11 +1,11 @@
 /**
  * Whether a process is the server of a cluster.
  *
- * The number in a `postmaster.pid` proves nothing: it may have been left by a server that is gone, copied along with a
- * data directory, and given since to any program, another PostgreSQL included. The proof is the process itself. A server
- * works in its data directory, which Linux shows, and that holds when the directory is moved; where it does not (root in
- * a container may not look into the processes of others), the command line names the directory; and where that does not
- * help, the server is asked, with our password, to read a file that we have just put into the cluster.
+ * The number in a `postmaster.pid` proves nothing: a server that is gone may have left it, or it was copied along with a
+ * data directory, and any program may have that number now, another PostgreSQL included. The proof is the process itself.
+ * Linux shows its working directory, which is the data directory, also after a move. Where that cannot be seen (root in a
+ * container may not look into the processes of others), the command line names the directory. Where that does not help,
+ * the server is asked, with our password, to read a file that we have just put into the cluster.
  */
 import { execFile } from 'node:child_process';
 import { randomUUID } from 'node:crypto';
@@ -31,7 +31,7 @@ export async function isServerOf(cluster: string, pid: number): Promise<boolean 
   const flag = command.indexOf('-D');
   const named = flag === -1 ? undefined : command[flag + 1];
   const directory = named === undefined ? undefined : await realpath(named).catch(() => undefined);
-  // None is there when it was moved under the server.
+  // It is absent when it was moved while the server ran.
   return directory === undefined ? undefined : directory === (await realpath(cluster));
 }
 

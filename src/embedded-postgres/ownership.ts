@@ -1,10 +1,10 @@
 /**
- * Whose a cluster is that lies outside its data directory, behind a symbolic link (see cluster.ts).
+ * To which data directory a cluster belongs that lies outside of it, behind a symbolic link (see cluster.ts).
  *
- * Beside it is `<cluster>.owner`, which holds the path of the link. So a link that was copied along with its directory
- * is not taken for the original: two services would share a server, and each would stop it under the other. And when a
- * data directory is removed, what it has left elsewhere can be named. Removing that is left to the user: the directory
- * may as well have been put aside, or be on a volume that is not mounted now.
+ * `<cluster>.owner` beside it holds the path of the link. So a link that was copied along with its directory is not taken
+ * for the original: two services would share a server, and each would stop it under the other. And when a data directory
+ * is removed, what it has left elsewhere can be named. Removing that is left to the user: the directory may only have been
+ * put aside, or be on a volume that is not mounted now.
  */
 import { readdir, readFile, readlink, stat, writeFile } from 'node:fs/promises';
 import { dirname, join, resolve } from 'node:path';
@@ -13,7 +13,7 @@ const SUFFIX = '.owner';
 /** More than this are not worth a reader's time. */
 const MAX_NAMED = 10;
 
-/** Writes down that the cluster is the one of this link. Throws when it is that of another link, which still exists. */
+/** Records that the cluster belongs to this link. Throws when it belongs to another link that still exists. */
 export async function claim(cluster: string, link: string): Promise<void> {
   const owner = await ownerOf(cluster);
   if (owner === link) return;

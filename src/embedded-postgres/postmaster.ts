@@ -1,12 +1,11 @@
 /**
  * The server process of a cluster: seen, started and stopped.
  *
- * Whether it runs is asked of the server itself, through its `postmaster.pid` and the process by that number, never of
- * our own memory: it may have been started by a process that was killed since, and may have been killed itself. Only a
- * process that proves to be the server of this very cluster (identity.ts) is believed, joined or stopped. When the file is
- * left over from a server that is gone, PostgreSQL sees so on its own; only if its number was given to another program,
- * or if it holds no number, do we have to step in. (Two servers on one cluster cannot happen even then: the shared memory
- * that the first one's processes are attached to makes the second refuse to start.)
+ * Whether it runs is read from its `postmaster.pid` and the process by that number, never from our own memory: it may
+ * have been started by a process that was killed since, or been killed itself. Only a process that proves to be the server
+ * of this very cluster (identity.ts) is joined or stopped. PostgreSQL itself notices a file that a dead server has left;
+ * we step in only if its number belongs to another program now, or if it holds none. Even then two servers cannot run on
+ * one cluster: the second refuses to start while processes are attached to the shared memory of the first.
  */
 import { closeSync, openSync } from 'node:fs';
 import { readFile, rename, rm, stat } from 'node:fs/promises';
@@ -25,7 +24,7 @@ export interface Postmaster {
   ready: boolean;
 }
 
-/** For obstacles that clear by themselves: backends that outlive a killed server, a port taken under our nose. */
+/** For obstacles that clear by themselves: backends that outlive a killed server, a port that was taken just before. */
 export const RETRY_MS = 10_000;
 /** How often we look again at what we wait for. */
 export const POLL_MS = 10;
@@ -51,8 +50,8 @@ const SETTINGS = [
 const launches = new WeakMap<Cluster, Promise<void>>();
 
 /**
- * Waits for the server, starting it if it is not there. pg_ctl makes it a daemon and tells us when that fails; that it
- * succeeded we see sooner in `postmaster.pid`, which pg_ctl looks at only ten times a second.
+ * Waits for the server, starting it if it is not there. pg_ctl makes it a daemon and reports a failure; success is seen
+ * sooner in `postmaster.pid`, which pg_ctl looks at only ten times a second.
  *
  * Rejects with the signal's reason when that fires, but never while a launch is under way: whoever stops the server then
  * must be able to see it.
@@ -152,7 +151,7 @@ async function remnant(file: string): Promise<Postmaster | undefined> {
   return undefined;
 }
 
-/** For when the process does not show it. Never false: a server that does not answer may be starting. */
+/** Asks the server when the process does not show it. Never false: a server that does not answer may be starting. */
 async function answersAsOurs({ path, passwordFile }: Cluster, port: number): Promise<true | undefined> {
   if (!(port > 0)) return undefined;
   const password = (await readFile(passwordFile, 'utf8').catch(() => '')).trim();

@@ -1,9 +1,8 @@
 /**
  * Directories that appear whole or not at all: filled in a workshop beside the place, then renamed.
  *
- * A process that is killed meanwhile leaves its workshop behind, and a later one removes it. As names prove nothing (the
- * place may be a user's own directory), each workshop begins with a file that says whose it is, and nothing is removed
- * without one.
+ * A process that is killed meanwhile leaves its workshop behind, and a later one removes it. A name proves nothing, as the
+ * place may be a user's own directory: each workshop begins with a marker file, and nothing is removed without one.
  */
 import { randomUUID } from 'node:crypto';
 import { lstat, mkdir, readdir, readFile, rename, rm, rmdir, writeFile } from 'node:fs/promises';
@@ -33,7 +32,7 @@ export async function removeLeftovers(target: string, idleMs: number): Promise<v
     const found = await lstat(path).catch(() => undefined);
     if (!found?.isDirectory() || Date.now() - found.mtimeMs < idleMs) continue;
     if (await isWorkshop(path)) await remove(path);
-    // Killed before it could write the marker: then it is empty, which is all that this can remove.
+    // Killed before it could write the marker: then it is empty, and rmdir removes nothing else.
     else await rmdir(path).catch(() => undefined);
   }
 }

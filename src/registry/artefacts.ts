@@ -17,7 +17,7 @@ interface Manifest {
 }
 
 const LAST_SERVED = 'last_served.json';
-/** How many of the versions on disk are looked at: one served last and more older ones than can all be damaged by chance. */
+/** Versions on disk that are looked at: the one served last, and more others than can all be damaged by chance. */
 const MAX_VERSIONS = 20;
 /** Far more than a manifest with the golden rows of any pipeline. */
 const MAX_MANIFEST_BYTES = 16 * 1024 * 1024;
@@ -53,8 +53,8 @@ export async function rememberServed(modelsDir: string, pipeline: PipelineArtefa
 }
 
 /**
- * The versions on disk, best first: the one served last, then some others from the newest. Nothing is read but the name of
- * the first; `read` fetches the bytes, unchecked, and throws for a manifest or a file that cannot be taken.
+ * The versions on disk, best first: the one served last, then others, newest first. Only the name of the first is read;
+ * `read` fetches the bytes, unchecked, and throws for a manifest or a file that cannot be taken.
  */
 export async function versionsOnDisk(
   modelsDir: string,
@@ -87,7 +87,7 @@ function parsed<Content>(json: Buffer): Content | undefined {
   }
 }
 
-/** The directory is open to whoever manages models: a pipe would never end, and a file of any size would be held. */
+/** Bounded, as anything may lie in the directory: a pipe would never end, and a huge file would fill the memory. */
 async function readBounded(path: string, maxBytes: number): Promise<Buffer> {
   const found = await stat(path);
   if (found.isFile() && found.size <= maxBytes) return await readFile(path);

@@ -45,7 +45,7 @@ export async function insertPipeline(client: Queryable, pipeline: NewPipeline): 
   await client.query(`select pg_advisory_xact_lock(${LOCK_KEY})`, [PUBLISH_LOCK]);
   // Versions are read back as times, which in a zone with summer time would not always round-trip.
   await client.query("set local time zone 'UTC'");
-  // The newest version is never later than now by more than the publications of one second, so this ends.
+  // At least a second after the newest version: a name has no finer unit.
   const { rows } = await client.query(
     `insert into ml_pipeline (pipeline_version, artefact, sha256, hyperparameters, metrics, data_sha256, code_sha256,
        golden_rows, feature_profile)
@@ -112,12 +112,12 @@ export async function newestAlpha(client: Queryable): Promise<number | undefined
   return (rows[0]?.alpha as number | null) ?? undefined;
 }
 
-/** Of the golden rows as text: a thousand rows of 400 values and more. */
+/** Limit of the golden rows as text: more than a thousand rows of 400 values. */
 const MAX_GOLDEN_BYTES = 16 * 1024 * 1024;
 
 /**
  * The artefact of a version with what is needed to check it, or undefined when there is no such version. Throws
- * `bad_artefact` where one of them is larger than that of any pipeline; it is not fetched then.
+ * `bad_artefact`, and fetches nothing, where one of them is larger than that of any pipeline.
  */
 export async function readPipeline(client: Queryable, pipelineVersion: string): Promise<PipelineArtefact | undefined> {
   const { rows } = await client.query(

@@ -1,6 +1,6 @@
 /**
  * Rejections on their way into the table. A version is often refused while the database cannot be written, or by a
- * server that has no right to: what cannot be recorded now waits here and holds up nothing.
+ * server without the right to write: what cannot be recorded now waits here and holds up nothing.
  */
 import { createOutage, type OutageOptions } from '../outage.ts';
 import { within } from '../within.ts';
@@ -13,9 +13,9 @@ export interface RejectionRecorder {
   record(): Promise<void>;
 }
 
-/** More than are refused between two successes; beyond it the reason stands in the log alone. */
+/** Rejections that wait; the reasons of further ones are in the log alone. */
 const MAX_WAITING = 100;
-/** Longer than the statement takes where nobody holds the row. */
+/** Longer than the statement takes, unless somebody holds a lock on the row. */
 const RECORDING_MS = 1_000;
 
 export function createRejectionRecorder(database: Queryable, log: OutageOptions['log']): RejectionRecorder {

@@ -7,8 +7,8 @@
  *
  * The swap is one assignment: a run that begins after it is answered by v2. A refused promotion is not tried again; a new
  * promotion, of the same version too, is. Where nothing is served, a refresh that finds v2 refused takes the last version
- * that can be served, and one that finds no database takes what is in models/. Every refresh does over what the one
- * before it could not do: looking for a version to serve, recording a rejection, writing a file.
+ * that can be served, and one that finds no database takes what is in models/. Every refresh tries again what the one
+ * before it could not do: finding a version to serve, recording a rejection, writing a file.
  */
 import { RidgelineError, reasonOf } from '../errors.ts';
 import type { Log } from '../log.ts';
@@ -57,7 +57,7 @@ export interface ServedPipeline<Loaded> {
 /** How far back a server that serves nothing looks for a version that can be served. */
 const EARLIER_PROMOTIONS = 20;
 
-/** Why a promotion is not served. What is final is true of the version; the rest may pass. */
+/** Why a promotion is not served. A final reason is true of the version; any other may pass. */
 interface Failure extends Rejection {
   promotionId: string;
   isFinal: boolean;
@@ -116,7 +116,7 @@ export function createServedPipeline<Loaded extends Retirable>(
     try {
       return await tryToServe(newest);
     } catch (error) {
-      // The row of this one version may be what cannot be read; a server without any must not fail for it.
+      // Perhaps only this version's row cannot be read; a server that serves nothing looks at earlier ones then.
       if (!current) await serveEarlier(newest).catch(() => undefined);
       throw error;
     }
@@ -136,7 +136,7 @@ export function createServedPipeline<Loaded extends Retirable>(
     try {
       swap(await checkAndLoad(pipeline), 'database');
     } catch (error) {
-      // What no check has said is no fault of the version: files or memory may be short.
+      // An error that no check threw is no fault of the version: files or memory may be short.
       if (!(error instanceof RidgelineError)) return failed(reasonOf(error), false);
       return refuse(failed(reasonOf(error), true));
     }
@@ -149,7 +149,7 @@ export function createServedPipeline<Loaded extends Retirable>(
     return refusal;
   }
 
-  /** A server that has just started has no previous version to stay with: it takes the last good one there was. */
+  /** A server that has just started has no previous version to stay with: it takes the last good one. */
   async function serveEarlier(newest: Promotion): Promise<void> {
     const tried = new Set([newest.pipelineVersion]);
     const refusedBefore = refusedEarlier;
@@ -179,7 +179,7 @@ export function createServedPipeline<Loaded extends Retirable>(
   async function writeMissingFile(): Promise<void> {
     const pipelineVersion = models.unwritten();
     if (pipelineVersion === undefined || pipelineVersion !== current?.pipelineVersion) return;
-    // Whether the database can be read is for others to say.
+    // That the database cannot be read is reported elsewhere.
     const pipeline = await readPipeline(database, pipelineVersion).catch(() => undefined);
     if (pipeline) await models.write(pipeline);
   }
@@ -216,7 +216,7 @@ export function createServedPipeline<Loaded extends Retirable>(
     current: () => current,
     rejection: () => failure && { pipelineVersion: failure.pipelineVersion, reason: failure.reason },
     refresh() {
-      // A notice that arrives during a refresh may be of a later promotion than the one being read.
+      // A notice during a refresh may be of a later promotion than the one that is being read.
       again = true;
       refreshing ??= refreshUntilSettled();
       return refreshing;

@@ -1,7 +1,7 @@
 /**
  * Hears of promotions. A LISTEN connection brings the news at once; a poll finds what a lost notice hid. The connection
- * is watched with a heartbeat, because one whose other end has vanished looks healthy for minutes, and it is made again
- * with growing pauses. After every reconnection the state is read anew: what was announced meanwhile was not heard.
+ * has a heartbeat, because one whose other end has vanished looks healthy for minutes, and is made again with growing
+ * pauses. After every reconnection the state is read anew, as notices were missed meanwhile.
  */
 import { setTimeout as delay } from 'node:timers/promises';
 import { createBackoff } from '../backoff.ts';
@@ -44,7 +44,7 @@ export function startVersionListener(options: VersionListenerOptions): { close: 
     ends: 'the database is reachable again',
   });
 
-  /** What fails because of the end is no outage. */
+  /** A failure that the shutdown causes is no outage. */
   function failed(error: unknown): void {
     if (!stopped.signal.aborted) outage.begin(error);
   }
@@ -60,7 +60,7 @@ export function startVersionListener(options: VersionListenerOptions): { close: 
     client.on('error', (error) => lose(error ?? new Error('connection error')));
     client.on('end', () => lose(new Error('the connection was closed')));
     client.on('notification', () => void read());
-    // Whatever hangs then: an end does not wait for a database that is silent.
+    // A shutdown does not wait for a silent database.
     const stop = () => lose(new Error('the service ends'));
     stopped.signal.addEventListener('abort', stop);
     try {
