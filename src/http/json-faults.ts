@@ -1,8 +1,7 @@
 /**
- * What is wrong with a JSON text: where it ceases to be JSON, and which keys stand twice in one object. JSON.parse tells
- * the first differently in each version of V8, sometimes without the place, and with a piece of what was sent; of the
- * second it tells nothing. Only bodies that the row reader has given up on are looked over: once, from left to right,
- * without recursion.
+ * What is wrong with a JSON text: where it ceases to be JSON, and which keys an object has twice. JSON.parse words the
+ * first differently in each version of V8, sometimes without the place, and repeats what was sent; it does not report the
+ * second. Only bodies that the row reader has given up on are scanned: once, from left to right, without recursion.
  *
  *   value -> [{] key -> [:] value ... -> after -> [,] key or element | [} ]] after of the enclosing one | end of the text
  */
@@ -10,7 +9,7 @@
 export interface JsonFault {
   /** Where the text ceases to be the beginning of any JSON text, as an index into it. */
   at: number;
-  /** What is wrong there, in a sentence without its full stop. Nothing of the text is repeated in it. */
+  /** What is wrong there, in a sentence without its full stop. It repeats nothing of the text. */
   message: string;
   /** JSON pointer (RFC 6901) to the value that is being read there, as far as its names may be told. */
   pointer: string;
@@ -25,7 +24,7 @@ export interface JsonScan {
 
 type State = 'value' | 'first element' | 'element' | 'first key' | 'key' | 'after';
 
-/** Deeper objects are not searched for keys that stand twice; a row lies in the third at the most. */
+/** Deeper objects are not searched for repeated keys; a row is at depth 3 at most. */
 const SEARCHED_DEPTH = 32;
 
 /** The first fault of a text, if it has any. */
@@ -85,7 +84,7 @@ export function findJsonFault(text: string, { mayName, onRepeated }: JsonScan): 
 
     if (char === '{' || char === '[') {
       path.push(char === '{' ? '' : 0);
-      // Arrays have one too, that the keys of a depth are at its index.
+      // Arrays have one too, so that the keys of a depth are at its index.
       if (path.length <= SEARCHED_DEPTH) keys[path.length - 1] = new Set();
       state = char === '{' ? 'first key' : 'first element';
       at++;
@@ -229,7 +228,7 @@ function afterValue(text: string, at: number): string {
   return numberMessage(text, at) ?? hintAt(text, at, marks) ?? 'a comma or a closing bracket is missing here';
 }
 
-/** Where something hangs on a number without a space. */
+/** Where something follows a number without a space. */
 function numberMessage(text: string, at: number): string | undefined {
   if (!isDigit(text[at - 1]) || !/[\w.]/.test(text[at]!)) return undefined;
   return isDigit(text[at]) ? 'a number has no zeros in front' : 'no number is written so; JSON has decimal ones only';

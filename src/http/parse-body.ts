@@ -1,6 +1,6 @@
 /**
- * Bytes as JSON, the general way: what JSON.parse makes of them, or a sentence on why it makes nothing of them, with the
- * place; and the keys that stand twice, of which JSON.parse takes the last without a word.
+ * Bytes as JSON, the general way: the value by JSON.parse, or a sentence that says what is wrong and where. Also the keys
+ * that an object has twice, of which JSON.parse takes the last in silence.
  */
 import { isUtf8 } from 'node:buffer';
 import { type FieldError, MAX_FIELD_ERRORS, RidgelineError } from '../errors.ts';
@@ -32,7 +32,7 @@ export function parseBody(bytes: Buffer, mayName: (name: string) => boolean): Pa
   findJsonFault(text, {
     mayName: isPlainName,
     onRepeated(pointer) {
-      // One more than is reported tells that there are more.
+      // One more than is reported shows that there are more.
       if (repeated.length <= MAX_FIELD_ERRORS) repeated.push({ pointer, ...duplicate });
     },
   });
@@ -53,7 +53,7 @@ function encodingFault(bytes: Buffer, text: string): JsonFault | undefined {
     return { at: 0, message: 'the body is in UTF-16 or UTF-32, not in UTF-8', pointer: '' };
   }
   if (isUtf8(bytes)) return undefined;
-  // What is no UTF-8 has been replaced, and so differs from what it was.
+  // Bytes that are not UTF-8 were replaced in the text, so it differs from them.
   const again = Buffer.from(text);
   const at = bytes.findIndex((byte, place) => byte !== again[place]);
   return { at: bytes.toString('utf8', 0, at).length, message: 'this is not encoded in UTF-8', pointer: '' };

@@ -1,10 +1,10 @@
-/** What a schema of zod finds wrong with a body or a query, as callers are told: where, a code, and what to send. */
+/** The faults that a zod schema finds in a body or a query, as callers see them: where, a code, and what to send. */
 import type * as z from 'zod';
 import { type ErrorCode, type FieldError, MAX_FIELD_ERRORS, type ParameterError, RidgelineError } from '../errors.ts';
 import { escapePointer } from './json-faults.ts';
 import { isPlainName } from './parse-body.ts';
 
-/** The error that lists the faults, as far as they are listed. `rows` is how many the request has brought, if any. */
+/** The error that lists the faults, up to the limit. `rows` is how many the request has brought, if any. */
 export function invalid(
   code: ErrorCode,
   faults: readonly (FieldError | ParameterError)[],
@@ -23,7 +23,7 @@ export function faultsOf(schema: z.ZodType, value: unknown, base: string): Field
   return issues.flatMap((issue) => {
     const pointer = base + issue.path.map((key) => `/${escapePointer(String(key))}`).join('');
     if (issue.code !== 'unrecognized_keys') return [{ pointer, ...faultOf(issue, value, 'field') }];
-    // One more than is reported tells that there are more.
+    // One more than is reported shows that there are more.
     return issue.keys.slice(0, MAX_FIELD_ERRORS + 1).map((key) => ({
       pointer: isPlainName(key) ? `${pointer}/${key}` : pointer,
       code: 'unknown_field',

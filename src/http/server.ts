@@ -45,7 +45,7 @@ export function createHttp({ bodyLimitBytes, log }: HttpOptions): FastifyInstanc
       connectionsCheckingInterval: 1_000,
       // A request without one is answered in problem-details.ts.
       requireHostHeader: false,
-      // Of two values of Content-Type or Host the first would count, and a proxy in front might go by the other one.
+      // Of two values of Content-Type or Host the first would count, where a proxy in front might use the other.
       joinDuplicateHeaders: true,
       IncomingMessage: WholeBodyRequest,
     },
@@ -68,7 +68,7 @@ export function createHttp({ bodyLimitBytes, log }: HttpOptions): FastifyInstanc
   return http;
 }
 
-/** How long a whole request may take: the time for the largest body at the least speed, in whole seconds, and no less than its head may. */
+/** The limit for a whole request: the largest body at the least speed, in whole seconds, and no less than for its head. */
 function requestTimeout(bodyLimitBytes: number): number {
   return Math.max(HEADERS_TIMEOUT_MS, Math.ceil(bodyLimitBytes / SLOWEST_BYTES_A_SECOND) * 1000);
 }

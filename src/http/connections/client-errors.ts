@@ -21,7 +21,7 @@ import { isAnsweredEarly } from './unread-bodies.ts';
 /** As Node's server gives it. */
 export interface ClientError extends Error {
   code?: string;
-  /** What the parser was given last: a Buffer, if anything. */
+  /** The bytes that the parser was given last, if any. */
   rawPacket?: unknown;
   /** How much of it the parser had understood. */
   bytesParsed?: number;
@@ -91,7 +91,7 @@ export function refuseOnSocket(socket: Socket, problem: RidgelineError, requestI
   endConnection(socket, { isMoreToCome: problem.code !== 'request_timeout' });
 }
 
-/** The response that a connection is owed now; Node hangs it on the socket, in all its versions, and says so nowhere. */
+/** The response that a connection is owed now. Node keeps it on the socket, which is not documented. */
 export function pendingResponse(socket: Socket): ServerResponse | undefined {
   return (socket as { _httpMessage?: ServerResponse | null })._httpMessage ?? undefined;
 }
@@ -108,8 +108,8 @@ function adviceOf({ rawPacket }: ClientError): string {
 }
 
 /**
- * The x-request-id in the head that was refused, as far as the packet holds it: the lines behind the last blank line that
- * the parser had understood. Whether it is acceptable is for the maker of ids to say.
+ * The x-request-id in the head that was refused, if the packet holds it: in the lines behind the last blank line that the
+ * parser had understood. Whether it is acceptable is decided where ids are made.
  */
 function idIn({ rawPacket, bytesParsed = 0 }: ClientError): string | undefined {
   if (!Buffer.isBuffer(rawPacket)) return undefined;

@@ -27,21 +27,21 @@ const LOOKS_IN_IDLE_TIME = 8;
 export function registerConnections(server: Server, options: ConnectionOptions): void {
   const { idleMs, onClientError, requestIdOf, requestLog } = options;
 
-  // Else Node ends a connection as soon as its peer has closed its half, under the answer that is being worked on.
+  // Otherwise Node ends a connection as soon as its peer has closed its half, before the pending answer is sent.
   Object.assign(server, { httpAllowHalfOpen: true });
 
   const sockets = new Set<Socket>();
   server.on('connection', (socket: Socket) => {
     sockets.add(socket);
     socket.once('close', () => sockets.delete(socket));
-    // Node takes it off when the connection has been answered, and sets its own.
+    // Node replaces it by its own timeout when the connection has been answered.
     socket.setTimeout(idleMs);
-    // What Node calls behind an answer with `Connection: close`. Its own waits for as long as the peer likes.
+    // Node calls this after an answer with `Connection: close`; its own would wait for as long as the peer likes.
     socket.destroySoon = endAnswered;
   });
 
-  // From its second request on Node gives a connection no time to read its answers in. To set one with each request would
-  // cost each something; so those that have something to read are looked for.
+  // From its second request on, Node limits the time to read answers no longer. A timeout set with each request would cost
+  // each something, so connections with unread answers are searched for instead.
   const looking = setInterval(() => {
     for (const socket of sockets) if (socket.writableLength > 0 && !socket.timeout) socket.setTimeout(idleMs);
   }, idleMs / LOOKS_IN_IDLE_TIME).unref();
@@ -55,10 +55,10 @@ export function registerConnections(server: Server, options: ConnectionOptions):
     else if (!isWorkedOn) socket.destroy();
   });
 
-  // The tunnel of a proxy, which nobody else answers.
+  // CONNECT, which nothing else answers.
   server.on('connect', (request: IncomingMessage, socket: Socket) => {
     socket.on('error', () => socket.destroy());
-    // Whatever has come behind the head is dropped.
+    // Bytes behind the head are dropped.
     socket.resume();
     const problem = new RidgelineError('invalid_request', { detail: 'This is no proxy: CONNECT leads nowhere.' });
     const requestId = requestIdOf(request);
@@ -66,7 +66,7 @@ export function registerConnections(server: Server, options: ConnectionOptions):
     refuseOnSocket(socket, problem, requestId);
   });
 
-  // "Go on" is said when the body is wanted: to a request that is refused it would be an invitation to send in vain.
+  // 100 Continue is sent when the body is wanted: a request that is refused should not send it in vain.
   server.on('checkContinue', (request: WholeBodyRequest, response: ServerResponse) => {
     request.beforeBody = () => {
       if (!response.headersSent) response.writeContinue();

@@ -9,9 +9,9 @@
  */
 import type { Socket } from 'node:net';
 
-/** What a caller has to notice the answer in. */
+/** The time that a caller has to notice the answer. */
 export const LINGER_MS = 2_000;
-/** Read and dropped of a request that is refused already: 64 MiB. */
+/** Bytes that are read and dropped of a request that is refused already: 64 MiB. */
 export const LINGER_BYTES = 64 * 1024 * 1024;
 
 /** For each connection that is ending, how much had been read of it when that began. */
@@ -32,7 +32,7 @@ export function endConnection(socket: Socket, { isMoreToCome }: { isMoreToCome: 
   socket.end();
 }
 
-/** To be asked when more has come of a connection that is ending. */
+/** To be called when more has arrived on a connection that is ending. */
 export function dropMore(socket: Socket): void {
   if (socket.bytesRead - (ending.get(socket) ?? 0) > LINGER_BYTES) socket.destroy();
 }

@@ -1,7 +1,7 @@
 /**
  * Requests that are answered before they have arrived: refused for their route, type or size, or with a body that nobody
- * asks for. The rest of a body is read and dropped. When it has come within the moment of end-connection.ts, the
- * connection takes the next request, else it ends. No second answer is ever written for such a request.
+ * asks for. The rest of a body is read and dropped. When it arrives within the limits of end-connection.ts, the connection
+ * takes the next request, else it ends. No second answer is ever written for such a request.
  */
 import type { IncomingMessage, ServerResponse } from 'node:http';
 import type { Socket } from 'node:net';
@@ -16,7 +16,7 @@ export function isAnsweredEarly(socket: Socket): boolean {
   return answeredEarly.get(socket)?.complete === false;
 }
 
-/** To be called as the answer to a request is sent. Where the request is there it does nothing. */
+/** To be called when the answer to a request is sent. Does nothing if all of the request has arrived. */
 export function dropUnreadBody(request: IncomingMessage, response: ServerResponse): void {
   if (request.complete || !(request instanceof WholeBodyRequest)) return;
   const { socket } = request;

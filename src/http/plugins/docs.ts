@@ -5,8 +5,8 @@ import type { FastifyInstance } from 'fastify';
 import { jsonSchemaTransform } from 'fastify-type-provider-zod';
 
 /**
- * Swagger UI styles elements inline and cannot do without. The plugin's own policy forbids that, and asks browsers to turn
- * to HTTPS, which a service on a colleague's machine does not speak.
+ * Swagger UI needs inline styles. The plugin's own policy forbids them, and makes browsers turn to HTTPS, which a service on
+ * a colleague's machine does not speak.
  */
 const CONTENT_SECURITY_POLICY = {
   'default-src': "'self'",
@@ -24,8 +24,8 @@ export interface DocsOptions {
 }
 
 /**
- * Every link is relative, so that the page and its "Try it out" work as well behind a proxy that takes a prefix off: the
- * page to itself by the `/` at its end, to which all are led, and the routes to the document.
+ * Every link is relative, so that the page and its "Try it out" also work behind a proxy that strips a prefix. Links of the
+ * page are relative to its URL, which for that ends with a `/`; the document's server is relative to the document.
  */
 export async function registerDocs(app: FastifyInstance, { path, version }: DocsOptions): Promise<void> {
   await app.register(swagger, {
@@ -40,7 +40,7 @@ export async function registerDocs(app: FastifyInstance, { path, version }: Docs
     transform: jsonSchemaTransform,
     transformObject: (document) => {
       if (!('openapiObject' in document)) return document.swaggerObject;
-      // From /docs/json to /; the plugin itself could not do with a relative one.
+      // From /docs/json to /. The plugin itself does not take a relative one.
       const root = '../'.repeat(path.split('/').length - 1);
       return { ...document.openapiObject, servers: [{ url: root, description: 'Where this document is from' }] };
     },
@@ -54,7 +54,7 @@ export async function registerDocs(app: FastifyInstance, { path, version }: Docs
         const [asked, query] = request.url.split('?', 2);
         if (asked === path) reply.redirect(`${page}/`);
         else if (asked === `${path}/static/index.html`) reply.redirect('../');
-        // The page's links are relative where its URL ends with the `/`.
+        // Without the `/` at the end the relative links of the page would lead elsewhere.
         else if (asked === `${path}/` && query !== undefined) reply.redirect('./');
         else done();
       },

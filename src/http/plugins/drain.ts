@@ -1,5 +1,5 @@
 /**
- * The gentle end of a server that callers keep connections to.
+ * Graceful shutdown of a server that callers keep connections to.
  *
  *     serving -> draining: new connections are taken on, every answer carries `Connection: close`
  *     (answers.ts), so that each connection ends after an answer and never under a request
@@ -18,7 +18,7 @@ export interface Drain {
 }
 
 const LOOK_EVERY_MS = 10;
-/** A caller that has just been answered may be sending already: no connection is idle before. */
+/** A connection counts as idle only after this long, as a caller that was just answered may be sending already. */
 const PAUSE_MS = 100;
 /** A connection that has asked nothing for this long was opened in advance, such as a browser's. */
 const SILENCE_MS = 1_000;
@@ -36,7 +36,7 @@ export function registerDrain(app: FastifyInstance): Drain {
     for (const [socket, openedAt] of sockets) {
       if (socket.bytesRead === 0 && now - openedAt >= SILENCE_MS) socket.destroy();
     }
-    // Node takes a connection for idle whose answer is complete but has not left yet.
+    // Node calls a connection idle whose answer is complete but has not left yet.
     if (![...sockets.keys()].some(({ writableLength }) => writableLength > 0)) app.server.closeIdleConnections();
   }
 
@@ -48,7 +48,7 @@ export function registerDrain(app: FastifyInstance): Drain {
     },
     async finish(limitMs) {
       draining = true;
-      // Of net.Server: that of http.Server closes idle connections at once besides.
+      // close() of net.Server: that of http.Server also closes idle connections at once.
       Server.prototype.close.call(app.server);
       const startedAt = performance.now();
       for (let now = startedAt; sockets.size > 0 && now - startedAt < limitMs; now = performance.now()) {

@@ -1,4 +1,4 @@
-/** The one body that is read: JSON in UTF-8, not compressed. Everything else is a 415, and what is no JSON is told where. */
+/** The one kind of body: uncompressed JSON in UTF-8. Anything else is a 415; invalid JSON is a 400 that says where. */
 import type { FastifyInstance, FastifyRequest } from 'fastify';
 import * as z from 'zod';
 import { RidgelineError } from '../../errors.ts';
@@ -8,7 +8,7 @@ import { invalid } from '../schema-faults.ts';
 export const JSON_TYPE = 'application/json';
 const CHARSET = /;\s*charset\s*=\s*"?([^\s;"]+)/i;
 
-/** Parses the bodies of all routes that have no scope with another parser. */
+/** Parses the bodies of all routes outside of scopes with a parser of their own. */
 export function registerJsonBody(app: FastifyInstance): void {
   app.removeAllContentTypeParsers();
   app.addContentTypeParser<Buffer>(JSON_TYPE, { parseAs: 'buffer' }, (request, bytes, done) => {

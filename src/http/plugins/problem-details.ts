@@ -12,7 +12,7 @@ const fastifyErrors: Record<string, ErrorCode> = {
   FST_ERR_MAX_PARAM_LENGTH: 'not_found',
 };
 
-/** What stands in no host and port. */
+/** Characters that no host and port contains. */
 const NO_HOST = /[\s,/?#@\\]/;
 
 export function registerProblemDetails(app: FastifyInstance): void {
@@ -34,7 +34,7 @@ export function registerProblemDetails(app: FastifyInstance): void {
     reply.header('allow', allow);
     return sendProblem(reply, new RidgelineError('method_not_allowed', { detail: allow }));
   };
-  // Before the body is read: nothing about it matters when nobody is there to take it.
+  // Before the body is read, which would be in vain.
   app.addHook(
     'onRequest',
     ownHook<onRequestHookHandler>((request, reply, done) => {
@@ -46,7 +46,7 @@ export function registerProblemDetails(app: FastifyInstance): void {
   app.setNotFoundHandler(answerUnrouted);
 }
 
-/** As routes are compared: without the origin of a request through a proxy, and decoded. */
+/** The path as routes are matched: decoded, without the origin of a request through a proxy. */
 function pathOf({ url }: FastifyRequest): string {
   const path = url.replace(/^https?:\/\/[^/?#]*/i, '').split(/[?#]/, 1)[0]!;
   try {
@@ -56,12 +56,12 @@ function pathOf({ url }: FastifyRequest): string {
   }
 }
 
-/** What Node's server would answer itself, without a body, if it were let. */
+/** What Node's server would otherwise answer itself, without a body. */
 function faultOfHead({ raw: { headers, httpVersion } }: FastifyRequest): RidgelineError | undefined {
   if (headers.host === undefined && httpVersion === '1.1') {
     return new RidgelineError('invalid_request', { detail: 'It lacks the Host header.' });
   }
-  // Two are joined with a comma; RFC 9112 (3.2) has both answered 400.
+  // Two are joined with a comma; RFC 9112 (3.2) requires a 400.
   if (headers.host !== undefined && NO_HOST.test(headers.host)) {
     return new RidgelineError('invalid_request', { detail: 'Its Host header is not one host.' });
   }
@@ -71,7 +71,7 @@ function faultOfHead({ raw: { headers, httpVersion } }: FastifyRequest): Ridgeli
 
 export function sendProblem(reply: FastifyReply, error: RidgelineError): void {
   const { request } = reply;
-  // An error of a command that has strayed here is an internal one, and its text is not for callers.
+  // An error that is meant for commands is an internal one here, and its text is not for callers.
   const shown = error.status === undefined ? new RidgelineError('internal', { cause: error }) : error;
   const status = shown.status ?? 500;
   reply.problem = shown;

@@ -1,8 +1,8 @@
 /**
- * At most one line a request, never its body nor its query. Successes are logged at `debug` alone: at tens of thousands a
- * second their lines would be most of the work, and what was answered is in `predictions` anyway. Of failures so many a
- * second are logged and the rest is counted: thousands of refused requests that look alike help nobody, fill the disk,
- * and are dearest exactly when the service has more to do than it can.
+ * At most one line a request, never its body nor its query. Successes are logged at `debug` alone: under load their lines
+ * would be most of the work, and what was answered is in `predictions` anyway. Failures are logged up to a number a second
+ * and counted beyond it: thousands of refused requests that look alike help nobody, fill the disk, and cost most when the
+ * service is overloaded.
  */
 import type { FastifyBaseLogger, FastifyInstance, FastifyReply, FastifyRequest, onSendHookHandler } from 'fastify';
 import type { RidgelineError } from '../../errors.ts';
@@ -29,14 +29,14 @@ declare module 'fastify' {
   interface FastifyReply {
     /** What the answer tells, where it is a problem. */
     problem?: RidgelineError;
-    /** How many were asked for, where the answer is a failure that came after they were read. */
+    /** The rows of a request that failed after they were read. */
     rows?: number;
   }
 }
 
 const LONGEST_PATH = 200;
 const FAILURES_A_SECOND = 100;
-/** What an operator has to look at. Other answers of 5xx end by themselves. */
+/** What an operator has to look at. The causes of other 5xx pass by themselves. */
 const GRAVE = new Set<string>(['internal', 'prediction_not_stored']);
 
 export function createRequestLog(log: FastifyBaseLogger): RequestLog {
@@ -48,7 +48,7 @@ export function createRequestLog(log: FastifyBaseLogger): RequestLog {
     const level = status < 500 ? 'info' : GRAVE.has(problem?.code ?? '') ? 'error' : 'warn';
     const [first] = problem?.errors ?? [];
     const what = { code: problem?.code, pointer: first?.pointer, parameter: first?.parameter };
-    // Of what was not foreseen, where it came from.
+    // Only for unforeseen errors, to find where they came from.
     const err = problem?.code === 'internal' ? problem.cause : undefined;
     log[level]({ ...fields, statusCode: status, ...what, err }, 'request');
   }

@@ -19,7 +19,7 @@ const health = z.object({
   model_version: z.string().optional().meta({ description: 'The served pipeline version; absent in production' }),
 });
 
-/** What operators see too; in production not on the port for callers. */
+/** What operators see as well; not on the port for callers in production. */
 const wholeHealth = health.extend({
   refused_version: z
     .object({ model_version: z.string(), reason: z.string() })

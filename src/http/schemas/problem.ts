@@ -62,8 +62,8 @@ const exampleOptions: Partial<Record<ErrorCode, ConstructorParameters<typeof Rid
 };
 
 /**
- * The `response` entries of a route for the errors that it can answer with: of each status the most usual ones. With a code
- * may come the detail that its example has, where that depends on the settings.
+ * The `response` entries of a route for the errors that it can answer with: the most usual ones of each status. A code may
+ * come with the detail of its example, if that depends on the settings.
  */
 export function problemResponses(...errors: (ErrorCode | [code: ErrorCode, detail: string])[]) {
   const byStatus = new Map<number, RidgelineError[]>();
