@@ -1,4 +1,4 @@
-/** A version names its features and their order, in its ONNX metadata: a number alone does not say what it counts. */
+/** A version names its features in their order, in its ONNX metadata: their number alone does not tell them apart. */
 
 /** The key of the metadata; its value is a JSON array of the names in the order of the input's columns. */
 export const FEATURE_NAMES = 'feature_names';
@@ -31,7 +31,7 @@ function readNames(stored: string | undefined): string[] | undefined {
   }
 }
 
-/** The first few names, each by its beginning: what stands in a file may be of any length. */
+/** The first few names, each cut short: names in a file may be of any length. */
 function listed(names: readonly string[]): string {
   const shown = names.slice(0, 5).map((name) => name.slice(0, 60));
   return names.length > shown.length ? `${shown.join(', ')} and ${names.length - shown.length} more` : shown.join(', ');

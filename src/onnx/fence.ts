@@ -14,7 +14,7 @@ import { decodeModel } from './messages.ts';
 /** Eight times the numbers of the widest pipeline that is let in. */
 export const MAX_ARTEFACT_BYTES = 16 * 1024 * 1024;
 
-/** What other files begin with, for a sentence that helps. */
+/** How other kinds of files begin, for a helpful message. */
 const beginnings: [string, string][] = [
   ['\x80', 'a pickle'],
   ['PK', 'a zip archive'],
@@ -54,7 +54,7 @@ function modelProblem(bytes: Uint8Array, featureNames: readonly string[]): strin
   return graphProblem(graph, featureNames.length) ?? nameProblem(names[0]?.value, featureNames);
 }
 
-/** Undefined where a text is not UTF-8, the one thing that a decoder finds behind the walk through the fields. */
+/** Undefined where a text is not UTF-8, the one fault that the check of the fields leaves to the decoder. */
 function decoded(bytes: Uint8Array): DecodedModel | undefined {
   try {
     return decodeModel(bytes) as unknown as DecodedModel;

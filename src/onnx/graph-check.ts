@@ -1,7 +1,7 @@
 /**
- * The second look: what does the graph compute? Only the operators that the exporter writes are let in, and of those only
- * what works on each row by itself, because the rows of a run are those of several callers. The columns of every value
- * are counted on the way, so that no graph, however small, asks for more memory than the widest pipeline does.
+ * The second look: what does the graph compute? Only the operators that the exporter writes are let in, and only where they
+ * work on each row by itself, because a run joins the rows of several callers. The columns of every value are counted, so
+ * that no graph, however small, asks for more memory than the widest pipeline does.
  *
  *     rows [N, columns] --Gather, Sub, Div, Equal, Cast, Concat, MatMul, Add--> rows [N, columns]
  */

@@ -1,8 +1,8 @@
 /**
  * The first look at bytes that claim to be an ONNX file: is every field of every message one that `messages.ts` knows?
- * A decoder skips what it does not know, and what it skips, ONNX Runtime obeys: data in other files, graphs within
- * nodes, functions. Nothing is kept, and nothing is set aside by what the bytes claim. No message that is known holds one
- * of its own kind, so that the depth is bounded by the format: 7.
+ * A decoder skips what it does not know, and ONNX Runtime obeys what was skipped: data in other files, graphs within
+ * nodes, functions. Nothing is kept, and nothing is allocated by sizes that the bytes claim. No known message holds one of
+ * its own kind, so the format bounds the depth: 7.
  */
 import protobuf from 'protobufjs/light.js';
 import { ModelProto } from './messages.ts';

@@ -1,7 +1,7 @@
 /**
  * The messages of the ONNX format that an exported pipeline uses, by the field numbers of onnx.proto (Apache-2.0,
- * github.com/onnx/onnx), and those by which a file of other
- * tools can be told from it. What is left out here cannot be read, so the fence refuses every file that has it.
+ * github.com/onnx/onnx), and those that give away a file of other tools. What is left out here cannot be read, so the
+ * fence refuses every file that has it.
  */
 import protobuf from 'protobufjs/light.js';
 
