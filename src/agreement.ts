@@ -1,14 +1,14 @@
 /**
- * When two computations of the same predictions agree. The fit and ONNX Runtime add in another order, so they differ by
- * rounding; what differs by more is another answer.
+ * When two computations of the same predictions agree. The fit and ONNX Runtime add in different orders, so their results
+ * differ by rounding; a larger difference is another answer.
  */
 
 /** The largest difference that is rounding, relative to the size of the prediction or of the target as a whole. */
 export const AGREEMENT_TOLERANCE = 1e-9;
 
 /**
- * The size of a target: the mean of |prediction|. It is what a prediction near 0 is measured by, as the terms that have
- * cancelled in it are of that size. A fixed size, such as 1, would check nothing of a target in millionths.
+ * The size of a target: the mean of |prediction|. Predictions near 0 are measured against it, because the terms that
+ * cancelled in them are of that size. A fixed size, such as 1, would check nothing of a target in millionths.
  */
 export function sizeOf(predictions: ArrayLike<number>): number {
   let size = 0;
@@ -22,7 +22,7 @@ export function disagreement(actual: number, expected: number, size: number): nu
   return actual === expected ? 0 : Math.abs(actual - expected) / Math.max(Math.abs(expected), size);
 }
 
-/** Whether a difference is rounding. NaN, which weights that are not numbers give, is none. */
+/** Whether a difference is rounding. NaN, which weights that are not numbers give, is not. */
 export function agrees(actual: number, expected: number, size: number): boolean {
   return disagreement(actual, expected, size) <= AGREEMENT_TOLERANCE;
 }

@@ -1,7 +1,7 @@
 /**
  * What has been opened and must be closed: a stack, the last opened first. One that fails or hangs does not keep the
  * others open. Each is told how long it may take: its share of the time that is left, and the last one all of it, so
- * that their sum stays within the time whatever they do.
+ * that all end in time.
  */
 import { within } from './within.ts';
 
@@ -45,7 +45,7 @@ export function createClosers(): Closers {
     push,
     async open(opening, close, share) {
       push(async (withinMs) => {
-        // What could not be opened is told to whoever opened it.
+        // Whoever opened it gets the error.
         const opened = await opening.catch(() => undefined);
         if (opened !== undefined) await close(opened, withinMs);
       }, share);

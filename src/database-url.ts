@@ -1,12 +1,12 @@
-/** What DATABASE_URL may look like. It is read by what `pg` itself reads it with, so that nothing is one thing here and another there. */
+/** What DATABASE_URL may look like. `pg`'s own parser reads it, so that both understand the same. */
 import { parse } from 'pg-connection-string';
 import { nearestSetting } from './setting-names.ts';
 
 const FORM = 'a postgres:// URL, or unset for an embedded PostgreSQL';
 
 /**
- * A password with one of these characters in it is a URL too, of another host or database: a part of the password would
- * be looked up as a name and written to the log. So whatever could be one is refused, with the way to write it.
+ * A password with one of these characters in it makes a URL of another host or database: a part of the password would be
+ * looked up as a name and written to the log. So whatever could be one is refused, with the way to write it.
  */
 const ENCODED =
   'a postgres:// URL such as postgres://user:password@host:5432/database. In a user name or password ' +
@@ -17,7 +17,7 @@ const SSL_MODES = ['disable', 'allow', 'prefer', 'require', 'verify-ca', 'verify
 /** Parameters of a URL in which an @ is not the end of a password that began before the question mark. */
 const MAY_HOLD_AT = /^(user|password|application_name|fallback_application_name|options)=/;
 
-/** What `pg` reads of the query of a URL. Any other name changes nothing, whatever libpq or another driver makes of it. */
+/** The query parameters that `pg` reads. Any other has no effect, even if libpq or another driver knows it. */
 const PARAMETERS = [
   ...['host', 'port', 'user', 'password', 'options', 'application_name', 'fallback_application_name'],
   ...['ssl', 'sslmode', 'sslcert', 'sslkey', 'sslrootcert', 'sslnegotiation', 'uselibpqcompat'],
@@ -27,7 +27,7 @@ const PARAMETERS = [
 
 const IN_PATH = 'the database as the path of the URL, postgres://user:password@host:5432/database, not as a parameter';
 const IN_OPTIONS = 'the schema as options=-c%20search_path%3DSCHEMA, not as a parameter of its own';
-/** What other drivers call the place of the data: passed over, the rows would be written to another place. */
+/** Where other drivers are told the place of the data: ignored, the rows would be written to another place. */
 const OTHER_NAMES: Readonly<Record<string, string>> = {
   ...{ dbname: IN_PATH, database: IN_PATH, db: IN_PATH },
   ...{ schema: IN_OPTIONS, currentschema: IN_OPTIONS, search_path: IN_OPTIONS },
@@ -48,7 +48,7 @@ export function problemOfDatabaseUrl(text: string): string | undefined {
   return problemOfNames(text) ?? problemOfValues(text);
 }
 
-/** The names of the query's parameters in the order of the text, so that one that is there twice is seen. */
+/** The names of the query's parameters in their order, including those given twice. */
 function parameterNames(text: string): string[] {
   return [...new URLSearchParams(text.split('?').slice(1).join('?')).keys()];
 }

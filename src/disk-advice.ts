@@ -11,7 +11,7 @@ export function diskAdvice(error: unknown, setting: 'DATA_DIR' | 'MODELS_DIR'): 
     case 'EROFS':
       return `Make ${setting} writable for the user that runs this${ourUser()}, or set it to a directory that is.`;
     case 'ENOENT':
-      // Node says so of a directory that it cannot make on the way, whatever the system has said.
+      // Node's error for a parent directory that it cannot make, whatever the system's was.
       return `Make ${setting} by hand, writable for the user that runs this${ourUser()}, or set it to a directory that is.`;
     case 'EEXIST':
     case 'ENOTDIR':

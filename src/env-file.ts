@@ -1,4 +1,4 @@
-/** A `.env` file: read by Node's own parser, which passes over in silence what it does not understand; here it is named. */
+/** A `.env` file, read by Node's own parser. What that skips in silence is named here. */
 import { readFileSync } from 'node:fs';
 import { parseEnv } from 'node:util';
 
@@ -50,7 +50,7 @@ export function parseEnvFile(bytes: Buffer): EnvFile {
   });
   const names = entries.map(([name]) => name);
   return {
-    // The parser is handed what is plain: beside tabs, comments that hold a sign, and line ends it has ways of its own.
+    // The parser gets plain lines only, as it has rules of its own for tabs, comments with a sign and line ends.
     values:
       problems.length > 0
         ? {}

@@ -115,7 +115,7 @@ export function reasonOf(error: unknown): string {
   return error instanceof Error ? error.message : String(error);
 }
 
-/** What somebody who has started a command is told: ours in our words alone, anything else as it is. */
+/** What to tell whoever has started a command: the message of an error of ours, anything else as it is. */
 export function tellable(error: unknown): string {
   return error instanceof RidgelineError ? error.message : reasonOf(error);
 }

@@ -55,7 +55,7 @@ export function rowSchema(schema: FeatureSchema): z.ZodType<FeatureRow> {
   const shape = Object.fromEntries(
     schema.features.map(({ name, kind, description, unit }) => [
       name,
-      // What is told of a value of another type: zod's own text calls a whole number a number first.
+      // Said of a value of another type; zod would first ask for a number.
       (kind === 'categorical' ? z.int('a whole number') : z.number('a finite number')).meta({
         description: `${description} (${unit})`,
       }),

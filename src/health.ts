@@ -5,8 +5,8 @@
  *     degraded      callers are answered, but somebody has to look: a reason says at what
  *     ok            neither
  *
- * Where processes differ the worst speaks: half of the callers refused is not ok. Records set aside, or alarms about
- * the quality of predictions, change nothing here: whoever restarts or replaces an instance for them helps nobody.
+ * Where processes differ the worst decides: half of the callers refused is not ok. Records set aside and alarms about the
+ * quality of predictions change nothing here, because restarting or replacing an instance does not help against them.
  */
 
 /** What one process knows of its prediction log. */
@@ -40,7 +40,7 @@ export interface HealthFacts {
   predictionLog: PredictionLogFacts;
 }
 
-/** What all processes of a service have said, the one that was asked first, and what kept the others from it. */
+/** The facts of all processes of a service, the one that was asked first, and what kept others from answering. */
 export interface Gathered<Facts> {
   facts: [Facts, ...Facts[]];
   /** Sentences; empty when every process has answered. */
@@ -96,7 +96,7 @@ export function describeHealth({ facts, silences }: Gathered<HealthFacts>): Heal
   };
 }
 
-/** What cannot be taken over has no age that could be known; it was answered before this process started. */
+/** The age of what cannot be taken over is unknown; it was answered before this process started. */
 function fallsBehind({ oldestAgeSeconds, failuresInARow, obstacle }: PredictionLogFacts): boolean {
   const waitsLong = (oldestAgeSeconds ?? 0) > BEHIND_AFTER_SECONDS;
   return waitsLong || failuresInARow >= BEHIND_AFTER_FAILURES || obstacle !== null;

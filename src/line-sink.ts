@@ -1,17 +1,17 @@
 /**
- * Lines for whoever reads our standard output or error, be it a file on a full disk, a pipe that nobody reads or whose
- * reader has gone, or a terminal that is held: the process never waits for it. A line is written at once where the
- * kernel can say "not now", else (regular files) by the thread pool, which `kill -9` may cut off within a millisecond.
- * What cannot be written waits; beyond a bound the new lines are left out and counted, and that is told when there is
- * room again. A line that has been begun is completed before the next. Processes that share the output do not mix their
- * lines, as a pipe takes up to 4 KiB (PIPE_BUF) whole or not at all.
+ * Lines for standard output or error. The process never waits for it, be it a file on a full disk, a pipe that nobody
+ * reads or whose reader has gone, or a terminal that is held. A line is written at once where the kernel can say "not
+ * now", else (regular files) by the thread pool, which `kill -9` may interrupt. What cannot be written waits; beyond a
+ * bound new lines are dropped and counted, and the number is logged when there is room again. A line that has been begun
+ * is completed before the next. Processes that share the output do not mix their lines, as a pipe takes up to 4 KiB
+ * (PIPE_BUF) whole or not at all.
  */
 import { constants, fstatSync, openSync, write, writeSync } from 'node:fs';
 
 export interface LineSink {
   /** Takes a whole line, or several that belong together, with the end. */
   write(line: string): void;
-  /** Waits for the reader of what is still there, though not for long: for the last words of a process. */
+  /** Waits, though not for long, until what is queued has been taken: for the last lines of a process. */
   flushSync(): void;
   /** How many lines have been left out. */
   dropped(): number;
@@ -116,7 +116,7 @@ export function createLineSink(fd: 1 | 2, tellDropped: (count: number) => string
   }
 
   process.on('exit', () => {
-    // What the thread pool has been given it writes before the process ends, but nobody hands it the rest.
+    // The thread pool finishes its write before the process ends, but the rest would not follow.
     if (underWay) begun = chunk.length;
     underWay = false;
     flushSync();
@@ -158,9 +158,9 @@ function openForWriting(fd: 1 | 2): { descriptor: number; blocks: boolean; unblo
 }
 
 /**
- * For a socket, such as that of systemd's journal, a pipe of another account, another system: the descriptor itself is told
- * not to wait, by Node's stream, and again before each write, as whoever shares it may say otherwise. Node does so for its
- * children, when it starts one that inherits it and when that ends.
+ * For a socket, such as that of systemd's journal, a pipe of another account, or another system: the descriptor itself is
+ * made non-blocking by Node's stream, and again before each write, as others who share it may undo that. Node does, when it
+ * starts a child that inherits it and when that ends.
  */
 function unblocking(stream: NodeJS.WriteStream): () => void {
   stream.on('error', () => undefined);

@@ -27,13 +27,13 @@ export function openLog(level: string): OpenLog {
     return told;
   });
   const log = pino(options, sink);
-  // Node prints its own to standard error, and waits for whoever reads that.
+  // Node would print warnings to standard error, and wait for its reader.
   process.removeAllListeners('warning');
   process.on('warning', ({ name, message }) => log.warn({ name }, message));
   return { log, print: (text) => sink.write(`${text}\n`), dropped: sink.dropped };
 }
 
-/** For who has started a command and has to know why it ends. */
+/** Tells whoever has started a command why it ends. */
 export function complain(text: string): void {
   createLineSink(2).write(`${text}\n`);
 }

@@ -1,4 +1,4 @@
-/** Tells the log when something begins to fail, with the reason, and when it works again, but not what lies between. */
+/** Logs when something begins to fail, with the reason, and when it works again; failures in between are not logged. */
 import { reasonOf } from './errors.ts';
 import type { Log } from './log.ts';
 

@@ -1,4 +1,4 @@
-/** Names that are nearly those of settings, or another's: a misspelt setting would change nothing, without a word. */
+/** Names that are nearly those of settings: a misspelt setting would be ignored in silence. */
 import type { EnvFile } from './env-file.ts';
 
 /** A name this short is near to many words that mean something else. */
@@ -7,8 +7,8 @@ const SHORT = 8;
 const MAX_NAMES = 20;
 
 /**
- * What is nearly a setting in `.env`, which is ours, cannot be let pass (`misspelt`). Any other name there may be of
- * Compose, which reads the same file, and what is nearly a setting in the environment may be of anybody (`warnings`).
+ * A near miss in `.env`, which is ours, is an error (`misspelt`). Any other name there may be for Compose, which reads the
+ * same file, and a near miss in the environment for any program: these are `warnings`.
  */
 export function judgeNames(
   settings: readonly string[],
@@ -51,7 +51,7 @@ function isOfPostgres(name: string): boolean {
   return /^PG[A-Z]+$/.test(name);
 }
 
-/** Short names are too many in an environment, and those of npm, Node and PostgreSQL too well known, to be a mistake. */
+/** Not taken for mistakes: short names, of which an environment has many, and those of npm, Node and PostgreSQL. */
 function nearestInEnvironment(name: string, settings: readonly string[]): string | undefined {
   if (name.length < SHORT || /^(npm_|NODE_|PG)/.test(name)) return undefined;
   return nearestSetting(name, settings);

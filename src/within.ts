@@ -1,4 +1,4 @@
-/** A limit to waiting. What is waited for goes on; what becomes of it later is nobody's concern any more. */
+/** A limit to waiting. What is waited for goes on; its later result is ignored. */
 
 /** The promise's result, or after `milliseconds` what `late` gives or throws. */
 export async function within<Result>(

@@ -1,7 +1,7 @@
 /** Advisory locks of Postgres: held by a connection, freed by its end, whatever ends it. */
 import { createClient } from './pool.ts';
 
-/** Whoever waits longer gives up: the holder may be frozen, and a start has better things to do. */
+/** The longest wait for a lock: its holder may be frozen. */
 const LOCK_TIMEOUT = '30s';
 
 /**

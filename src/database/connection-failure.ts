@@ -44,7 +44,7 @@ export function isUnavailable(error: unknown): boolean {
   return NETWORK.has(code) || TEMPORARY_SQLSTATE.test(code);
 }
 
-/** By the code, of what passes; whoever waits for it may want to end it sooner. */
+/** Advice by the code, for what passes by itself but can be ended sooner. */
 const ADVICE_WHILE_AWAY: Record<string, string> = {
   '25006':
     'It takes no changes, as a standby does not: name the server that does in DATABASE_URL, or turn ' +
@@ -66,7 +66,7 @@ const UNKNOWN_AUTHORITY =
   'Its certificate is not signed by an authority that is known here: name the file of its authority in ' +
   `DATABASE_URL, ?sslmode=verify-full&sslrootcert=FILE, ${NO_CHECK}.`;
 
-/** By the code of an error, or of its class. */
+/** Advice by the code of an error, or of its class. */
 const ADVICE: Record<string, string> = {
   DEPTH_ZERO_SELF_SIGNED_CERT: UNKNOWN_AUTHORITY,
   SELF_SIGNED_CERT_IN_CHAIN: UNKNOWN_AUTHORITY,
@@ -101,7 +101,7 @@ function adviceFor(error: unknown): string {
   }
   if (/password must be a string/.test(message)) return 'It asks for a password: write one into DATABASE_URL.';
   if (ADVICE[code]) return ADVICE[code];
-  // An alert is the server's: it is our certificate that it does not take.
+  // An alert comes from the server: it does not accept our certificate.
   if (/ALERT.*(CERT|UNKNOWN_CA|HANDSHAKE)/.test(code)) {
     return 'Name a certificate that the server takes with sslcert=FILE&sslkey=FILE in DATABASE_URL.';
   }

@@ -2,8 +2,8 @@
  * Brings the schema up to date with the numbered SQL files in migrations/, each applied once, under an advisory lock.
  *
  * All of ours, the table of migrations included, is in the first schema of the connection's search path. No migration
- * waits for a lock longer than two seconds, as whoever comes after it would wait with it: it gives up, changes nothing,
- * and is tried again by whoever called it.
+ * waits for a lock longer than two seconds, as statements behind it would wait too: it gives up, changes nothing, and its
+ * caller tries again.
  */
 import { readdir } from 'node:fs/promises';
 import { join, parse } from 'node:path';
@@ -106,7 +106,7 @@ async function applyMissing(client: Client, { schema, role, mayCreate }: Home): 
       failure ??= error;
       throw error;
     });
-  // Not at the top: nearly every start finds nothing to apply, and would wait 50 ms for the library to load.
+  // Loaded here, as nearly every start finds nothing to apply: decision 0010.
   const { runner } = await import('node-pg-migrate');
   const applied = await runner({
     dbClient: { query } as unknown as Client,

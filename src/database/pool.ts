@@ -1,16 +1,16 @@
-/** Connections to Postgres. Only this room imports `pg`; the others are handed the functions below. */
+/** Connections to Postgres: this folder imports `pg`, the others use the functions below. */
 import { Client, Pool, type PoolClient, type PoolConfig } from 'pg';
 import { normaliseDatabaseUrl } from '../database-url.ts';
 import { RidgelineError } from '../errors.ts';
 
 export type { Client, Pool, PoolClient };
 
-/** What is older than this is given up: no caller waits for the database, so these bound background work only. */
+/** Bounds of statements and connecting. No caller waits for the database, so they concern background work only. */
 const CONNECT_TIMEOUT_MS = 3_000;
 const STATEMENT_TIMEOUT_MS = 15_000;
 const IDLE_IN_TRANSACTION_MS = 60_000;
 
-/** The oldest major version whose makers still mend it. */
+/** The oldest major version that is still maintained. */
 const OLDEST_POSTGRES = 15;
 
 /** Told once a connection is there: PgBouncer refuses connections that bring such limits with them. */
@@ -48,7 +48,7 @@ export function createPool({ url, onError, max = 4 }: PoolOptions): Pool {
   const pool = new Pool({
     ...connectionSettings(url),
     ...{ max, maxLifetimeSeconds: 1800, idleTimeoutMillis: 60_000 },
-    // Awaited by the pool before anybody is given the connection, whatever its type says.
+    // The pool awaits this before it lends the connection, though its type does not say so.
     onConnect: (client) => client.query(`select ${LIMITS}, ${SETTLE}`) as unknown as undefined,
   });
   pool.on('error', onError);

@@ -18,7 +18,7 @@ export type Probe = () => Promise<string | null>;
 
 export function createProbe(pool: Pool): Probe {
   let answer: ReturnType<Probe> | undefined;
-  // One that waits for a connection is waited for, not repeated: repeated, it would take up all of the pool.
+  // A question that waits for a connection is not repeated: repeated, it would take up all of the pool.
   async function ask(): ReturnType<Probe> {
     const asked = pool
       .query(question)

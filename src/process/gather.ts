@@ -4,8 +4,8 @@
  *
  *     the worker that is asked --ask--> primary --ask--> every worker --answer--> primary --gathered--> who asked
  *
- * A worker that does not answer is not waited for longer: that it is silent is what there is to say of it. One question
- * of a topic is under way at a time, so that many who ask cost no more than one.
+ * A worker that does not answer in time is reported as silent. One question of a topic is under way at a time, so that
+ * many who ask cost no more than one.
  */
 import cluster, { type Worker } from 'node:cluster';
 import type { Gathered } from '../health.ts';
@@ -53,7 +53,7 @@ export function gatherFromAll<Facts>(topic: string, own: () => Promise<Facts>): 
   };
 }
 
-/** A process that is ending may be cut off already; then nobody waits for what it says. */
+/** Ignores a failed send: the channel of a process that is ending may be closed already. */
 function tell(message: Message): void {
   if (process.connected) process.send!(message, undefined, undefined, () => undefined);
 }

@@ -11,7 +11,7 @@ export interface DatabaseOptions {
   databaseUrl: string | undefined;
   dataDir: string;
   onProgress?: (message: string) => void;
-  /** Breaks the opening off: it then rejects with the signal's reason, once nothing that was begun is left. */
+  /** Aborts the opening: it then rejects with the signal's reason, once nothing that was begun is left. */
   signal?: AbortSignal;
 }
 
@@ -29,8 +29,8 @@ export async function openDatabase(options: DatabaseOptions): Promise<Database> 
 const SIGNALS = ['SIGINT', 'SIGTERM', 'SIGHUP'] as const;
 
 /**
- * For commands: opens the database, does the work, closes. A signal breaks the opening or the work off; then the process
- * dies of it as it would have without us, but leaves no server running.
+ * For commands: opens the database, does the work, closes. A signal aborts the opening or the work; then the process dies
+ * of that signal, as it would without a handler, but leaves no server running.
  */
 export async function withDatabase<Result>(
   options: DatabaseOptions,

@@ -17,8 +17,8 @@ export interface PrepareOptions {
 const AGAIN_MS = 2_000;
 
 /**
- * Prepares the database now or, when it is away, as soon as it is there: what is in models/ serves meanwhile. Returns
- * what ends the attempts. Throws what no waiting mends.
+ * Prepares the database now or, when it is away, as soon as it is there: what is in models/ serves meanwhile. Returns a
+ * function that ends the attempts. Throws errors that no waiting mends.
  */
 export async function prepareNowOrLater(
   url: string,
@@ -66,7 +66,7 @@ export async function prepareDatabase(url: string, { modelsDir, onProgress }: Pr
     await withAdvisoryLock(url, 'ridgeline_first_version', { wait: true }, async () => {
       if (await isPublished()) return;
       onProgress('training a first pipeline, as there is none');
-      // Not at the top: to load what trains takes 0.1 s, which every other start can do without.
+      // Loaded here, as no other start needs what trains: decision 0010.
       const { publishFirstVersion } = await import('./first-version.ts');
       await publishFirstVersion(pool, modelsDir);
     });

@@ -10,7 +10,7 @@ import type { Log } from '../log.ts';
 export interface Terms {
   /** What has asked for the end. */
   signal: string;
-  /** How long new callers are still served, as whoever sends them learns of the end at the same time. */
+  /** How long new callers are still served, until load balancers have noticed. */
   drainMs: number;
   /** In which all of it must be over. */
   withinMs: number;
@@ -19,7 +19,7 @@ export interface Terms {
 /** How what serves callers leaves them. */
 export interface Departure {
   leave(terms: Terms): Promise<unknown>;
-  /** When there is no time left for an order. */
+  /** Leaves them at once, when no time is left. */
   abandon?(): void;
 }
 

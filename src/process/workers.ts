@@ -25,7 +25,7 @@ interface ToWorker {
 }
 interface ToPrimary {
   cannotStart: string;
-  /** Whether the next one could not either. */
+  /** Whether the next one would fail in the same way. */
   lasting: boolean;
 }
 
@@ -34,13 +34,13 @@ const LONGEST_PAUSE_MS = 10_000;
 /** A worker that has lived this long was healthy, and its successor may start at once. */
 const HEALTHY_AFTER_MS = 10_000;
 const SAY_AGAIN_MS = 100;
-/** Of the time of the primary's end: how long it waits for its workers, which have as much of that in turn. */
+/** The share of its time that the primary waits for its workers, and the share of that wait that they get. */
 const SHARE_OF_TIME = 0.9;
 
 export interface Workers extends Departure {
   /** Where they listen, once the first does; rejects when it is certain that none ever will. */
   address: Promise<{ port: number }>;
-  /** Ends at once those that have not gone. */
+  /** Kills those that have not exited. */
   close(): void;
 }
 
@@ -54,7 +54,7 @@ export function startWorkers({ count, databaseUrl, log }: WorkersOptions): Worke
 
   function startWorker(): void {
     const startedAt = performance.now();
-    // Any free port is one once it is known, also when all who have listened on it are gone.
+    // Once a free port is chosen it stays, also when all workers that listened on it are gone.
     const worker = cluster.fork({ DATABASE_URL: databaseUrl, ...(listening && { PORT: String(listening.port) }) });
     living.add(worker);
     let failure: ToPrimary | undefined;
@@ -66,7 +66,7 @@ export function startWorkers({ count, databaseUrl, log }: WorkersOptions): Worke
       if (message.cannotStart !== undefined) failure = message as ToPrimary;
     });
     worker.on('error', (error) => {
-      // One that could not be made has no exit; others have, whatever has become of the channel to them.
+      // A worker that could not be forked never exits; any other does, even when its channel is broken.
       if (worker.process.pid === undefined) ended(worker, startedAt, { reason: reasonOf(error) });
     });
     worker.once('exit', (code, signal) => {
@@ -134,7 +134,7 @@ export function obeyPrimary(ending: Pick<Ending, 'begin'>): void {
   process.on('message', ({ end }: Partial<ToWorker>) => end && ending.begin(end));
   const worker = cluster.worker!;
   worker.once('disconnect', () => {
-    // Unless this is set Node ends a worker here, in the middle of what it answers.
+    // Unless this is set, Node ends a worker here, in the middle of its answers.
     worker.exitedAfterDisconnect = true;
     ending.begin({ signal: 'disconnect' });
   });

@@ -1,9 +1,9 @@
 /** What five cron fields mean in crontab(5), for a matcher that takes all of them together. */
 
 /**
- * The expressions that name the same minutes one or another: where day of month and day of week are both restricted, a
- * day that is either is meant, as in "0 3 1,15 * 1", so that there are two. A field that begins with `*` does not
- * restrict, also where a step follows.
+ * Expressions that together name the same minutes. Where day of month and day of week are both restricted, a day that
+ * meets either counts, as in "0 3 1,15 * 1", so there are two. A field that begins with `*` does not restrict, also where
+ * a step follows.
  */
 export function alternativesOf(cron: string): string[] {
   const [minute, hour, dayOfMonth, month, dayOfWeek] = cron.trim().split(/\s+/) as [

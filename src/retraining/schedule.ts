@@ -1,6 +1,6 @@
 /**
- * Retraining by cron. However many schedulers run on one database, a minute is trained once (the first to claim its row) and one training
- * runs at a time (an advisory lock); whoever skips says so in the log.
+ * Retraining by cron. However many schedulers run on one database, a minute is trained once (the first to claim its row)
+ * and one training runs at a time (an advisory lock); a scheduler that skips a minute logs it.
  */
 import { schedule, type TaskOptions } from 'node-cron';
 import { reasonOf } from '../errors.ts';
@@ -36,7 +36,7 @@ export function startRetraining({ cron, database, exclusively, train, log }: Ret
         await trainFor(slot);
         return 'trained';
       });
-      // No warning: it is what one of several schedulers that run at the same time is for.
+      // No warning: this is normal where several schedulers run.
       if (done === undefined) log.info({ slot }, 'retraining is skipped: another training is under way');
       if (done === 'claimed elsewhere')
         log.info({ slot }, 'retraining is skipped: another scheduler has taken this run');
@@ -61,7 +61,7 @@ export function startRetraining({ cron, database, exclusively, train, log }: Ret
 
   async function runWhenDue(date: Date): Promise<void> {
     const slot = new Date(Math.floor(date.getTime() / 60_000) * 60_000);
-    // A day that is both of what "or" stands between is named twice.
+    // A day that meets both fields of an "or" is named twice.
     if (slot.getTime() === lastSlot) return;
     lastSlot = slot.getTime();
     if (underWay !== undefined) return log.warn({ slot }, 'retraining is skipped: the run before it has not ended');
@@ -87,7 +87,7 @@ export function startRetraining({ cron, database, exclusively, train, log }: Ret
 
   return {
     async close() {
-      // First what must not outlive us: the rest may wait for the database.
+      // First the child, which must not outlive us: the rest may wait for the database.
       closing.abort(new Error('the scheduler is shutting down'));
       for (const task of tasks) await task.destroy();
       await underWay;
