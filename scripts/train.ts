@@ -50,7 +50,7 @@ async function train({ alpha, seed, data, json, promotedBy, reason }: Arguments)
       promotedBy,
       reason,
     }).finally(() => pool.end());
-    const { sha256, metrics } = pipeline;
+    const { sha256, metrics, hyperparameters } = pipeline;
     const durationMs = Math.round(performance.now() - started);
     if ('error' in file) {
       const reason = `${reasonOf(file.error)}. ${diskAdvice(file.error, 'MODELS_DIR')}`;
@@ -66,7 +66,7 @@ async function train({ alpha, seed, data, json, promotedBy, reason }: Arguments)
     console.log(`Published pipeline version ${pipelineVersion} in ${durationMs} ms (alpha ${alpha}, ${metrics.rows} rows)
 
                             RMSE       MAE        R2
-  10-fold cross-validation${shown('cv_rmse')}${shown('cv_mae')}${shown('cv_r2')}
+  ${`${hyperparameters.folds}-fold cross-validation`.padEnd(24)}${shown('cv_rmse')}${shown('cv_mae')}${shown('cv_r2')}
   training rows           ${shown('train_rmse')}${shown('train_mae')}${shown('train_r2')}
 
   It is promoted: running servers switch to it.

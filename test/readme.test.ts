@@ -52,8 +52,10 @@ describe('README', () => {
   test('names commands, files and settings that exist, and every setting', () => {
     const texts = [readme, readFileSync(join(root, 'CONTRIBUTING.md'), 'utf8')].join('\n');
     for (const [, script] of texts.matchAll(/npm run ([\w:]+)/g)) expect(packageJson.scripts).toHaveProperty([script!]);
-    for (const [, path] of texts.matchAll(/\]\(((?!http)[^)]+)\)/g))
+    for (const [, path, anchor] of texts.matchAll(/\]\(((?!http)[^)#]+)(#[^)]+)?\)/g)) {
       expect(existsSync(join(root, path!)), path).toBe(true);
+      if (anchor) expect(anchorsOf(path!)).toContain(anchor);
+    }
     const table = /## Settings[\s\S]*?(?=\n## )/.exec(readme)![0];
     expect([...settingNames].filter((name) => !table.includes(`\`${name}\``))).toEqual([]);
   });
@@ -68,3 +70,15 @@ describe('docs/reliability.md', () => {
     for (const name of named) expect(existsSync(join(root, 'test', `${name}.test.ts`)), name).toBe(true);
   });
 });
+
+/** Of a document's headings, as a page of it has them. */
+function anchorsOf(path: string): string[] {
+  const headings = readFileSync(join(root, path), 'utf8').matchAll(/^#+ (.*)$/gm);
+  return [...headings].map(
+    ([, title]) =>
+      `#${title!
+        .toLowerCase()
+        .replace(/[^\w -]/g, '')
+        .replaceAll(' ', '-')}`,
+  );
+}
