@@ -246,6 +246,26 @@ describe('connections without an end', { concurrent: isShort }, () => {
   });
 });
 
+test('small batches are taken where very large ones are allowed', async ({ onTestFinished }) => {
+  const service = await prepareService({ onTestFinished, settings: { MAX_BATCH_ROWS: '100000' } });
+  const { url } = await service.start();
+  const load = startLoad({ url, connections: 16, batchRows: 100 });
+  await delay(inForm(1_000, 5_000));
+  await load.stop();
+  const stored = await storedWithin(service.database, load.answers, 30_000);
+  reportFault({
+    fault: 'MAX_BATCH_ROWS=100000, which is no fault',
+    load: '16 connections, 100 rows each, closed loop',
+    requests: load.requests(),
+    failures: load.failures.length,
+    rowsExpected: stored.expected,
+    rowsFound: stored.found,
+    duplicates: stored.duplicates,
+  });
+  expect(load.failures.slice(0, 3)).toEqual([]);
+  expectNothingLost(stored);
+});
+
 /** Requests that no library would send, by name. */
 function malformed(): Record<string, Buffer> {
   const text = (request: string) => Buffer.from(request, 'latin1');
