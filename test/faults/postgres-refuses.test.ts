@@ -119,7 +119,7 @@ describe('Postgres is there, and', { concurrent: isShort }, () => {
     const { url } = await service.start();
     await service.database.query('create unique index another on predictions (created_at, zn, chas, rad)');
     // A batch has rows that are alike in these columns.
-    const refused = await runLoad({ url, connections: 1, batchRows: 20 }, inForm(300, 600));
+    const refused = await runLoad({ url, connections: 1, batchRows: 20 }, 300);
     const taken = await runLoad({ url, connections: 1 }, 300);
     await eventually(async () => (await service.health()).backlog.rows === 0, 60_000);
     const lines = (await readFile(join(service.directories.dataDir, 'spool/dead-letter.jsonl'), 'utf8'))
