@@ -114,8 +114,10 @@ describe.runIf(isLinux)('standard output is', () => {
           ?.trimEnd()
           .split('\n')
           .filter((line) => line.startsWith('{')) ?? [];
-      // Each of them is whole.
-      const messages = lines.map((line) => (JSON.parse(line) as { msg: string }).msg);
+      const messages = lines.flatMap((line) => messageOf(line) ?? []);
+      // Each is whole, but where the disk ended in the middle of one and another process went on behind it in the same file.
+      const cut = name === 'a file on a full disk' ? Number(workers) : 0;
+      expect(lines.length - messages.length).toBeLessThanOrEqual(cut);
       const left = messages.filter((message) => /^\d+ log lines could not be written$/.test(message));
       reportFault({
         fault: `log: standard output is ${name}, ${workers} workers`,
@@ -134,6 +136,14 @@ describe.runIf(isLinux)('standard output is', () => {
     },
   );
 });
+
+function messageOf(line: string): string | undefined {
+  try {
+    return (JSON.parse(line) as { msg: string }).msg;
+  } catch {
+    return undefined;
+  }
+}
 
 async function freePort(): Promise<number> {
   const server = createServer().listen(0, '127.0.0.1');
