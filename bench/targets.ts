@@ -25,8 +25,8 @@ export interface Target {
   url: string;
   pid: number;
   check: Check;
-  /** Whether it stores what it answers in `predictions`. */
-  stores: boolean;
+  /** The table in which it stores what it answers, if it does. */
+  table: 'predictions' | 'hand_written' | undefined;
   /** Rows it has answered with 200 so far; Postgres must have as many. */
   answeredRows: number;
   stop(): Promise<void>;
@@ -89,9 +89,9 @@ export async function startService(settings: Record<string, string>, place: Plac
   const dataDir = join(place.root, `service-${randomUUID()}`);
   mkdirSync(dataDir);
   const env = productionEnvironment({ DATA_DIR: dataDir, ...settings });
-  const stores = settings.PREDICTION_LOG !== 'off';
-  const name = stores ? 'the service' : 'the service without storing';
-  return await whenListening(startProcess(script('src/server.js'), env, place), { name, check, stores });
+  const table = settings.PREDICTION_LOG === 'off' ? undefined : 'predictions';
+  const name = table ? 'the service' : 'the service without storing';
+  return await whenListening(startProcess(script('src/server.js'), env, place), { name, check, table });
 }
 
 export type Baseline = 'fastify' | 'node-http' | 'hand-written';
@@ -106,20 +106,22 @@ export async function startBaseline(
   const command = [process.execPath, '--import', 'tsx', join(projectRoot, `bench/baselines/${name}.ts`), hand.artefact];
   const started = startProcess(command, { ...process.env, NODE_ENV: 'production', ...env }, place);
   const expected = JSON.stringify(constantAnswer);
-  const check: Check = name === 'hand-written' ? hand.check : (body) => body === expected;
-  return await whenListening(started, { name, check, stores: false });
+  if (name !== 'hand-written') {
+    return await whenListening(started, { name, check: (body) => body === expected, table: undefined });
+  }
+  return await whenListening(started, { name, check: hand.check, table: 'hand_written' });
 }
 
 async function whenListening(
   started: StartedProcess,
-  { name, check, stores }: Pick<Target, 'name' | 'check' | 'stores'>,
+  { name, check, table }: Pick<Target, 'name' | 'check' | 'table'>,
 ): Promise<Target> {
   for (const deadline = Date.now() + START_LIMIT_MS; Date.now() < deadline && !started.hasEnded(); await delay(20)) {
     const lines = started.output().split('\n');
     const line = lines.find((text) => text.includes('"msg":"listening"') && text.endsWith('}'));
     if (!line) continue;
     const { url } = JSON.parse(line) as { url: string };
-    return { name, url, pid: started.pid, check, stores, answeredRows: 0, stop: started.stop };
+    return { name, url, pid: started.pid, check, table, answeredRows: 0, stop: started.stop };
   }
   throw new Error(`${name} does not listen:\n${started.output()}`);
 }

@@ -30,7 +30,7 @@ export async function throughput(bench: Bench): Promise<Row[]> {
     const { rate, latencies } = await load(target, plan.seconds);
     const answered = target.answeredRows || latencies.length;
     const drainSeconds = await bench.drained();
-    if (target.stores) drains.push(drainSeconds);
+    if (target.table === 'predictions') drains.push(drainSeconds);
     return { rate, microseconds: ((cpuSeconds(target.pid) - cpuBefore) * 1e6) / answered };
   };
   for (let set = 0; set < (plan.quick ? 1 : PROCESSES_OF_EACH); set++) {
