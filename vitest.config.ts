@@ -8,6 +8,8 @@ export default defineConfig({
     globalSetup: 'test/support/global-setup.ts',
     // ONNX Runtime must be loaded once a process, so files run in processes, not in threads.
     pool: 'forks',
+    // More than there are cores: most of the time is waiting, for processes and for PostgreSQL.
+    maxWorkers: 3,
     testTimeout: 30_000,
     hookTimeout: 60_000,
   },
