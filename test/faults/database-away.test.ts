@@ -174,9 +174,7 @@ async function endure(service: Service, { name, begin, end, away }: Outage): Pro
     load: `${RATE} requests/s`,
     requests: load.requests(),
     failures: load.failures.length,
-    rowsExpected: stored.expected,
-    rowsFound: stored.found,
-    duplicates: stored.duplicates,
+    stored,
     recoverySeconds,
     note: `p99 ${healthyP99.toFixed(1)} -> ${faultP99.toFixed(1)} ms, memory ${memoryMiB >= 0 ? '+' : ''}${memoryMiB.toFixed(0)} MiB`,
   });
@@ -230,9 +228,7 @@ describe('the database is away at the start', () => {
       load: '8 connections, closed loop',
       requests: load.requests(),
       failures: load.failures.length,
-      rowsExpected: stored.expected,
-      rowsFound: stored.found,
-      duplicates: stored.duplicates,
+      stored,
       recoverySeconds: stored.seconds,
       note: `serves ${startSeconds.toFixed(1)} s after its start`,
     });
@@ -259,9 +255,7 @@ describe('the database is away at the start', () => {
       load: '4 connections afterwards',
       requests: load.requests(),
       failures: load.failures.length,
-      rowsExpected: stored.expected,
-      rowsFound: stored.found,
-      duplicates: stored.duplicates,
+      stored,
       recoverySeconds,
       note: '/readyz 503 until then',
     });

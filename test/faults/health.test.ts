@@ -195,9 +195,7 @@ describe('PREDICTION_LOG is changed while answered predictions wait', { concurre
     reportFault({
       fault: `PREDICTION_LOG changed from spool to ${mode}`,
       load: `${load.answers.length} predictions in the spool`,
-      rowsExpected: stored.expected,
-      rowsFound: stored.found,
-      duplicates: stored.duplicates,
+      stored,
       recoverySeconds: stored.seconds,
     });
     expectNothingLost(stored);
@@ -223,9 +221,7 @@ test('DATABASE_URL is changed while answered predictions wait: they go to the da
   reportFault({
     fault: 'DATABASE_URL changed',
     load: `${load.answers.length} predictions in the spool`,
-    rowsExpected: stored.expected,
-    rowsFound: stored.found,
-    duplicates: stored.duplicates,
+    stored,
     recoverySeconds: stored.seconds,
   });
   expectNothingLost(stored);
@@ -316,9 +312,7 @@ async function conclude(service: Service, fault: string, stages: Load[], recover
     load: `${CONNECTIONS} connections, closed loop`,
     requests: stages.reduce((sum, stage) => sum + stage.requests(), 0),
     failures: failures.length - refused,
-    rowsExpected: stored.expected,
-    rowsFound: stored.found,
-    duplicates: stored.duplicates,
+    stored,
     ...(recoverySeconds !== undefined && { recoverySeconds }),
     note: `${refused} refused with 503 while they could not be stored`,
   });

@@ -38,9 +38,7 @@ async function besideOthers(service: Service, fault: string, act: () => Promise<
     load: `${requests.toLocaleString('en-US')} of them; beside ${RATE} good requests/s`,
     requests: load.requests(),
     failures: load.failures.length,
-    rowsExpected: stored.expected,
-    rowsFound: stored.found,
-    duplicates: stored.duplicates,
+    stored,
     note: [
       `p99 of the good ones ${load.p99(startedAt, Date.now()).toFixed(0)} ms (the clients were held up for ${(ownDelay.max / 1e6).toFixed(0)} ms by themselves)`,
       note,
@@ -261,9 +259,7 @@ test('small batches are taken where very large ones are allowed', async ({ onTes
     load: '16 connections, 100 rows each, closed loop',
     requests: load.requests(),
     failures: load.failures.length,
-    rowsExpected: stored.expected,
-    rowsFound: stored.found,
-    duplicates: stored.duplicates,
+    stored,
   });
   expect(load.failures.slice(0, 3)).toEqual([]);
   expectNothingLost(stored);

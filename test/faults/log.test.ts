@@ -124,9 +124,7 @@ describe.runIf(isLinux)('standard output is', () => {
         load: '8 connections, closed loop',
         requests: load.requests(),
         failures: load.failures.length,
-        rowsExpected: stored.expected,
-        rowsFound: stored.found,
-        duplicates: stored.duplicates,
+        stored,
         note: `exit ${code}${mended ? `; ${lines.length} lines written, then told: ${left.join(', ') || 'nothing left out'}` : ''}`,
       });
       expect(code).toBe(0);

@@ -50,9 +50,7 @@ test.for(['word for word', 'with our own directory in it'])('a stale postmaster.
     load: `${CONNECTIONS} connections, closed loop`,
     requests: load.requests(),
     failures: load.failures.length,
-    rowsExpected: stored.expected,
-    rowsFound: stored.found,
-    duplicates: stored.duplicates,
+    stored,
   });
   expect(load.failures.slice(0, 3)).toEqual([]);
   expectNothingLost(stored);

@@ -56,9 +56,7 @@ describe('predictions have no partition', { concurrent: isShort }, () => {
       load: `${CONNECTIONS} connections, closed loop`,
       requests: load.requests(),
       failures: load.failures.length,
-      rowsExpected: stored.expected,
-      rowsFound: stored.found,
-      duplicates: stored.duplicates,
+      stored,
     });
     expect(load.failures.slice(0, 3)).toEqual([]);
     expectNothingLost(stored);
@@ -96,9 +94,7 @@ describe('predictions have no partition', { concurrent: isShort }, () => {
       load: `${CONNECTIONS} connections, closed loop`,
       requests: load.requests(),
       failures: load.failures.length,
-      rowsExpected: stored.expected,
-      rowsFound: stored.found,
-      duplicates: stored.duplicates,
+      stored,
       recoverySeconds,
       note: `p99 of the callers meanwhile ${waited.toFixed(0)} ms`,
     });

@@ -44,9 +44,7 @@ describe('swaps under load', () => {
       load: `${inForm(500, 1_000)} requests/s`,
       requests: load.requests(),
       failures: load.failures.length + wrong,
-      rowsExpected: stored.expected,
-      rowsFound: stored.found,
-      duplicates: stored.duplicates,
+      stored,
       recoverySeconds: slowest.seconds,
       note: `${wrong} wrong answers; recovery is the slowest swap; memory ${slowest.memoryMiB.toFixed(0)} MiB from the second fifth to the last`,
     });
@@ -202,9 +200,7 @@ describe('a start while the database cannot be written', () => {
       load: '200 requests/s',
       requests: load.requests(),
       failures: load.failures.length,
-      rowsExpected: stored.expected,
-      rowsFound: stored.found,
-      duplicates: stored.duplicates,
+      stored,
       recoverySeconds,
       note: `/readyz ${ready}; recovery is the rejection in the table`,
     });

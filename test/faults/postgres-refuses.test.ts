@@ -212,9 +212,7 @@ function report(
     load,
     requests: loads.reduce((sum, one) => sum + one.requests(), 0),
     failures: loads.reduce((sum, one) => sum + one.failures.length, 0),
-    rowsExpected: stored.expected,
-    rowsFound: stored.found,
-    duplicates: stored.duplicates,
+    stored,
     ...(endedAt && { recoverySeconds: (Date.now() - endedAt) / 1000 }),
     ...(note && { note }),
   });

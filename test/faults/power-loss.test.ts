@@ -35,9 +35,7 @@ describe('PREDICTION_LOG_FSYNC=on', () => {
       load: '48 callers of batches of 1,000 rows',
       requests: load.requests(),
       failures: load.failures.filter(({ answered, kind }) => answered && kind !== '503').length,
-      rowsExpected: stored.expected,
-      rowsFound: stored.found,
-      duplicates: stored.duplicates,
+      stored,
       recoverySeconds: stored.seconds,
       note: `${segments} segments cut by ${lostBytes} bytes that no sync had covered; ${refused} batches refused with 503: too many rows wait`,
     });

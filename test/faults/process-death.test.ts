@@ -40,9 +40,7 @@ describe('kill -9 at a random moment under load', () => {
       load: `${CONNECTIONS} connections, closed loop`,
       requests,
       failures,
-      rowsExpected: stored.expected,
-      rowsFound: stored.found,
-      duplicates: stored.duplicates,
+      stored,
       recoverySeconds: stored.seconds,
     });
     expect(answers.length).toBeGreaterThan(rounds);
@@ -75,9 +73,7 @@ describe('WORKERS=2', () => {
       load: `${CONNECTIONS} connections, closed loop`,
       requests: load.requests(),
       failures,
-      rowsExpected: stored.expected,
-      rowsFound: stored.found,
-      duplicates: stored.duplicates,
+      stored,
       recoverySeconds: replacedSeconds,
       note: `its rows stored ${stored.seconds.toFixed(1)} s after the load; ${load.failures.length} of its connections broke`,
     });
@@ -110,9 +106,7 @@ describe('an unexpected error', () => {
       load: `${CONNECTIONS} connections, closed loop`,
       requests: load.requests(),
       failures: failures.length,
-      rowsExpected: stored.expected,
-      rowsFound: stored.found,
-      duplicates: stored.duplicates,
+      stored,
       recoverySeconds: endedSeconds,
       note: `exit ${code}`,
     });

@@ -23,9 +23,8 @@ export interface FaultResult {
   requests?: number;
   /** Requests that were not answered as they should have been. */
   failures?: number;
-  rowsExpected?: number;
-  rowsFound?: number;
-  duplicates?: number;
+  /** Rows of what was answered, against those in Postgres. */
+  stored?: { expected: number; found: number; duplicates: number };
   /** From the end of the fault until everything was as it should be. */
   recoverySeconds?: number;
   note?: string;
@@ -62,9 +61,9 @@ function cells(result: FaultResult): string[] {
     result.load,
     number(result.requests),
     number(result.failures),
-    number(result.rowsExpected),
-    number(result.rowsFound),
-    number(result.duplicates),
+    number(result.stored?.expected),
+    number(result.stored?.found),
+    number(result.stored?.duplicates),
     result.recoverySeconds === undefined ? '–' : `${result.recoverySeconds.toFixed(1)} s`,
     result.note ?? '',
   ];

@@ -164,8 +164,7 @@ describe('SIGTERM while peers are in the way', () => {
       load: `${peers} such peers, 4 callers before`,
       requests: load.requests(),
       failures: load.failures.length,
-      rowsExpected: stored.expected,
-      rowsFound: stored.found,
+      stored,
       note: `exit ${code} after ${seconds.toFixed(1)} s`,
     });
     expect(code).toBe(0);
@@ -192,9 +191,7 @@ describe('SIGTERM while peers are in the way', () => {
         load: '4 connections before',
         requests: load.requests(),
         failures: load.failures.length,
-        rowsExpected: stored.expected,
-        rowsFound: stored.found,
-        duplicates: stored.duplicates,
+        stored,
         note: `exit ${code} after ${seconds.toFixed(1)} s`,
       });
       expect(code).toBe(0);
@@ -223,9 +220,7 @@ async function conclude(
     load: `${CONNECTIONS} keep-alive connections, closed loop`,
     requests: loads.reduce((sum, load) => sum + load.requests(), 0),
     failures: failures.length,
-    rowsExpected: stored.expected,
-    rowsFound: stored.found,
-    duplicates: stored.duplicates,
+    stored,
     recoverySeconds: stored.seconds,
   });
   expect(failures.slice(0, 3)).toEqual([]);

@@ -162,9 +162,7 @@ describe('a damaged spool', () => {
     reportFault({
       fault: `spool: ${name}`,
       load: `${answers.length} records left behind`,
-      rowsExpected: stored.expected,
-      rowsFound: stored.found,
-      duplicates: stored.duplicates,
+      stored,
       recoverySeconds: stored.seconds,
       note: `${lost.size} records destroyed, ${setAside.length} stretches set aside`,
     });
@@ -204,9 +202,7 @@ describe('a spool that comes back', () => {
       reportFault({
         fault: `spool: relayed segment put back ${when}`,
         load: `${answers.length} records`,
-        rowsExpected: stored.expected,
-        rowsFound: stored.found,
-        duplicates: stored.duplicates,
+        stored,
       });
       await service.kill();
       expectNothingLost(stored);
@@ -238,9 +234,7 @@ describe('records that Postgres refuses', () => {
       load: '8 connections, closed loop',
       requests: load.requests(),
       failures: load.failures.length,
-      rowsExpected: stored.expected,
-      rowsFound: stored.found,
-      duplicates: stored.duplicates,
+      stored,
       recoverySeconds: stored.seconds,
       note: `${setAside.length} of ${poisoned} refused records set aside`,
     });

@@ -109,9 +109,7 @@ describe('the dead letters cannot be written', () => {
       reportFault({
         fault: 'no room for the dead letters (tmpfs of 1 MiB)',
         load: `${poisoned} records that Postgres refuses`,
-        rowsExpected: stored.expected,
-        rowsFound: stored.found,
-        duplicates: stored.duplicates,
+        stored,
         note: `${await deadLettersOf(service)} of ${poisoned} set aside, each a whole line`,
       });
       expectWholeLines(await readFile(deadLetters, 'utf8'), poisoned + 1);
@@ -197,9 +195,7 @@ async function conclude(service: Service, fault: string, stages: Load[], recover
     load: `${CONNECTIONS} connections, closed loop`,
     requests: stages.reduce((sum, stage) => sum + stage.requests(), 0),
     failures: failures.length - refusals,
-    rowsExpected: stored.expected,
-    rowsFound: stored.found,
-    duplicates: stored.duplicates,
+    stored,
     ...(recoverySeconds !== undefined && { recoverySeconds }),
     note: `${refusals} refused with 503 while Postgres was away too`,
   });

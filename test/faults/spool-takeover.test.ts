@@ -52,9 +52,7 @@ describe('a large spool', () => {
       load: '100 requests/s',
       requests: load.requests(),
       failures: load.failures.length,
-      rowsExpected: rows + load.answers.length,
-      rowsFound: counted!.rows,
-      duplicates: stored.duplicates,
+      stored: { expected: rows + load.answers.length, found: counted!.rows, duplicates: stored.duplicates },
       recoverySeconds: seconds,
       note: `memory at its peak ${Math.round(peak)} MiB (${Math.round(usual)} MiB without), at most ${files} open files`,
     });
@@ -90,9 +88,7 @@ describe('one entry that cannot be read', () => {
     reportFault({
       fault: `spool: ${name}, then not any more`,
       load: `${answers.length} records left behind by three processes`,
-      rowsExpected: stored.expected,
-      rowsFound: stored.found,
-      duplicates: stored.duplicates,
+      stored,
       recoverySeconds: stored.seconds,
       note: `told ${told()} time`,
     });
@@ -130,9 +126,7 @@ describe('what is not the service’s', () => {
     reportFault({
       fault: 'foreign files and directories in DATA_DIR/spool',
       load: `${answers.length} records left behind`,
-      rowsExpected: stored.expected,
-      rowsFound: stored.found,
-      duplicates: stored.duplicates,
+      stored,
       note: `${Object.keys(foreign).length} of ${Object.keys(foreign).length} stay`,
     });
     expectNothingLost(stored);
@@ -163,9 +157,7 @@ describe('SPOOL_MAX_BYTES', () => {
       fault: `SPOOL_MAX_BYTES=${limit} in ${sizes.length} lives of two workers (503 is right then)`,
       load: '8 connections, closed loop',
       requests: loads.reduce((sum, load) => sum + load.requests(), 0),
-      rowsExpected: stored.expected,
-      rowsFound: stored.found,
-      duplicates: stored.duplicates,
+      stored,
       note: `bytes after each: ${sizes.join(', ')}`,
     });
     expectNothingLost(stored);
@@ -185,9 +177,7 @@ describe('PREDICTION_LOG is changed', () => {
     reportFault({
       fault: `PREDICTION_LOG=${mode} after spool`,
       load: `${answers.length} records left behind`,
-      rowsExpected: stored.expected,
-      rowsFound: stored.found,
-      duplicates: stored.duplicates,
+      stored,
       recoverySeconds: stored.seconds,
     });
     expectNothingLost(stored);

@@ -87,9 +87,7 @@ describe('what cannot be written at a start', { concurrent: isShort }, () => {
         load: '4 connections',
         requests,
         failures: 0,
-        rowsExpected: stored.expected,
-        rowsFound: stored.found,
-        duplicates: stored.duplicates,
+        stored,
       });
       expectNothingLost(stored);
     },
@@ -133,9 +131,7 @@ async function becomesGood(service: Service, fault: string, { note }: { note: st
     load: '4 connections afterwards',
     requests: load.requests(),
     failures: load.failures.length,
-    rowsExpected: stored.expected,
-    rowsFound: stored.found,
-    duplicates: stored.duplicates,
+    stored,
     recoverySeconds,
     note,
   });
