@@ -1,7 +1,7 @@
 /** What is asked, and what has to be answered: the 506 houses, and what the fit itself predicts for them. */
 import { agrees, sizeOf } from '../src/agreement.ts';
+import { featuresOfKind } from '../src/contract/contract.ts';
 import { fitPipeline, predictPipeline } from '../src/estimators/pipeline.ts';
-import { columnsOfKind, featureNames } from '../src/feature-schema.ts';
 import { loadHousingDataset } from '../src/housing/dataset.ts';
 import { housing } from '../src/housing/features.ts';
 import { postRequest } from './http-client.ts';
@@ -16,7 +16,7 @@ export interface Request {
 export type Check = (body: string, houses: readonly number[]) => boolean;
 
 const dataset = loadHousingDataset();
-const names = featureNames(housing);
+const { names } = housing;
 const bodies = Array.from({ length: dataset.X.rows }, (_, row) =>
   JSON.stringify(Object.fromEntries(names.map((name, column) => [name, dataset.X.data[row * names.length + column]]))),
 );
@@ -42,7 +42,10 @@ export function batchRequests(rows: number): Request[] {
 
 /** Accepts what a pipeline fitted with one of these alphas predicts. */
 export function predictionsOf(...alphas: number[]): Check {
-  const roles = { numerical: columnsOfKind(housing, 'numerical'), categorical: columnsOfKind(housing, 'categorical') };
+  const roles = {
+    numerical: featuresOfKind(housing, 'numerical'),
+    categorical: featuresOfKind(housing, 'categorical'),
+  };
   const fits = alphas.map((alpha) => predictPipeline(fitPipeline(dataset, { alpha, ...roles }), dataset.X));
   const size = sizeOf(dataset.y);
   return (body, houses) => {

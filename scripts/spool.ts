@@ -2,7 +2,6 @@
 import { Readable } from 'node:stream';
 import { pipeline } from 'node:stream/promises';
 import { reasonOf } from '../src/errors.ts';
-import { sqlColumns } from '../src/feature-schema.ts';
 import { housing } from '../src/housing/features.ts';
 import { recordColumns } from '../src/prediction-log/postgres/copy-format.ts';
 import { linesOfSegment, segmentsAt } from '../src/prediction-log/spool-lines.ts';
@@ -29,7 +28,7 @@ function complain(path: string, error: unknown): void {
 
 /** A file that cannot be read keeps no other from being shown. One that is gone has been stored since it was listed. */
 async function* linesOf(paths: readonly string[]): AsyncGenerator<string> {
-  const columns = recordColumns(sqlColumns(housing));
+  const columns = recordColumns(housing.columns);
   for (const path of paths) {
     try {
       yield* linesOfSegment(path, columns);

@@ -39,7 +39,7 @@ async function train({ alpha, seed, data, json, promotedBy, reason }: Arguments)
   const config = loadSettings();
   const progress = createProgress({ quiet: json });
   const dataset = data === undefined ? loadHousingDataset() : await readCsvDataset(data, housing);
-  const pipeline = trainPipeline(dataset, { schema: housing, alpha, seed, onProgress: progress.show });
+  const pipeline = trainPipeline(dataset, { contract: housing, alpha, seed, onProgress: progress.show });
   progress.end();
   await withDatabase(config, async (database) => {
     await migrate(database.url, { retryForMs: 60_000 });

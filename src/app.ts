@@ -8,7 +8,6 @@ import type { Config } from './config.ts';
 import { createClient, createPool } from './database/pool.ts';
 import { createProbe } from './database/probe.ts';
 import { RidgelineError, reasonOf } from './errors.ts';
-import { featureNames, sqlColumns } from './feature-schema.ts';
 import { describeHealth, type HealthFacts } from './health.ts';
 import { housing } from './housing/features.ts';
 import { registerAnswers } from './http/plugins/answers.ts';
@@ -69,7 +68,7 @@ async function compose(options: AppOptions, closers: Closers): Promise<App> {
   const featureCount = housing.features.length;
 
   const served = createServedPipeline({
-    load: (pipeline) => loadPredictor(pipeline, featureNames(housing)),
+    load: (pipeline) => loadPredictor(pipeline, housing.names),
     database: pool,
     modelsDir: config.modelsDir,
     log,
@@ -99,7 +98,7 @@ async function compose(options: AppOptions, closers: Closers): Promise<App> {
     fsync: config.predictionLogFsync,
     maxBytes: config.spoolMaxBytes,
     store: createPredictionsTable(pool),
-    columns: recordColumns(sqlColumns(housing)),
+    columns: recordColumns(housing.columns),
     log,
   });
   closers.push((withinMs) => predictionLog.close(withinMs * 0.9));
@@ -125,7 +124,7 @@ async function compose(options: AppOptions, closers: Closers): Promise<App> {
     await registerDocs(http, { path: config.docsPath, version: config.version });
   }
   registerPredictRoutes(http, {
-    features: housing,
+    contract: housing,
     maxBatchRows: config.maxBatchRows,
     exposeModelVersion: config.exposeModelVersion,
     serving,

@@ -38,6 +38,7 @@ const catalogue = {
   prediction_not_stored: [503, 'The prediction could not be stored', 'Retry after the time in the Retry-After header.'],
   shutting_down: [503, 'The service is shutting down', 'Retry; another instance will answer.'],
 
+  declaration: [undefined, 'The declaration cannot be used', '%s'],
   training_data: [undefined, 'The training data cannot be used', '%s'],
   singular_system: [undefined, 'The ridge system is singular', '%s'],
   parity: [undefined, 'The exported pipeline does not reproduce the fit', '%s'],

@@ -12,19 +12,8 @@ const levels = [
   ['env-file', 'project-root', 'within'],
   ['setting-names'],
   ['database-url'],
-  [
-    'agreement',
-    'backoff',
-    'closers',
-    'config',
-    'disk-advice',
-    'errors',
-    'feature-schema',
-    'health',
-    'line-sink',
-    'runtime',
-  ],
-  ['log'],
+  ['agreement', 'backoff', 'closers', 'config', 'disk-advice', 'errors', 'health', 'line-sink', 'runtime'],
+  ['log', 'contract'],
   ['outage'],
   ['estimators', 'onnx', 'database', 'embedded-postgres'],
   ['inference', 'registry', 'prediction-log'],
@@ -86,7 +75,7 @@ function roomOf(file: string): string {
 }
 
 const levelOf = (file: string) => levels.findIndex((rooms) => rooms.includes(roomOf(file)));
-const isOurs = (to: string) => to.startsWith('src/') || to.startsWith('scripts/');
+const isOurs = (to: string) => /^(src|scripts)\//.test(to) && !to.endsWith('.json');
 const packageOf = (to: string) =>
   to
     .split('/')
@@ -105,7 +94,7 @@ describe('the source files', () => {
     expect(imports.length).toBeGreaterThan(files.length);
     expect(imports).toContainEqual({ from: 'src/app.ts', to: 'src/config.ts' });
     expect(imports).toContainEqual({ from: 'src/inference/onnx-session.ts', to: 'src/runtime.ts' });
-    expect(imports).toContainEqual({ from: 'src/http/routes/predict.ts', to: 'src/feature-schema.ts' });
+    expect(imports).toContainEqual({ from: 'src/http/routes/predict.ts', to: 'src/contract/contract.ts' });
     for (const { to } of imports.filter((one) => isOurs(one.to))) expect(files).toContain(to);
   });
 
@@ -235,6 +224,8 @@ function functionsIn(text: string): { name: string; lines: number }[] {
 const exportedFor: Record<string, string> = {
   'src/agreement.ts AGREEMENT_TOLERANCE': 'tests put differences on both sides of it',
   'src/config.ts settingNames': 'README and .env.example are compared with it',
+  'src/contract/declaration.ts featuresFile': 'features.schema.json is compared with it',
+  'src/contract/rows.ts valueOfSlot': 'the spool and the golden rows are going to use it',
   'src/database/connection-failure.ts isUnavailable': 'the one judgement under which all others are tested',
   'src/embedded-postgres/binaries.ts findPackage': 'platforms other than this one cannot be had in a test',
   'src/env-file.ts parseEnvFile': 'a property test compares it with dotenv, without a file for each text',
@@ -283,6 +274,7 @@ const testedBy: Record<string, string> = {
   'scripts/spool.ts': 'server/spool',
   'scripts/train.ts': 'server/swap',
   'src/app.ts': 'http/predict',
+  'src/contract/': 'contract/declaration',
   'src/database/probe.ts': 'http/health',
   'src/embedded-postgres/': 'embedded-postgres/embedded-postgres',
   'src/http/': 'http/predict',

@@ -9,7 +9,7 @@ import { announce, constantAnswer } from './announce.ts';
 const body = {
   type: 'object',
   properties: Object.fromEntries(
-    housing.features.map(({ name, kind }) => [name, { type: kind === 'categorical' ? 'integer' : 'number' }]),
+    housing.features.map(({ name, dtype }) => [name, { type: dtype === 'int64' ? 'integer' : 'number' }]),
   ),
   required: housing.features.map(({ name }) => name),
   additionalProperties: false,

@@ -9,7 +9,7 @@ import { InferenceSession, Tensor } from 'onnxruntime-node';
 import { Pool } from 'pg';
 import { v7 } from 'uuid';
 import * as z from 'zod';
-import { featureNames, rowSchema } from '../../src/feature-schema.ts';
+import { rowSchema } from '../../src/contract/row-schema.ts';
 import { housing } from '../../src/housing/features.ts';
 import { INPUT_NAME, OUTPUT_NAME } from '../../src/onnx/export-pipeline.ts';
 import { announce } from './announce.ts';
@@ -19,7 +19,7 @@ const session = await InferenceSession.create(await readFile(artefact!));
 const pool = new Pool({ connectionString: process.env.DATABASE_URL });
 await pool.query('create table if not exists hand_written (id uuid primary key, features jsonb, prediction float8)');
 
-const names = featureNames(housing);
+const { names } = housing;
 const answer = z.object({ prediction: z.number(), prediction_id: z.uuid() });
 const app = Fastify({ logger: false });
 app.setValidatorCompiler(validatorCompiler);

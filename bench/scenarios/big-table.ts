@@ -3,9 +3,9 @@
  * through the same COPY that the relay uses. The ten million are made by PostgreSQL itself, in order of time.
  */
 import { Client } from 'pg';
+import { exampleRow } from '../../src/contract/rows.ts';
 import { migrate } from '../../src/database/migrate.ts';
 import { createPool } from '../../src/database/pool.ts';
-import { exampleRow, featureNames, sqlColumns } from '../../src/feature-schema.ts';
 import { housing } from '../../src/housing/features.ts';
 import { encodeRecords, recordColumns } from '../../src/prediction-log/postgres/copy-format.ts';
 import { createPredictionsTable } from '../../src/prediction-log/postgres/predictions-table.ts';
@@ -101,8 +101,8 @@ async function createDatabase(bench: Bench, name: string) {
 }
 
 const newPredictionIds = createPredictionIds();
-const columns = recordColumns(sqlColumns(housing));
-const row = featureNames(housing).map((name) => exampleRow(housing)[name]!);
+const columns = recordColumns(housing.columns);
+const row = housing.names.map((name) => Number(exampleRow(housing)[name]));
 
 function newRecords(): Buffer {
   const createdAt = new Date();
@@ -110,5 +110,8 @@ function newRecords(): Buffer {
   newPredictionIds(ids, createdAt.getTime());
   const features = Float64Array.from({ length: COPY_ROWS * row.length }, (_, i) => row[i % row.length]!);
   const predictions = Float64Array.from({ length: COPY_ROWS }, (_, i) => 20 + Math.sin(i));
-  return encodeRecords([blocksOf({ ids, features, predictions, pipelineVersion: 'bench', createdAt })], columns);
+  return encodeRecords(
+    [blocksOf({ contract: housing, ids, features, predictions, pipelineVersion: 'bench', createdAt })],
+    columns,
+  );
 }

@@ -5,14 +5,9 @@
  * with what was sent.
  */
 import * as z from 'zod';
+import type { Contract } from '../contract/contract.ts';
+import { type FeatureRow, type FeatureRows, toFeatureRows } from '../contract/rows.ts';
 import { type FieldError, MAX_FIELD_ERRORS, type RidgelineError } from '../errors.ts';
-import {
-  type FeatureRow,
-  type FeatureRows,
-  type FeatureSchema,
-  featureNames,
-  toFeatureRows,
-} from '../feature-schema.ts';
 import { createRowReader } from './fast-path/json-rows.ts';
 import { parseBody, withoutMark } from './parse-body.ts';
 import { faultsOf, invalid } from './schema-faults.ts';
@@ -25,7 +20,7 @@ export type RowDecoder = (body: Buffer | undefined) => DecodedRows;
 export type DecodedRows = { value: FeatureRows } | { error: RidgelineError };
 
 export interface RowDecoderOptions {
-  features: FeatureSchema;
+  contract: Contract;
   row: z.ZodType<FeatureRow>;
   /** Whether rows are read from the bytes where they can be. */
   fastPath: boolean;
@@ -37,11 +32,11 @@ export interface BatchDecoderOptions extends RowDecoderOptions {
 }
 
 /** Of a body that is one row. */
-export function createRowDecoder({ features, row, fastPath }: RowDecoderOptions): RowDecoder {
-  const readRow = fastPath ? createRowReader(features, 1).readRow : undefined;
+export function createRowDecoder({ contract, row, fastPath }: RowDecoderOptions): RowDecoder {
+  const readRow = fastPath ? createRowReader(contract, 1).readRow : undefined;
   const compiled = z.compile(row);
-  return readOrCheck(features, readRow, (body) => {
-    if (compiled.validate(body)) return { value: toFeatureRows(features, [body as FeatureRow]) };
+  return readOrCheck(contract, readRow, (body) => {
+    if (compiled.validate(body)) return { value: toFeatureRows(contract, [body as FeatureRow]) };
     return { error: invalid('invalid_features', isBatch(body) ? [batchSentAsRow] : faultsOf(row, body, '')) };
   });
 }
@@ -59,12 +54,12 @@ function isBatch(body: unknown): boolean {
 
 /** Of a body with one to `maxBatchRows` rows as its `instances`. */
 export function createBatchDecoder(options: BatchDecoderOptions): RowDecoder {
-  const { features, row, batch, maxBatchRows, fastPath } = options;
-  const readInstances = fastPath ? createRowReader(features, maxBatchRows).readInstances : undefined;
+  const { contract, row, batch, maxBatchRows, fastPath } = options;
+  const readInstances = fastPath ? createRowReader(contract, maxBatchRows).readInstances : undefined;
   const compiled = z.compile(batch);
   const envelope = z.strictObject({ instances: z.array(z.unknown()).min(1).max(maxBatchRows) });
-  return readOrCheck(features, readInstances, (body) => {
-    if (compiled.validate(body)) return { value: toFeatureRows(features, (body as BatchBody).instances) };
+  return readOrCheck(contract, readInstances, (body) => {
+    if (compiled.validate(body)) return { value: toFeatureRows(contract, (body as BatchBody).instances) };
     const faults = faultsOf(envelope, body, '');
     if (faults.length > 0) return { error: invalid('invalid_features', faults) };
     const { instances } = body as { instances: unknown[] };
@@ -77,11 +72,11 @@ export function createBatchDecoder(options: BatchDecoderOptions): RowDecoder {
 
 /** Reads rows from the bytes where `read` can, and has the parsed body checked where it cannot. */
 function readOrCheck(
-  features: FeatureSchema,
+  contract: Contract,
   read: ((body: Buffer) => FeatureRows | undefined) | undefined,
   check: (body: unknown) => DecodedRows,
 ): RowDecoder {
-  const names = new Set([...featureNames(features), 'instances']);
+  const names = new Set([...contract.names, 'instances']);
   return (bytes) => {
     // Without a content type and a body there is nothing to parse, and everything is missing.
     if (!bytes) return check(undefined);

@@ -5,8 +5,9 @@
  * An insert that is not done in time is given up, and with it all that wait, so that a caller waits for two inserts at
  * most: the one before and its own. Whether a given-up insert is stored is unknown.
  */
+
+import type { Column } from '../contract/contract.ts';
 import { RidgelineError } from '../errors.ts';
-import type { Column } from '../feature-schema.ts';
 import { within } from '../within.ts';
 import { blamesContent, insertIdempotently, type PredictionStore } from './prediction-store.ts';
 

@@ -9,8 +9,9 @@
  * With PREDICTION_LOG=sync there is no spool, and Postgres is the beginning. What has failed is tried again from here, not
  * only by callers: an instance that refuses gets no requests by which to find out that it could take them again.
  */
+
+import type { Column } from '../contract/contract.ts';
 import { RidgelineError, reasonOf } from '../errors.ts';
-import type { Column } from '../feature-schema.ts';
 import type { Log } from '../log.ts';
 import { createOutage } from '../outage.ts';
 import { within } from '../within.ts';

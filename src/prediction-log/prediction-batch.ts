@@ -1,11 +1,16 @@
 /** Predictions that were made together, as they lie in memory. */
+import type { Contract } from '../contract/contract.ts';
 
 /** Predictions that were made by one version at one time. */
 export interface PredictionBatch {
+  /** Under which the rows were read. */
+  contract: Contract;
   /** 16 bytes a row. */
   ids: Uint8Array;
-  /** Row-major values in the declared order. */
+  /** Row-major slots in the declared order (contract/rows.ts). */
   features: Float64Array;
+  /** Texts of the slots, beside the contract's. */
+  texts?: readonly string[] | undefined;
   /** One a row. */
   predictions: Float64Array;
   pipelineVersion: string;

@@ -5,8 +5,9 @@
  * The setting is about what is answered from now on. What an earlier start has left in a spool is moved to Postgres in every
  * mode: it was promised.
  */
+
+import type { Column } from '../contract/contract.ts';
 import type { RidgelineError } from '../errors.ts';
-import type { Column } from '../feature-schema.ts';
 import type { PredictionLogFacts } from '../health.ts';
 import type { Log } from '../log.ts';
 import { createIntake, type Intake } from './intake.ts';

@@ -1,5 +1,5 @@
 /** Where predictions end up, as the relay sees it; `postgres/` has the real one. */
-import type { Column } from '../feature-schema.ts';
+import type { Column } from '../contract/contract.ts';
 
 /** Why an insert failed, by what is to be done next. */
 export type Failure =

@@ -5,7 +5,7 @@
  */
 import { readdir, realpath, stat } from 'node:fs/promises';
 import { basename, dirname, join } from 'node:path';
-import type { Column } from '../feature-schema.ts';
+import type { Column } from '../contract/contract.ts';
 import { describeRow } from './postgres/describe.ts';
 import { openSegment } from './spool/count-segment.ts';
 import { LONGEST_FRAME, scanFrames } from './spool/frames.ts';

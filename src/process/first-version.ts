@@ -10,7 +10,7 @@ export const DEFAULT_SEED = 0;
 
 export async function publishFirstVersion(pool: Pool, modelsDir: string): Promise<void> {
   const pipeline = trainPipeline(loadHousingDataset(), {
-    schema: housing,
+    contract: housing,
     alpha: DEFAULT_ALPHA,
     seed: DEFAULT_SEED,
   });

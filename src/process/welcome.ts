@@ -1,7 +1,7 @@
 /** What whoever starts the service by hand sees: where it answers, and a request to try. */
 import type { Config } from '../config.ts';
+import { exampleRow } from '../contract/rows.ts';
 import { describeUrl } from '../database/pool.ts';
-import { exampleRow } from '../feature-schema.ts';
 import { housing } from '../housing/features.ts';
 
 export function welcome(url: string, config: Config, pipelineVersion: string | undefined): string {

@@ -1,6 +1,7 @@
 /** One batch, from the rows of several callers to their answers: join, run, name, store. */
+
+import type { FeatureRows } from '../contract/rows.ts';
 import { RidgelineError, reasonOf } from '../errors.ts';
-import type { FeatureRows } from '../feature-schema.ts';
 import type { Predictor } from '../inference/predictor.ts';
 import type { Log } from '../log.ts';
 import type { PredictionLog } from '../prediction-log/prediction-log.ts';
@@ -59,7 +60,14 @@ export function createBatchAnswerer(options: BatchAnswererOptions): BatchAnswere
     const createdAt = new Date();
     const ids = memory.ids(rows);
     const texts = newPredictionIds(ids, createdAt.getTime());
-    const stored = predictionLog.append({ ids, features, predictions: output, pipelineVersion, createdAt });
+    const stored = predictionLog.append({
+      contract: jobs[0]!.contract,
+      ids,
+      features,
+      predictions: output,
+      pipelineVersion,
+      createdAt,
+    });
     // Awaited only where there is something to wait for: the usual append is done when it returns.
     if (stored instanceof Promise) await stored;
     return shareOut(

@@ -1,8 +1,9 @@
 /**
  * The data plane: the one function through which every transport gets rows answered, and the limits it works under.
  */
+
+import type { FeatureRows } from '../contract/rows.ts';
 import { RidgelineError } from '../errors.ts';
-import type { FeatureRows } from '../feature-schema.ts';
 import type { Outcome } from './answer.ts';
 import { type BatchAnswererOptions, createBatchAnswerer } from './answer-batch.ts';
 import { createMicroBatcher, type Settle } from './micro-batcher.ts';

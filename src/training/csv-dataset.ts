@@ -1,7 +1,8 @@
 /** Training rows from a CSV file whose header names the declared features and the target, in any order and case. */
+
+import type { Contract } from '../contract/contract.ts';
 import { RidgelineError, reasonOf } from '../errors.ts';
 import type { Dataset } from '../estimators/dense-matrix.ts';
-import { type FeatureSchema, featureNames } from '../feature-schema.ts';
 import { findColumns } from './csv-header.ts';
 import { forEachRecord } from './csv-records.ts';
 import { readDecimal } from './decimal.ts';
@@ -12,8 +13,8 @@ const FIRST_CAPACITY_ROWS = 1024;
  * Reads the file into the declared column order; other columns are ignored. Memory is at most three times that of the
  * rows, whatever else the file holds. Throws `training_data` for a bad file.
  */
-export async function readCsvDataset(path: string, schema: FeatureSchema): Promise<Dataset> {
-  const wanted = [...featureNames(schema), schema.target.name];
+export async function readCsvDataset(path: string, contract: Contract): Promise<Dataset> {
+  const wanted = [...contract.names, contract.declaration.output.name];
   const columns = wanted.length - 1;
   let data = new Float64Array(FIRST_CAPACITY_ROWS * columns);
   let y = new Float64Array(FIRST_CAPACITY_ROWS);

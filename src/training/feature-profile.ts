@@ -1,17 +1,17 @@
 /** What the training data looked like, kept beside the version so that live data can be held against it. */
+import type { Contract } from '../contract/contract.ts';
 import type { DenseMatrix } from '../estimators/dense-matrix.ts';
-import type { FeatureSchema } from '../feature-schema.ts';
 
 /** The profile of one feature: range, mean and deciles (0 to 100 % in steps of 10), or how often each category is seen. */
 export type ColumnProfile =
   | { kind: 'numerical'; min: number; max: number; mean: number; deciles: number[] }
   | { kind: 'categorical'; counts: Record<string, number> };
 
-/** Profiles the n x p matrix whose columns are in the schema's order. */
-export function featureProfile(X: DenseMatrix, schema: FeatureSchema): Record<string, ColumnProfile> {
+/** Profiles the n x p matrix whose columns are in the declared order. */
+export function featureProfile(X: DenseMatrix, { features }: Contract): Record<string, ColumnProfile> {
   const values = new Float64Array(X.rows);
   return Object.fromEntries(
-    schema.features.map(({ name, kind }, column) => {
+    features.map(({ name, kind }, column) => {
       for (let row = 0; row < X.rows; row++) values[row] = X.data[row * X.columns + column]!;
       return [name, kind === 'numerical' ? numericalProfile(values) : categoricalProfile(values)];
     }),

@@ -4,10 +4,10 @@
  */
 import { createHash } from 'node:crypto';
 import { agrees, disagreement, sizeOf } from '../agreement.ts';
+import { type Contract, featuresOfKind } from '../contract/contract.ts';
 import { RidgelineError } from '../errors.ts';
 import type { Dataset, DenseMatrix } from '../estimators/dense-matrix.ts';
 import { fitPipeline, predictPipeline } from '../estimators/pipeline.ts';
-import { columnsOfKind, type FeatureSchema, featureNames } from '../feature-schema.ts';
 import { checkGoldenRows } from '../inference/golden-rows.ts';
 import { openOnnxSession } from '../inference/onnx-session.ts';
 import { exportPipeline } from '../onnx/export-pipeline.ts';
@@ -19,7 +19,7 @@ import { featureProfile } from './feature-profile.ts';
 import { regressionMetrics } from './regression-metrics.ts';
 
 export interface TrainingOptions {
-  schema: FeatureSchema;
+  contract: Contract;
   /** Strength of the L2 penalty, above 0: see `checkParameters`. */
   alpha: number;
   /** Decides the folds of the cross-validation. */
@@ -35,17 +35,17 @@ const GOLDEN_ROWS = 16;
 const PARITY_BLOCK_ROWS = 4096;
 
 /**
- * Trains on a data set whose columns are in the schema's order. Same data, alpha and seed give the same bytes. Throws
+ * Trains on a data set whose columns are in the declared order. Same data, alpha and seed give the same bytes. Throws
  * `training_data`, `singular_system` or `parity`; nothing has been written by then.
  */
 export function trainPipeline(dataset: Dataset, options: TrainingOptions): NewPipeline {
-  const { schema, alpha, seed, onProgress = () => undefined } = options;
+  const { contract, alpha, seed, onProgress = () => undefined } = options;
   checkParameters(options);
-  checkDataset(dataset, schema);
+  checkDataset(dataset, contract);
   const parameters = {
     alpha,
-    numerical: columnsOfKind(schema, 'numerical'),
-    categorical: columnsOfKind(schema, 'categorical'),
+    numerical: featuresOfKind(contract, 'numerical'),
+    categorical: featuresOfKind(contract, 'categorical'),
   };
   const folds = Math.min(FOLDS, dataset.X.rows);
   const crossValidation = crossValidate(dataset, parameters, kFold(dataset.X.rows, folds, seed), (done) =>
@@ -55,15 +55,15 @@ export function trainPipeline(dataset: Dataset, options: TrainingOptions): NewPi
   const pipeline = fitPipeline(dataset, parameters);
   const fitted = predictPipeline(pipeline, dataset.X);
   const training = regressionMetrics(dataset.y, fitted);
-  const dataSha256 = fingerprintData(dataset, schema);
+  const dataSha256 = fingerprintData(dataset, contract);
   const artefact = exportPipeline(pipeline, {
-    featureNames: featureNames(schema),
-    targetName: schema.target.name,
+    featureNames: contract.names,
+    targetName: contract.declaration.output.name,
     dataFingerprint: dataSha256,
   });
   onProgress('compare the exported ONNX with the fit', 0.95);
   const golden = goldenRows(dataset.X, fitted);
-  const maxParityDifference = compareWithFit(artefact, schema, { X: dataset.X, fitted, golden });
+  const maxParityDifference = compareWithFit(artefact, contract.names, { X: dataset.X, fitted, golden });
   onProgress('done', 1);
   const metrics = {
     cv_rmse: crossValidation.rmse,
@@ -84,7 +84,7 @@ export function trainPipeline(dataset: Dataset, options: TrainingOptions): NewPi
     dataSha256,
     codeSha256: fingerprintCode(),
     goldenRows: golden,
-    featureProfile: featureProfile(dataset.X, schema),
+    featureProfile: featureProfile(dataset.X, contract),
   };
 }
 
@@ -107,14 +107,14 @@ function checkParameters({ alpha, seed }: TrainingOptions): void {
   }
 }
 
-function checkDataset({ X, y }: Dataset, schema: FeatureSchema): void {
+function checkDataset({ X, y }: Dataset, contract: Contract): void {
   const refuse = (detail: string) => new RidgelineError('training_data', { detail });
-  const names = featureNames(schema);
+  const { names } = contract;
   if (X.columns !== names.length || X.data.length !== X.rows * X.columns || y.length !== X.rows) {
     throw refuse(`Expected ${names.length} columns (${names.join(', ')}) and one target a row.`);
   }
   if (X.rows < 2) throw refuse(`There are ${X.rows} rows; at least 2 are needed to fit and to cross-validate.`);
-  const categorical = new Set(columnsOfKind(schema, 'categorical'));
+  const categorical = new Set(featuresOfKind(contract, 'categorical'));
   for (let row = 0; row < X.rows; row++) {
     for (let column = 0; column < X.columns; column++) {
       const value = X.data[row * X.columns + column]!;
@@ -126,7 +126,8 @@ function checkDataset({ X, y }: Dataset, schema: FeatureSchema): void {
         );
       }
     }
-    if (!Number.isFinite(y[row])) throw refuse(`Row ${row + 1}, ${schema.target.name}: not a finite number. Drop it.`);
+    if (!Number.isFinite(y[row]))
+      throw refuse(`Row ${row + 1}, ${contract.declaration.output.name}: not a finite number. Drop it.`);
   }
 }
 
@@ -136,10 +137,10 @@ function checkDataset({ X, y }: Dataset, schema: FeatureSchema): void {
  */
 function compareWithFit(
   artefact: Uint8Array,
-  schema: FeatureSchema,
+  featureNames: readonly string[],
   { X, fitted, golden }: { X: DenseMatrix; fitted: Float64Array; golden: GoldenRows },
 ): number {
-  const session = openOnnxSession(artefact, featureNames(schema));
+  const session = openOnnxSession(artefact, featureNames);
   const size = sizeOf(fitted);
   let largest = 0;
   try {
@@ -175,8 +176,8 @@ function goldenRows(X: DenseMatrix, fitted: Float64Array): GoldenRows {
 }
 
 /** SHA-256 over the names and kinds of the columns, then the numbers as little-endian float64. */
-function fingerprintData({ X, y }: Dataset, schema: FeatureSchema): string {
-  const declared = [...schema.features.map(({ name, kind }) => [name, kind]), [schema.target.name, 'target']];
+function fingerprintData({ X, y }: Dataset, { features, declaration }: Contract): string {
+  const declared = [...features.map(({ name, kind }) => [name, kind]), [declaration.output.name, 'target']];
   return createHash('sha256').update(JSON.stringify(declared)).update(bytesOf(X.data)).update(bytesOf(y)).digest('hex');
 }
 

@@ -1,9 +1,9 @@
 import { readFileSync } from 'node:fs';
 import fc from 'fast-check';
 import { describe, expect, test } from 'vitest';
+import { featuresOfKind } from '../../src/contract/contract.ts';
 import { type ColumnRoles, fitColumnTransformer, rowTransformer } from '../../src/estimators/column-transformer.ts';
 import type { DenseMatrix } from '../../src/estimators/dense-matrix.ts';
-import { columnsOfKind } from '../../src/feature-schema.ts';
 import { loadHousingDataset } from '../../src/housing/dataset.ts';
 import { housing } from '../../src/housing/features.ts';
 
@@ -16,8 +16,8 @@ const boston: {
 } = JSON.parse(readFileSync(new URL('../oracle/fixtures/boston.json', import.meta.url), 'utf8'));
 
 const roles: ColumnRoles = {
-  numerical: columnsOfKind(housing, 'numerical'),
-  categorical: columnsOfKind(housing, 'categorical'),
+  numerical: featuresOfKind(housing, 'numerical'),
+  categorical: featuresOfKind(housing, 'categorical'),
 };
 
 function matrix(rows: readonly (readonly number[])[]): DenseMatrix {

@@ -1,8 +1,8 @@
 import { readFileSync } from 'node:fs';
 import fc from 'fast-check';
 import { describe, expect, test } from 'vitest';
+import { featuresOfKind } from '../../src/contract/contract.ts';
 import { fitOneHotEncoder } from '../../src/estimators/one-hot-encoder.ts';
-import { columnsOfKind } from '../../src/feature-schema.ts';
 import { loadHousingDataset } from '../../src/housing/dataset.ts';
 import { housing } from '../../src/housing/features.ts';
 
@@ -25,7 +25,7 @@ function categoriesOf(rows: readonly (readonly number[])[], columns: number[]): 
 
 describe('against scikit-learn', () => {
   test('the housing columns have its categories', () => {
-    const { categories } = fitOneHotEncoder(loadHousingDataset().X, columnsOfKind(housing, 'categorical'));
+    const { categories } = fitOneHotEncoder(loadHousingDataset().X, featuresOfKind(housing, 'categorical'));
     expect(categories.map((values) => Array.from(values))).toEqual(
       boston.categorical.map((name) => boston.categories[name]),
     );

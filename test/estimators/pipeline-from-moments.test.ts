@@ -1,6 +1,7 @@
 import { readFileSync } from 'node:fs';
 import { describe, expect, test } from 'vitest';
 import { disagreement, sizeOf } from '../../src/agreement.ts';
+import { featuresOfKind } from '../../src/contract/contract.ts';
 import type { Dataset } from '../../src/estimators/dense-matrix.ts';
 import { addMoments, type Moments, momentsOf } from '../../src/estimators/moments.ts';
 import { fitOneHotEncoder } from '../../src/estimators/one-hot-encoder.ts';
@@ -11,7 +12,6 @@ import {
   predictPipeline,
 } from '../../src/estimators/pipeline.ts';
 import { fitPipelineFromMoments } from '../../src/estimators/pipeline-from-moments.ts';
-import { columnsOfKind } from '../../src/feature-schema.ts';
 import { loadHousingDataset } from '../../src/housing/dataset.ts';
 import { housing } from '../../src/housing/features.ts';
 
@@ -63,8 +63,8 @@ function expectClose(actual: ArrayLike<number>, expected: ArrayLike<number>, tol
 const dataset = loadHousingDataset();
 const parameters = {
   alpha: 1,
-  numerical: columnsOfKind(housing, 'numerical'),
-  categorical: columnsOfKind(housing, 'categorical'),
+  numerical: featuresOfKind(housing, 'numerical'),
+  categorical: featuresOfKind(housing, 'categorical'),
 };
 
 describe('the moments of parts add up to those of the whole:', () => {

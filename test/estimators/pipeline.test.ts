@@ -1,6 +1,7 @@
 import { readFileSync } from 'node:fs';
 import fc from 'fast-check';
 import { describe, expect, test } from 'vitest';
+import { featuresOfKind } from '../../src/contract/contract.ts';
 import type { Dataset, DenseMatrix } from '../../src/estimators/dense-matrix.ts';
 import {
   type FittedPipeline,
@@ -8,7 +9,6 @@ import {
   type PipelineParameters,
   predictPipeline,
 } from '../../src/estimators/pipeline.ts';
-import { columnsOfKind } from '../../src/feature-schema.ts';
 import { loadHousingDataset } from '../../src/housing/dataset.ts';
 import { housing } from '../../src/housing/features.ts';
 
@@ -52,8 +52,8 @@ function largestDifference(actual: Float64Array, expected: readonly number[]): n
 describe('against scikit-learn on Boston housing', () => {
   const dataset = loadHousingDataset();
   const roles = {
-    numerical: columnsOfKind(housing, 'numerical'),
-    categorical: columnsOfKind(housing, 'categorical'),
+    numerical: featuresOfKind(housing, 'numerical'),
+    categorical: featuresOfKind(housing, 'categorical'),
   };
 
   test.each(Object.keys(boston.alphas))('alpha %s gives its coefficients and its predictions', (alpha) => {

@@ -1,9 +1,9 @@
 import { readFileSync } from 'node:fs';
 import fc from 'fast-check';
 import { describe, expect, test } from 'vitest';
+import { featuresOfKind } from '../../src/contract/contract.ts';
 import type { DenseMatrix } from '../../src/estimators/dense-matrix.ts';
 import { fitStandardScaler } from '../../src/estimators/standard-scaler.ts';
-import { columnsOfKind } from '../../src/feature-schema.ts';
 import { loadHousingDataset } from '../../src/housing/dataset.ts';
 import { housing } from '../../src/housing/features.ts';
 
@@ -42,7 +42,7 @@ function expectScaler(X: DenseMatrix, columns: number[], expected: Scaler): void
 
 describe('against scikit-learn', () => {
   test('the housing columns have its mean, variance and scale', () => {
-    expectScaler(loadHousingDataset().X, columnsOfKind(housing, 'numerical'), boston.scaler);
+    expectScaler(loadHousingDataset().X, featuresOfKind(housing, 'numerical'), boston.scaler);
   });
 
   test.each(synthetic.sets.filter(({ numerical }) => numerical.length > 0))('so do those of: $name', (set) => {

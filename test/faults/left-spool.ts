@@ -1,7 +1,6 @@
 /** A spool as a dead process leaves it, of any size, without the hours of traffic that it takes. */
 import { mkdir, writeFile } from 'node:fs/promises';
 import { join } from 'node:path';
-import { sqlColumns } from '../../src/feature-schema.ts';
 import { housing } from '../../src/housing/features.ts';
 import { recordColumns } from '../../src/prediction-log/postgres/copy-format.ts';
 import { frameBatch, frameHeader } from '../../src/prediction-log/spool/frames.ts';
@@ -14,11 +13,12 @@ const SEGMENT_BYTES = 8 * 1024 * 1024;
 export async function leaveSpool(directory: string, bytes: number): Promise<number> {
   await mkdir(directory, { recursive: true });
   await writeFile(join(directory, 'lock'), '');
-  const columns = recordColumns(sqlColumns(housing));
+  const columns = recordColumns(housing.columns);
   const nextIds = createPredictionIds();
   const values = Object.values(houses[0]!);
   const createdAt = new Date();
   const batch = {
+    contract: housing,
     ids: new Uint8Array(16),
     features: Float64Array.from(values),
     predictions: Float64Array.of(24),

@@ -1,7 +1,6 @@
 /** Callers that keep asking for predictions and remember every answer, so that it can be looked for in Postgres. */
 import { Agent, type IncomingMessage, request } from 'node:http';
 import { setTimeout as delay } from 'node:timers/promises';
-import { featureNames } from '../../src/feature-schema.ts';
 import { loadHousingDataset } from '../../src/housing/dataset.ts';
 import { housing } from '../../src/housing/features.ts';
 
@@ -52,7 +51,7 @@ const WAITING_LIMIT = 10_000;
 const TICK_MS = 5;
 
 const dataset = loadHousingDataset();
-const names = featureNames(housing);
+const names = housing.names;
 
 /** The rows of the data set as they are sent. */
 export const houses: readonly Record<string, number>[] = Array.from({ length: dataset.X.rows }, (_, row) =>

@@ -4,7 +4,6 @@ import { setTimeout as delay } from 'node:timers/promises';
 import { Client } from 'pg';
 import { onTestFinished as afterThisTest, describe, expect, test } from 'vitest';
 import { fitPipeline } from '../../src/estimators/pipeline.ts';
-import { featureNames } from '../../src/feature-schema.ts';
 import { housing } from '../../src/housing/features.ts';
 import { exportPipeline } from '../../src/onnx/export-pipeline.ts';
 import { decodeModel, encodeModel } from '../../src/onnx/messages.ts';
@@ -269,7 +268,7 @@ function badPipelines(): Record<string, () => Promise<NewPipeline>> {
   /** Other bytes, published with their own checksum. */
   const consistently = (artefact: Uint8Array) => ({ artefact, sha256: sha256Of(artefact) });
   const fitted = fitPipeline(dataset, { alpha: 10, ...roles });
-  const metadata = { featureNames: featureNames(housing), targetName: 'MEDV', dataFingerprint: '' };
+  const metadata = { featureNames: housing.names, targetName: 'MEDV', dataFingerprint: '' };
   return {
     truncated: () => spoiled(({ artefact }) => ({ artefact: artefact.subarray(0, artefact.length >> 1) })),
     'truncated, checksum to match': () =>
@@ -314,7 +313,7 @@ function hostileArtefacts(good: Uint8Array): Record<string, Uint8Array> {
   const model = decodeModel(good);
   const graph = model.graph as { node: object[]; initializer: { name: string; rawData: Uint8Array }[] };
   const withGraph = (changed: object) => encodeModel({ ...model, graph: { ...graph, ...changed } });
-  const names = featureNames(housing);
+  const names = housing.names;
   const swapped = names.map((name) => ({ CRIM: 'ZN', ZN: 'CRIM' })[name] ?? name);
   const external: RawField[] = [
     [1, 'location'],

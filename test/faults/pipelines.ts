@@ -1,8 +1,8 @@
 /** Pipeline versions for the tests: published through SQL as another machine would, with the answers they must give. */
 import { Client } from 'pg';
 import { agrees, sizeOf } from '../../src/agreement.ts';
+import { featuresOfKind } from '../../src/contract/contract.ts';
 import { fitPipeline, predictPipeline } from '../../src/estimators/pipeline.ts';
-import { columnsOfKind } from '../../src/feature-schema.ts';
 import { loadHousingDataset } from '../../src/housing/dataset.ts';
 import { housing } from '../../src/housing/features.ts';
 import { insertPipeline, type NewPipeline, promote } from '../../src/registry/pipeline-versions.ts';
@@ -11,12 +11,12 @@ import type { Answer } from './load.ts';
 
 export const dataset = loadHousingDataset();
 export const roles = {
-  numerical: columnsOfKind(housing, 'numerical'),
-  categorical: columnsOfKind(housing, 'categorical'),
+  numerical: featuresOfKind(housing, 'numerical'),
+  categorical: featuresOfKind(housing, 'categorical'),
 };
 const size = sizeOf(dataset.y);
 
-export const train = (alpha: number): NewPipeline => trainPipeline(dataset, { schema: housing, alpha, seed: 0 });
+export const train = (alpha: number): NewPipeline => trainPipeline(dataset, { contract: housing, alpha, seed: 0 });
 
 /** What the fit itself answers for every row of the data set. */
 export function answersOf(alpha: number): Float64Array {

@@ -1,7 +1,6 @@
 import fc from 'fast-check';
 import { beforeAll, describe, expect, test } from 'vitest';
 import { RidgelineError } from '../../src/errors.ts';
-import { featureNames } from '../../src/feature-schema.ts';
 import { openOnnxSession } from '../../src/inference/onnx-session.ts';
 import { createGraphBuilder, type ValueInfo } from '../../src/onnx/graph-builder.ts';
 import { operators } from '../../src/onnx/operators.ts';
@@ -11,10 +10,10 @@ import { loadWines, wines } from '../support/declaration.ts';
 
 const FLOAT = 1;
 
-const names = featureNames(wines);
+const names = wines.names;
 let artefact: Uint8Array;
 beforeAll(async () => {
-  ({ artefact } = trainPipeline(loadWines(), { schema: wines, alpha: 1, seed: 0 }));
+  ({ artefact } = trainPipeline(loadWines(), { contract: wines, alpha: 1, seed: 0 }));
 });
 
 /** A graph that sums each row, with the given inputs and outputs; other element types than float64 may be named. */
@@ -99,7 +98,7 @@ describe('a graph with another signature is refused, and the message says what i
       'The input x is float64 [N,12]; it must be float64 [N, 13], N free.',
     );
     expect(await refusalOf(sumGraph({ columns: 14, names: namesOf(13) }), namesOf(13))).toContain('[N,14]');
-    expect(await refusalOf(artefact, featureNames(wines).slice(0, 4))).toContain(
+    expect(await refusalOf(artefact, wines.names.slice(0, 4))).toContain(
       'It expects oak, which the declaration lacks.',
     );
   });

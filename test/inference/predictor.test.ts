@@ -1,9 +1,9 @@
 import { setImmediate as nextTurn } from 'node:timers/promises';
 import fc from 'fast-check';
 import { beforeAll, describe, expect, test } from 'vitest';
+import { featuresOfKind } from '../../src/contract/contract.ts';
 import { RidgelineError } from '../../src/errors.ts';
 import { fitPipeline } from '../../src/estimators/pipeline.ts';
-import { columnsOfKind, featureNames } from '../../src/feature-schema.ts';
 import { checkGoldenRows } from '../../src/inference/golden-rows.ts';
 import type { OnnxSession } from '../../src/inference/onnx-session.ts';
 import { type LoadablePipeline, loadPredictor } from '../../src/inference/predictor.ts';
@@ -15,14 +15,14 @@ const dataset = loadWines();
 const width = wines.features.length;
 let pipeline: LoadablePipeline;
 beforeAll(async () => {
-  const { artefact, goldenRows } = trainPipeline(dataset, { schema: wines, alpha: 1, seed: 0 });
+  const { artefact, goldenRows } = trainPipeline(dataset, { contract: wines, alpha: 1, seed: 0 });
   pipeline = { pipelineVersion: '2026_01_02__03_04_05', artefact, goldenRows };
 });
 
 /** The message of the refusal; fails when the pipeline is loaded or refused in another way. */
 async function refusalOf(changed: Partial<LoadablePipeline>): Promise<string> {
   try {
-    const predictor = await loadPredictor({ ...pipeline, ...changed }, featureNames(wines));
+    const predictor = await loadPredictor({ ...pipeline, ...changed }, wines.names);
     predictor.retire();
   } catch (error) {
     expect(error).toBeInstanceOf(RidgelineError);
@@ -33,7 +33,7 @@ async function refusalOf(changed: Partial<LoadablePipeline>): Promise<string> {
 }
 
 test('a loaded pipeline has its version and reproduces its golden rows', async () => {
-  const predictor = await loadPredictor(pipeline, featureNames(wines));
+  const predictor = await loadPredictor(pipeline, wines.names);
   expect(predictor.pipelineVersion).toBe('2026_01_02__03_04_05');
   const { features, predictions } = pipeline.goldenRows;
   const answers = predictor.predict(Float64Array.from(features.flat()), features.length);
@@ -45,7 +45,7 @@ test('a loaded pipeline has its version and reproduces its golden rows', async (
 });
 
 test('rows answered in one batch are answered as they are one by one', async () => {
-  const predictor = await loadPredictor(pipeline, featureNames(wines));
+  const predictor = await loadPredictor(pipeline, wines.names);
   const together = predictor.predict(dataset.X.data.slice(0, 20 * width), 20);
   for (let row = 0; row < 20; row++) {
     const [alone] = predictor.predict(dataset.X.data.slice(row * width, (row + 1) * width), 1);
@@ -64,7 +64,7 @@ describe('a pipeline is refused with the reason', () => {
   });
 
   test('when it is another pipeline than the one whose golden rows it has', async () => {
-    const other = trainPipeline(dataset, { schema: wines, alpha: 1.000001, seed: 0 });
+    const other = trainPipeline(dataset, { contract: wines, alpha: 1.000001, seed: 0 });
     expect(await refusalOf({ artefact: other.artefact })).toMatch(/^Golden row 1 gives/);
   });
 
@@ -81,13 +81,13 @@ describe('a pipeline is refused with the reason', () => {
 
   test.each([Number.NaN, Number.POSITIVE_INFINITY])('when a weight is %s', async (weight) => {
     const roles = {
-      numerical: columnsOfKind(wines, 'numerical'),
-      categorical: columnsOfKind(wines, 'categorical'),
+      numerical: featuresOfKind(wines, 'numerical'),
+      categorical: featuresOfKind(wines, 'categorical'),
     };
     const fitted = fitPipeline(dataset, { ...roles, alpha: 1 });
     fitted.ridge.coef[4] = weight;
     const artefact = exportPipeline(fitted, {
-      featureNames: featureNames(wines),
+      featureNames: wines.names,
       targetName: 'MEDV',
       dataFingerprint: '',
     });
@@ -104,15 +104,15 @@ describe('a pipeline is refused with the reason', () => {
 describe('golden rows are measured by the size of the target:', () => {
   const { X, y } = dataset;
   const inUnit = (unit: number, offset = 0) =>
-    trainPipeline({ X, y: y.map((value) => (value - offset) * unit) }, { schema: wines, alpha: 1, seed: 0 });
+    trainPipeline({ X, y: y.map((value) => (value - offset) * unit) }, { contract: wines, alpha: 1, seed: 0 });
 
   test.each([1e-9, 1e-6, 1, 1e9])('with %d in place of a thousand dollars', async (unit) => {
     const { artefact, goldenRows } = inUnit(unit);
     const { features, predictions } = goldenRows;
     const changed = (factor: number) => predictions.map((value, i) => (i === 2 ? value * factor : value));
-    (await loadPredictor({ ...pipeline, artefact, goldenRows }, featureNames(wines))).retire();
+    (await loadPredictor({ ...pipeline, artefact, goldenRows }, wines.names)).retire();
     const rounded = { features, predictions: changed(1 + 1e-12) };
-    (await loadPredictor({ ...pipeline, artefact, goldenRows: rounded }, featureNames(wines))).retire();
+    (await loadPredictor({ ...pipeline, artefact, goldenRows: rounded }, wines.names)).retire();
     const off = { features, predictions: changed(1 + 1e-7) };
     expect(await refusalOf({ artefact, goldenRows: off })).toMatch(/^Golden row 3 gives/);
   });
@@ -121,7 +121,7 @@ describe('golden rows are measured by the size of the target:', () => {
     // So far down that the first golden row is predicted as 0, but for what has been cancelled.
     const { artefact, goldenRows } = inUnit(1e6, pipeline.goldenRows.predictions[0]);
     expect(Math.abs(goldenRows.predictions[0]!)).toBeLessThan(1e-3);
-    (await loadPredictor({ ...pipeline, artefact, goldenRows }, featureNames(wines))).retire();
+    (await loadPredictor({ ...pipeline, artefact, goldenRows }, wines.names)).retire();
   });
 });
 
@@ -198,7 +198,7 @@ test('an artefact with one flipped bit is refused, or answers its golden rows al
     fc.asyncProperty(fc.nat(), fc.nat({ max: 7 }), async (at, bit) => {
       const artefact = Uint8Array.from(pipeline.artefact);
       artefact[at % artefact.length]! ^= 1 << bit;
-      const predictor = await loadPredictor({ ...pipeline, artefact }, featureNames(wines)).catch((error: unknown) => {
+      const predictor = await loadPredictor({ ...pipeline, artefact }, wines.names).catch((error: unknown) => {
         expect(error).toBeInstanceOf(RidgelineError);
         expect((error as RidgelineError).code).toBe('bad_artefact');
         refused++;
@@ -221,7 +221,7 @@ test('loading lets the event loop turn, so that requests are answered meanwhile'
   const turning = (async () => {
     for (; loading; turns++) await nextTurn();
   })();
-  const predictor = await loadPredictor(pipeline, featureNames(wines));
+  const predictor = await loadPredictor(pipeline, wines.names);
   loading = false;
   await turning;
   expect(turns).toBeGreaterThan(10);
@@ -229,13 +229,13 @@ test('loading lets the event loop turn, so that requests are answered meanwhile'
 });
 
 test('a retired predictor has freed its session', async () => {
-  const predictor = await loadPredictor(pipeline, featureNames(wines));
+  const predictor = await loadPredictor(pipeline, wines.names);
   predictor.retire();
   expect(() => predictor.predict(Float64Array.from(pipeline.goldenRows.features[0]!), 1)).toThrow();
 });
 
 test('a run that fails throws, and the next one is answered', async () => {
-  const predictor = await loadPredictor(pipeline, featureNames(wines));
+  const predictor = await loadPredictor(pipeline, wines.names);
   expect(() => predictor.predict(Float64Array.of(1, 2, 3), 1)).toThrow();
   const [answer] = predictor.predict(Float64Array.from(pipeline.goldenRows.features[0]!), 1);
   expect(answer).toBeCloseTo(pipeline.goldenRows.predictions[0]!, 9);

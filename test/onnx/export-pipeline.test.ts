@@ -1,9 +1,9 @@
 import { readFileSync } from 'node:fs';
 import { describe, expect, test } from 'vitest';
 import { disagreement, sizeOf } from '../../src/agreement.ts';
+import { featuresOfKind } from '../../src/contract/contract.ts';
 import type { Dataset, DenseMatrix } from '../../src/estimators/dense-matrix.ts';
 import { type FittedPipeline, fitPipeline, predictPipeline } from '../../src/estimators/pipeline.ts';
-import { columnsOfKind, featureNames } from '../../src/feature-schema.ts';
 import { loadHousingDataset } from '../../src/housing/dataset.ts';
 import { housing } from '../../src/housing/features.ts';
 import { openOnnxSession } from '../../src/inference/onnx-session.ts';
@@ -36,15 +36,15 @@ function matrix(rows: readonly (readonly number[])[]): DenseMatrix {
 
 const dataset = loadHousingDataset();
 const metadata: ExportMetadata = {
-  featureNames: featureNames(housing),
-  targetName: housing.target.name,
+  featureNames: housing.names,
+  targetName: housing.declaration.output.name,
   dataFingerprint: 'ab'.repeat(32),
 };
 
 function fitHousing(alpha: number, { X, y }: Dataset = dataset): FittedPipeline {
   const roles = {
-    numerical: columnsOfKind(housing, 'numerical'),
-    categorical: columnsOfKind(housing, 'categorical'),
+    numerical: featuresOfKind(housing, 'numerical'),
+    categorical: featuresOfKind(housing, 'categorical'),
   };
   return fitPipeline({ X, y }, { ...roles, alpha });
 }

@@ -1,7 +1,6 @@
 import fc from 'fast-check';
 import { describe, expect, test } from 'vitest';
 import { RidgelineError } from '../../src/errors.ts';
-import { featureNames } from '../../src/feature-schema.ts';
 import { openOnnxSession } from '../../src/inference/onnx-session.ts';
 import { checkModel, MAX_ARTEFACT_BYTES } from '../../src/onnx/fence.ts';
 import { createGraphBuilder, type GraphBuilder } from '../../src/onnx/graph-builder.ts';
@@ -11,8 +10,8 @@ import { trainPipeline } from '../../src/training/train.ts';
 import { loadWines, wines } from '../support/declaration.ts';
 import { addSum, modelOf, namesOf, type RawField, rawMessage, rowsModel } from './models.ts';
 
-const names = featureNames(wines);
-const { artefact } = trainPipeline(loadWines(), { schema: wines, alpha: 1, seed: 0 });
+const names = wines.names;
+const { artefact } = trainPipeline(loadWines(), { contract: wines, alpha: 1, seed: 0 });
 
 /** What the fence says of the bytes, or undefined when it lets them in; nothing but a refusal may be thrown. */
 function refusalOf(bytes: Uint8Array, declared: readonly string[] = namesOf(2)): string | undefined {

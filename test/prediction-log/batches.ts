@@ -1,8 +1,9 @@
 /** Made-up predictions for the tests of this room. */
-import type { Column } from '../../src/feature-schema.ts';
+import type { Column } from '../../src/contract/contract.ts';
 import { recordColumns } from '../../src/prediction-log/postgres/copy-format.ts';
 import type { BatchBlocks, PredictionBatch } from '../../src/prediction-log/prediction-batch.ts';
 import { createPredictionIds } from '../../src/serving/prediction-ids.ts';
+import { contractOf } from '../support/declaration.ts';
 
 const newIds = createPredictionIds();
 
@@ -11,6 +12,7 @@ export function makeBatch(rows: number, width = 13, pipelineVersion = '2026_11_2
   const ids = new Uint8Array(16 * rows);
   newIds(ids, createdAt.getTime());
   return {
+    contract: contractOf(Array.from({ length: width }, (_, i) => ({ name: `f${i}`, dtype: 'float64' }))),
     ids,
     features: Float64Array.from({ length: rows * width }, (_, i) => Math.sin(i) * 10 ** (i % 20)),
     predictions: Float64Array.from({ length: rows }, (_, i) => 20 + Math.cos(i)),

@@ -1,7 +1,6 @@
 import { rm } from 'node:fs/promises';
 import { afterAll, beforeAll, expect, test } from 'vitest';
 import { createPool, type Pool } from '../../src/database/pool.ts';
-import { sqlColumns } from '../../src/feature-schema.ts';
 import { housing } from '../../src/housing/features.ts';
 import { recordColumns } from '../../src/prediction-log/postgres/copy-format.ts';
 import { createPredictionsTable } from '../../src/prediction-log/postgres/predictions-table.ts';
@@ -18,7 +17,7 @@ let log: PredictionLog;
 let root: string;
 
 const noted = createNotedLog();
-const columns = recordColumns(sqlColumns(housing));
+const columns = recordColumns(housing.columns);
 const common = () => ({ root, fsync: false, maxBytes: 1_000_000, store: createPredictionsTable(pool), columns });
 
 beforeAll(async () => {

@@ -6,17 +6,16 @@ import { join } from 'node:path';
 import { Client } from 'pg';
 import { afterAll, afterEach, beforeAll, beforeEach, describe, expect, test } from 'vitest';
 import { createPool, type Pool, transaction } from '../../src/database/pool.ts';
-import { featureNames } from '../../src/feature-schema.ts';
 import { loadPredictor, type Predictor } from '../../src/inference/predictor.ts';
 import { MAX_ARTEFACT_BYTES } from '../../src/onnx/fence.ts';
 import { insertPipeline, type NewPipeline, promote, type Queryable } from '../../src/registry/pipeline-versions.ts';
 import { createServedPipeline, type ServedPipeline } from '../../src/registry/served-pipeline.ts';
 import { trainPipeline } from '../../src/training/train.ts';
 import { createTestDatabase, type TestDatabase } from '../support/database.ts';
-import { loadWines, wines } from '../support/declaration.ts';
+import { contractOf, loadWines, wines } from '../support/declaration.ts';
 import { createNotedLog, type NotedLog } from '../support/noted-log.ts';
 
-const trained: NewPipeline = trainPipeline(loadWines(), { schema: wines, alpha: 1, seed: 0 });
+const trained: NewPipeline = trainPipeline(loadWines(), { contract: wines, alpha: 1, seed: 0 });
 const damaged: NewPipeline = { ...trained, goldenRows: { features: [], predictions: [] } };
 
 let database: TestDatabase;
@@ -44,7 +43,7 @@ let noted: NotedLog;
 
 function startServer(
   database: Queryable = owner,
-  { names = featureNames(wines), modelsDir = join(root, 'models'), load = loadPredictor } = {},
+  { names = wines.names, modelsDir = join(root, 'models'), load = loadPredictor } = {},
 ): ServedPipeline<Predictor> {
   noted = createNotedLog();
   const served = createServedPipeline<Predictor>({
@@ -239,7 +238,7 @@ test('a version that is larger than any is refused before its bytes are fetched'
 });
 
 describe('a server that declares other features', () => {
-  const declared = featureNames(wines);
+  const declared = wines.names;
   const moved = ['alcohol', ...declared.filter((name) => name !== 'alcohol')];
 
   test('refuses the version by name, from the database as from models/', async () => {
@@ -260,7 +259,7 @@ describe('a server that declares other features', () => {
     const { X, y } = loadWines();
     const from = moved.map((name) => declared.indexOf(name));
     const data = Float64Array.from(X.data, (_, i) => X.data[i - (i % X.columns) + from[i % X.columns]!]!);
-    const retrained = trainPipeline({ X: { ...X, data }, y }, { schema: { ...wines, features }, alpha: 1, seed: 0 });
+    const retrained = trainPipeline({ X: { ...X, data }, y }, { contract: contractOf(features), alpha: 1, seed: 0 });
     const version = await publish(retrained);
     const served = startServer(owner, { names: moved });
     await served.refresh();

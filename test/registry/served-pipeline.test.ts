@@ -3,7 +3,6 @@ import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { afterAll, afterEach, beforeAll, beforeEach, describe, expect, test } from 'vitest';
 import { createPool, type Pool, transaction } from '../../src/database/pool.ts';
-import { featureNames } from '../../src/feature-schema.ts';
 import { loadPredictor, type Predictor } from '../../src/inference/predictor.ts';
 import { type NewPipeline, type PipelineArtefact, promote } from '../../src/registry/pipeline-versions.ts';
 import { createServedPipeline, type ServedPipeline } from '../../src/registry/served-pipeline.ts';
@@ -24,7 +23,7 @@ beforeAll(async () => {
   database = await createTestDatabase();
   pool = createPool({ url: database.url, onError: () => undefined, max: 2 });
   for (const alpha of [1, 10, 100]) {
-    trained.push(trainPipeline(loadWines(), { schema: wines, alpha, seed: 0 }));
+    trained.push(trainPipeline(loadWines(), { contract: wines, alpha, seed: 0 }));
   }
 });
 afterAll(async () => {
@@ -56,7 +55,7 @@ function startServer({ directory = modelsDir, onLoad = async () => {} } = {}): S
   const served = createServedPipeline<Predictor>({
     async load(pipeline: PipelineArtefact) {
       loaded.push(pipeline.pipelineVersion);
-      const predictor = await loadPredictor(pipeline, featureNames(wines));
+      const predictor = await loadPredictor(pipeline, wines.names);
       await onLoad();
       return {
         ...predictor,

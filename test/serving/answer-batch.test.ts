@@ -3,6 +3,7 @@ import { RidgelineError } from '../../src/errors.ts';
 import type { PredictionLog } from '../../src/prediction-log/prediction-log.ts';
 import type { Answer, Outcome } from '../../src/serving/answer.ts';
 import { createBatchAnswerer } from '../../src/serving/answer-batch.ts';
+import { contractOf } from '../support/declaration.ts';
 
 /** A pipeline of one feature that answers with its double; it gives up on 13, and has no finite answer for 99. */
 const predictor = {
@@ -35,7 +36,8 @@ function setUp({ append, refusal }: Partial<Pick<PredictionLog, 'append'>> & { r
   return { answerBatch: (...jobs: number[][]) => answerBatch(jobs.map(toRows)), stored, warned };
 }
 
-const toRows = (features: number[]) => ({ rows: features.length, features });
+const contract = contractOf([{ name: 'n', dtype: 'float64' }]);
+const toRows = (features: number[]) => ({ contract, rows: features.length, features });
 const predictionsOf = (outcome: Outcome | undefined) => (outcome as Answer).predictions;
 
 test('the rows of several requests are one run and one batch, and each gets its own answers and ids', async () => {

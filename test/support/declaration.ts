@@ -1,17 +1,53 @@
-/** A declaration and rows for tests of what takes any: they stay as they are when another data set ships. */
+/** Declarations and rows for tests of what takes any: they stay as they are when another data set ships. */
+import { type Contract, createContract } from '../../src/contract/contract.ts';
+import { parseDeclaration } from '../../src/contract/declaration.ts';
 import type { Dataset } from '../../src/estimators/dense-matrix.ts';
-import type { FeatureSchema } from '../../src/feature-schema.ts';
 
-export const wines = {
-  features: [
-    { name: 'acidity', kind: 'numerical', description: 'Tartaric acid', unit: 'g/l', example: 6.2 },
-    { name: 'vineyard', kind: 'categorical', description: 'Where it has grown', unit: 'number', example: 3 },
-    { name: 'sugar', kind: 'numerical', description: 'Residual sugar', unit: 'g/l', example: 2.5 },
-    { name: 'alcohol', kind: 'numerical', description: 'Alcohol', unit: '% by volume', example: 12.5 },
-    { name: 'oak', kind: 'categorical', description: 'Aged in oak', unit: '1 yes, 0 no', example: 1 },
+/** The contract of these features, given as a features file has them. */
+export function contractOf(features: readonly object[], output: object = {}): Contract {
+  return createContract(parseDeclaration({ name: 'test', features, output: { task: 'regression', ...output } }));
+}
+
+export const wines = contractOf(
+  [
+    { name: 'acidity', dtype: 'float64', description: 'Tartaric acid', unit: 'g/l', example: 6.2 },
+    {
+      name: 'vineyard',
+      dtype: 'int64',
+      kind: 'categorical',
+      description: 'Where it has grown',
+      unit: 'number',
+      example: 3,
+    },
+    { name: 'sugar', dtype: 'float64', description: 'Residual sugar', unit: 'g/l', example: 2.5 },
+    { name: 'alcohol', dtype: 'float64', description: 'Alcohol', unit: '% by volume', example: 12.5 },
+    { name: 'oak', dtype: 'int64', kind: 'categorical', description: 'Aged in oak', unit: '1 yes, 0 no', example: 1 },
   ],
-  target: { name: 'score', description: 'What tasters give it', unit: 'points', example: 7 },
-} as const satisfies FeatureSchema;
+  { name: 'score', description: 'What tasters give it', unit: 'points', example: 7 },
+);
+
+/** Every type, with and without nulls, categories that are open and closed, and names that need care. */
+export const everyType = contractOf(
+  [
+    { name: 'size', dtype: 'float64', minimum: 0, maximum: 1e6, unit: 'm2', example: 71.5 },
+    { name: 'Rooms (total)', dtype: 'int64', nullable: true, example: 3 },
+    { name: 'floor', dtype: 'int64', kind: 'categorical', nullable: true },
+    { name: 'lift', dtype: 'bool' },
+    { name: 'garden', dtype: 'bool', nullable: true },
+    { name: 'district', dtype: 'string', categories: ['Mokotów', 'Śródmieście', 'Wola'], example: 'Wola' },
+    {
+      name: 'heating',
+      dtype: 'string',
+      categories: ['gas', 'district'],
+      unknown: 'refuse',
+      nullable: true,
+      null_as: 'none',
+    },
+    { name: 'remark/~', dtype: 'string', optional: true, max_length: 200 },
+    { name: 'select', dtype: 'float64', optional: true },
+  ],
+  { name: 'price', description: 'What it was sold for', unit: '1000 PLN', example: 812 },
+);
 
 /** Made-up wines, the same at each call: scores around 7 that follow from the features, but for a part that nothing explains. */
 export function loadWines(rows = 120): Dataset {

@@ -1,9 +1,9 @@
 import fc from 'fast-check';
 import { describe, expect, test } from 'vitest';
+import { featuresOfKind } from '../../src/contract/contract.ts';
 import { RidgelineError } from '../../src/errors.ts';
 import type { Dataset } from '../../src/estimators/dense-matrix.ts';
 import { fitPipeline, type PipelineParameters, predictPipeline } from '../../src/estimators/pipeline.ts';
-import { columnsOfKind } from '../../src/feature-schema.ts';
 import { loadHousingDataset } from '../../src/housing/dataset.ts';
 import { housing } from '../../src/housing/features.ts';
 import { crossValPredict, kFold } from '../../src/training/cross-validation.ts';
@@ -51,8 +51,8 @@ function expectDefinition(data: Dataset, how: PipelineParameters, cut: readonly 
 describe('moments that are added up give what fits to the rows themselves give:', () => {
   test.each([0.001, 1, 1000])('on the housing data with alpha %d', (alpha) => {
     const roles = {
-      numerical: columnsOfKind(housing, 'numerical'),
-      categorical: columnsOfKind(housing, 'categorical'),
+      numerical: featuresOfKind(housing, 'numerical'),
+      categorical: featuresOfKind(housing, 'categorical'),
     };
     for (const k of [2, 3, 10, 506]) expectDefinition(loadHousingDataset(), { ...roles, alpha }, kFold(506, k, k));
   });

@@ -1,8 +1,8 @@
 import { readFileSync } from 'node:fs';
 import fc from 'fast-check';
 import { describe, expect, test } from 'vitest';
+import { featuresOfKind } from '../../src/contract/contract.ts';
 import { fitPipeline, predictPipeline } from '../../src/estimators/pipeline.ts';
-import { columnsOfKind } from '../../src/feature-schema.ts';
 import { loadHousingDataset } from '../../src/housing/dataset.ts';
 import { housing } from '../../src/housing/features.ts';
 import { crossValidate, kFold } from '../../src/training/cross-validation.ts';
@@ -20,8 +20,8 @@ const expected: {
 const dataset = loadHousingDataset();
 const parameters = {
   alpha: expected.alpha,
-  numerical: columnsOfKind(housing, 'numerical'),
-  categorical: columnsOfKind(housing, 'categorical'),
+  numerical: featuresOfKind(housing, 'numerical'),
+  categorical: featuresOfKind(housing, 'categorical'),
 };
 const folds = expected.folds.map((rows) => Uint32Array.from(rows).sort());
 

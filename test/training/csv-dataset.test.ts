@@ -6,16 +6,16 @@ import { gzipSync } from 'node:zlib';
 import { afterAll, beforeAll, describe, expect, test } from 'vitest';
 import { RidgelineError } from '../../src/errors.ts';
 import type { Dataset } from '../../src/estimators/dense-matrix.ts';
-import type { FeatureSchema } from '../../src/feature-schema.ts';
 import { readCsvDataset } from '../../src/training/csv-dataset.ts';
+import { contractOf } from '../support/declaration.ts';
 
-const schema: FeatureSchema = {
-  features: [
-    { name: 'SIZE', kind: 'numerical', description: 'Size', unit: 'm2', example: 1 },
-    { name: 'ZONE', kind: 'categorical', description: 'Zone', unit: 'code', example: 1 },
+const contract = contractOf(
+  [
+    { name: 'SIZE', dtype: 'float64' },
+    { name: 'ZONE', dtype: 'int64', kind: 'categorical' },
   ],
-  target: { name: 'PRICE', description: 'Price', unit: 'EUR', example: 1 },
-};
+  { name: 'PRICE' },
+);
 
 let directory: string;
 beforeAll(async () => {
@@ -26,7 +26,7 @@ afterAll(() => rm(directory, { recursive: true, force: true }));
 async function read(text: string | Buffer): Promise<Dataset> {
   const path = join(directory, 'rows.csv');
   await writeFile(path, text);
-  return readCsvDataset(path, schema);
+  return readCsvDataset(path, contract);
 }
 
 async function refusalOf(reading: Promise<unknown>): Promise<string> {
@@ -158,7 +158,7 @@ describe('a bad file is refused, and the message says where:', () => {
   });
 
   test('standard input', async () => {
-    expect(await refusalOf(readCsvDataset('-', schema))).toMatch(/Name a file/);
+    expect(await refusalOf(readCsvDataset('-', contract))).toMatch(/Name a file/);
   });
 
   test('a long field is shown by its beginning only', async () => {
@@ -187,27 +187,29 @@ describe('a bad file is refused, and the message says where:', () => {
   test('a pipe to which nobody writes, without waiting for it', async () => {
     const path = join(directory, 'pipe.csv');
     execFileSync('mkfifo', [path]);
-    expect(await refusalOf(readCsvDataset(path, schema))).toMatch(/it is a pipe or a device; write the rows to a file/);
+    expect(await refusalOf(readCsvDataset(path, contract))).toMatch(
+      /it is a pipe or a device; write the rows to a file/,
+    );
   });
 
   test('a device', async () => {
-    expect(await refusalOf(readCsvDataset('/dev/null', schema))).toMatch(/it is a pipe or a device/);
+    expect(await refusalOf(readCsvDataset('/dev/null', contract))).toMatch(/it is a pipe or a device/);
   });
 
   test('a file that grows while it is read', async () => {
     const path = join(directory, 'growing.csv');
     await writeFile(path, `SIZE,ZONE,PRICE\n${'10,2,3\n'.repeat(500_000)}10,2,3`);
-    const reading = refusalOf(readCsvDataset(path, schema));
+    const reading = refusalOf(readCsvDataset(path, contract));
     const growing = setInterval(() => void appendFile(path, '5\n'), 1);
     expect(await reading.finally(() => clearInterval(growing))).toMatch(/has changed while it was read/);
   });
 
   test('a file that is not there', async () => {
-    const message = await refusalOf(readCsvDataset(join(directory, 'nothing.csv'), schema));
+    const message = await refusalOf(readCsvDataset(join(directory, 'nothing.csv'), contract));
     expect(message).toMatch(/nothing\.csv cannot be read: ENOENT.* Name a CSV file that is there/);
   });
 
   test('a directory', async () => {
-    expect(await refusalOf(readCsvDataset(directory, schema))).toMatch(/cannot be read: EISDIR/);
+    expect(await refusalOf(readCsvDataset(directory, contract))).toMatch(/cannot be read: EISDIR/);
   });
 });

@@ -1,18 +1,15 @@
 import fc from 'fast-check';
 import { expect, test } from 'vitest';
-import type { FeatureSchema } from '../../src/feature-schema.ts';
 import { featureProfile } from '../../src/training/feature-profile.ts';
+import { contractOf } from '../support/declaration.ts';
 
-const schema: FeatureSchema = {
-  features: [
-    { name: 'SIZE', kind: 'numerical', description: 'Size', unit: 'm2', example: 1 },
-    { name: 'ZONE', kind: 'categorical', description: 'Zone', unit: 'code', example: 1 },
-  ],
-  target: { name: 'PRICE', description: 'Price', unit: 'EUR', example: 1 },
-};
+const contract = contractOf([
+  { name: 'SIZE', dtype: 'float64' },
+  { name: 'ZONE', dtype: 'int64', kind: 'categorical' },
+]);
 
 function profile(rows: number[][]) {
-  return featureProfile({ rows: rows.length, columns: 2, data: Float64Array.from(rows.flat()) }, schema);
+  return featureProfile({ rows: rows.length, columns: 2, data: Float64Array.from(rows.flat()) }, contract);
 }
 
 test('a numerical feature has its range, mean and deciles, a categorical one its counts', () => {

@@ -20,7 +20,7 @@ let modelsDir: string;
 beforeAll(async () => {
   database = await createTestDatabase();
   pool = createPool({ url: database.url, onError: () => undefined, max: 5 });
-  pipeline = trainPipeline(loadWines(), { schema: wines, alpha: 1, seed: 0 });
+  pipeline = trainPipeline(loadWines(), { contract: wines, alpha: 1, seed: 0 });
 });
 afterAll(async () => {
   await pool.end();

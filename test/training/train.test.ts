@@ -3,10 +3,10 @@ import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { afterAll, beforeAll, describe, expect, test } from 'vitest';
 import { AGREEMENT_TOLERANCE } from '../../src/agreement.ts';
+import type { Contract } from '../../src/contract/contract.ts';
 import { createPool, type Pool, transaction } from '../../src/database/pool.ts';
 import { RidgelineError } from '../../src/errors.ts';
 import type { Dataset } from '../../src/estimators/dense-matrix.ts';
-import { type FeatureSchema, featureNames } from '../../src/feature-schema.ts';
 import { loadHousingDataset } from '../../src/housing/dataset.ts';
 import { housing } from '../../src/housing/features.ts';
 import { loadPredictor } from '../../src/inference/predictor.ts';
@@ -14,9 +14,10 @@ import { sha256Of } from '../../src/registry/artefacts.ts';
 import { publish } from '../../src/training/publish.ts';
 import { type TrainingOptions, trainPipeline } from '../../src/training/train.ts';
 import { createTestDatabase, type TestDatabase } from '../support/database.ts';
+import { contractOf } from '../support/declaration.ts';
 import { takeRows } from './take-rows.ts';
 
-const options: TrainingOptions = { schema: housing, alpha: 1, seed: 0 };
+const options: TrainingOptions = { contract: housing, alpha: 1, seed: 0 };
 const dataset = loadHousingDataset();
 
 /** The housing data with one value changed; column 13 is the target. */
@@ -34,11 +35,10 @@ function firstRows(n: number): Dataset {
   );
 }
 
-function schemaOf(...kinds: ('numerical' | 'categorical')[]): FeatureSchema {
-  return {
-    features: kinds.map((kind, i) => ({ name: `F${i}`, kind, description: '', unit: '', example: 1 })),
-    target: { name: 'Y', description: '', unit: '', example: 1 },
-  };
+function contractWith(...kinds: ('numerical' | 'categorical')[]): Contract {
+  return contractOf(
+    kinds.map((kind, i) => ({ name: `F${i}`, kind, dtype: kind === 'numerical' ? 'float64' : 'int64' })),
+  );
 }
 
 describe('a training on the housing data', () => {
@@ -77,8 +77,8 @@ describe('a training on the housing data', () => {
     expect(changed.dataSha256).not.toBe(dataSha256);
     expect(changed.codeSha256).toBe(codeSha256);
     const [first, ...others] = housing.features;
-    const renamed = { ...housing, features: [{ ...first, name: 'CRIME' }, ...others] };
-    expect(trainPipeline(dataset, { ...options, schema: renamed }).dataSha256).not.toBe(dataSha256);
+    const renamed = contractOf([{ ...first, name: 'CRIME' }, ...others]);
+    expect(trainPipeline(dataset, { ...options, contract: renamed }).dataSha256).not.toBe(dataSha256);
   });
 
   test('leaves golden rows from the first to the last, which the artefact reproduces', async () => {
@@ -87,7 +87,7 @@ describe('a training on the housing data', () => {
     expect(goldenRows.predictions).toHaveLength(16);
     expect(goldenRows.features[0]).toEqual(Array.from(dataset.X.data.subarray(0, 13)));
     expect(goldenRows.features[15]).toEqual(Array.from(dataset.X.data.subarray(505 * 13)));
-    const predictor = await loadPredictor({ pipelineVersion: 'new', artefact, goldenRows }, featureNames(housing));
+    const predictor = await loadPredictor({ pipelineVersion: 'new', artefact, goldenRows }, housing.names);
     predictor.retire();
   });
 
@@ -127,21 +127,24 @@ describe('small and odd data are trained on:', () => {
     const data = Float64Array.from({ length: 20 }, (_, i) => Math.sin(7 * i));
     const X = { rows: 10, columns: 2, data };
     const y = Float64Array.from({ length: 10 }, (_, row) => 3 * data[2 * row]! - data[2 * row + 1]! + 5);
-    const { metrics } = trainPipeline({ X, y }, { schema: schemaOf('numerical', 'numerical'), alpha: 1e-12, seed: 0 });
+    const { metrics } = trainPipeline(
+      { X, y },
+      { contract: contractWith('numerical', 'numerical'), alpha: 1e-12, seed: 0 },
+    );
     expect(metrics.cv_rmse).toBeLessThan(1e-9);
   });
 
   test('no numerical features', async () => {
     const X = { rows: 6, columns: 1, data: Float64Array.of(1, 2, 1, 2, 1, 2) };
     const y = Float64Array.of(10, 20, 10, 20, 10, 20);
-    const { goldenRows } = trainPipeline({ X, y }, { schema: schemaOf('categorical'), alpha: 1e-6, seed: 0 });
+    const { goldenRows } = trainPipeline({ X, y }, { contract: contractWith('categorical'), alpha: 1e-6, seed: 0 });
     expect(goldenRows.predictions[0]).toBeCloseTo(10, 4);
   });
 
   test('a single numerical feature', async () => {
     const X = { rows: 5, columns: 1, data: Float64Array.of(1, 2, 4, 8, 16) };
     const y = Float64Array.of(1, 3, 2, 5, 9);
-    const { metrics } = trainPipeline({ X, y }, { schema: schemaOf('numerical'), alpha: 1, seed: 0 });
+    const { metrics } = trainPipeline({ X, y }, { contract: contractWith('numerical'), alpha: 1, seed: 0 });
     expect(metrics.max_parity_difference).toBeLessThanOrEqual(AGREEMENT_TOLERANCE);
   });
 });
@@ -205,7 +208,7 @@ describe('what cannot be trained on is refused with the reason, and nothing is p
     [
       'an alpha that vanishes beside equal columns',
       collinear,
-      { alpha: 1e-300, schema: schemaOf('numerical', 'numerical') },
+      { alpha: 1e-300, contract: contractWith('numerical', 'numerical') },
       'singular_system',
       /combinations of others and alpha is 1e-300/,
     ],

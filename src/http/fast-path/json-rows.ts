@@ -6,7 +6,8 @@
  * right or wrong, it gives up, and the caller goes the general way, which finds what is wrong. So it may give up on valid
  * JSON (`"\u0052M"`, a name twice), but whatever it reads, it reads exactly as JSON.parse and rowSchema would.
  */
-import type { FeatureRows, FeatureSchema } from '../../feature-schema.ts';
+import type { Contract } from '../../contract/contract.ts';
+import type { FeatureRows } from '../../contract/rows.ts';
 
 export interface RowReader {
   /** The row that is the whole body; undefined where it gives up. */
@@ -40,15 +41,16 @@ const POWERS_OF_TEN = Float64Array.from({ length: EXACT_DIGITS + 1 }, (_, expone
 
 const GAVE_UP = -1;
 
-/** A reader for the rows of a schema. Its scratch buffer, eight bytes a value of `maxRows` rows, serves every body. */
-export function createRowReader({ features }: FeatureSchema, maxRows: number): RowReader {
+/** A reader for the rows of a contract. Its scratch buffer, eight bytes a value of `maxRows` rows, serves every body. */
+export function createRowReader(contract: Contract, maxRows: number): RowReader {
+  const { features } = contract;
   const width = features.length;
   // All names in one array, which is faster to read than an array of arrays.
   const names = features.map(({ name }) => Buffer.from(JSON.stringify(name)));
   const nameBytes = Uint8Array.from(Buffer.concat(names));
   const nameLengths = Uint32Array.from(names, (name) => name.length);
   const nameStarts = Uint32Array.from(names, (_, column) => Buffer.concat(names.slice(0, column)).length);
-  const isWhole = Uint8Array.from(features, ({ kind }) => (kind === 'categorical' ? 1 : 0));
+  const isWhole = Uint8Array.from(features, ({ dtype }) => (dtype === 'int64' ? 1 : 0));
   const block = new Float64Array(maxRows * width);
   /** Where the number that was read last ends. */
   let numberEnd = 0;
@@ -133,7 +135,7 @@ export function createRowReader({ features }: FeatureSchema, maxRows: number): R
       // A plain array: for one row it is cheaper to allocate than a Float64Array.
       const values = new Array<number>(width);
       for (let column = 0; column < width; column++) values[column] = block[column]!;
-      return { rows: 1, features: values };
+      return { contract, rows: 1, features: values };
     },
     readInstances(body) {
       let at = pastSpace(body, 0);
@@ -155,7 +157,7 @@ export function createRowReader({ features }: FeatureSchema, maxRows: number): R
       if (body[at] !== CLOSING_BRACKET) return undefined;
       at = pastSpace(body, at + 1);
       if (body[at] !== CLOSING_BRACE || at + 1 !== endOf(body)) return undefined;
-      return { rows, features: block.slice(0, rows * width) };
+      return { contract, rows, features: block.slice(0, rows * width) };
     },
   };
 }

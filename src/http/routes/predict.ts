@@ -4,8 +4,9 @@
  */
 import type { FastifyInstance, FastifyReply, FastifyRequest, onRequestHookHandler } from 'fastify';
 import type * as z from 'zod';
+import type { Contract } from '../../contract/contract.ts';
+import type { FeatureRows } from '../../contract/rows.ts';
 import type { RidgelineError } from '../../errors.ts';
-import type { FeatureRows, FeatureSchema } from '../../feature-schema.ts';
 import type { Answer, Outcome, Refusal } from '../../serving/answer.ts';
 import type { Settle } from '../../serving/micro-batcher.ts';
 import { overloaded, type Serving } from '../../serving/serving.ts';
@@ -18,7 +19,7 @@ import { noParameters, predictionSchemas } from '../schemas/predictions.ts';
 import { problemResponses } from '../schemas/problem.ts';
 
 export interface PredictRoutesOptions {
-  features: FeatureSchema;
+  contract: Contract;
   maxBatchRows: number;
   exposeModelVersion: boolean;
   serving: Pick<Serving, 'answer' | 'hasRoomFor'>;
@@ -43,16 +44,16 @@ interface PredictRoute {
 }
 
 export function registerPredictRoutes(app: FastifyInstance, options: PredictRoutesOptions): void {
-  const { features, maxBatchRows, exposeModelVersion, fastPath } = options;
-  const schemas = predictionSchemas(features, maxBatchRows);
-  const bytesOfRow = fewestBytesOfRow(features);
+  const { contract, maxBatchRows, exposeModelVersion, fastPath } = options;
+  const schemas = predictionSchemas(contract, maxBatchRows);
+  const bytesOfRow = fewestBytesOfRow(contract);
   const versionOf = ({ pipelineVersion }: Answer) => (exposeModelVersion ? pipelineVersion : undefined);
 
   const row: PredictRoute = {
     path: '/predict',
     summary: 'Predict one row',
     body: schemas.row,
-    decode: createRowDecoder({ features, row: schemas.row, fastPath }),
+    decode: createRowDecoder({ contract, row: schemas.row, fastPath }),
     mostRowsOf: () => 1,
     answer: schemas.prediction,
     toJson(answer) {
@@ -66,7 +67,7 @@ export function registerPredictRoutes(app: FastifyInstance, options: PredictRout
     path: '/predict/batch',
     summary: `Predict up to ${maxBatchRows} rows`,
     body: schemas.instances,
-    decode: createBatchDecoder({ features, row: schemas.row, batch: schemas.instances, maxBatchRows, fastPath }),
+    decode: createBatchDecoder({ contract, row: schemas.row, batch: schemas.instances, maxBatchRows, fastPath }),
     // By its length, so that a small batch does not count as the largest.
     mostRowsOf({ headers }) {
       const length = Number(headers['content-length']);
@@ -152,6 +153,6 @@ function problemsOf({ initialConfig }: FastifyInstance) {
 }
 
 /** Of a row in JSON without white space and with one digit a value. */
-function fewestBytesOfRow({ features }: FeatureSchema): number {
+function fewestBytesOfRow({ features }: Contract): number {
   return JSON.stringify(Object.fromEntries(features.map(({ name }) => [name, 0]))).length;
 }

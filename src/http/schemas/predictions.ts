@@ -1,6 +1,8 @@
 /** The bodies and queries of the prediction routes. */
 import * as z from 'zod';
-import { exampleRow, type FeatureRow, type FeatureSchema, rowSchema } from '../../feature-schema.ts';
+import type { Contract } from '../../contract/contract.ts';
+import { rowSchema } from '../../contract/row-schema.ts';
+import { exampleRow, type FeatureRow } from '../../contract/rows.ts';
 
 const modelVersion = z
   .string()
@@ -11,12 +13,12 @@ const predictionId = z.uuid().meta({
   examples: ['019a8f3c-5b1e-7c42-9d0a-3f6e2b8c4d11'],
 });
 
-export function predictionSchemas(features: FeatureSchema, maxBatchRows: number) {
-  const { target } = features;
-  const row = rowSchema(features).meta({ description: 'One row', examples: [exampleRow(features)] });
+export function predictionSchemas(contract: Contract, maxBatchRows: number) {
+  const { output } = contract.declaration;
+  const row = rowSchema(contract).meta({ description: 'One row', examples: [exampleRow(contract)] });
   const prediction = z.number().meta({
-    description: `${target.name}: ${target.description} (${target.unit})`,
-    examples: [target.example],
+    description: `${output.name}: ${output.description} (${output.unit})`,
+    examples: [output.example],
   });
   return {
     row,
@@ -25,7 +27,7 @@ export function predictionSchemas(features: FeatureSchema, maxBatchRows: number)
       .meta({ description: 'The prediction for the row' }),
     instances: z
       .strictObject({ instances: z.array(row).min(1).max(maxBatchRows) })
-      .meta({ description: 'Rows to predict', examples: [{ instances: [exampleRow(features)] }] }),
+      .meta({ description: 'Rows to predict', examples: [{ instances: [exampleRow(contract)] }] }),
     predictions: z
       .object({
         predictions: z.array(prediction),

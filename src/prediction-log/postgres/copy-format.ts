@@ -8,7 +8,7 @@
  *
  * All numbers are big-endian. https://www.postgresql.org/docs/current/sql-copy.html, "Binary Format"
  */
-import type { Column } from '../../feature-schema.ts';
+import type { Column } from '../../contract/contract.ts';
 import { type BatchBlocks, FLOAT64_BYTES, ID_BYTES } from '../prediction-batch.ts';
 import { describeRow } from './describe.ts';
 import { INT16_BYTES, INT32_BYTES, INT64_BYTES, POSTGRES_EPOCH_MS } from './tuples.ts';

@@ -1,10 +1,10 @@
 /** Records for people to read, as `dead-letter.jsonl` has them: exact, so that they can be stored by hand. */
-import type { Column } from '../../feature-schema.ts';
+import type { Column } from '../../contract/contract.ts';
 import { type BatchBlocks, FLOAT64_BYTES, ID_BYTES } from '../prediction-batch.ts';
 import { fieldsOf, POSTGRES_EPOCH_MS } from './tuples.ts';
 
 /** A record of the binary COPY format by the names of its columns. */
-export function describeRecord(columns: readonly Column[], record: Buffer): Record<string, string | number> {
+export function describeRecord(columns: readonly Column[], record: Buffer): Record<string, string | number | boolean> {
   const fields = fieldsOf(record).map(
     (field, i) => [columns[i]!.name, describeField(columns[i]!.type, field)] as const,
   );
@@ -31,12 +31,14 @@ export function describeRow(batch: BatchBlocks, row: number, columns: readonly C
   };
 }
 
-function describeField(type: Column['type'], field: Buffer): string | number {
+function describeField(type: Column['type'], field: Buffer): string | number | boolean {
   switch (type) {
     case 'uuid':
       return field.toString('hex').replace(/^(.{8})(.{4})(.{4})(.{4})/, '$1-$2-$3-$4-');
     case 'double precision':
       return exactly(field.readDoubleBE());
+    case 'boolean':
+      return field[0] === 1;
     case 'bigint':
       return Number(field.readBigInt64BE());
     case 'text':

@@ -12,7 +12,7 @@
  * Row level security and a column that somebody has added are told apart below, because their classes say too little.
  * https://www.postgresql.org/docs/current/errcodes-appendix.html
  */
-import type { Column } from '../../feature-schema.ts';
+import type { Column } from '../../contract/contract.ts';
 import type { Failure } from '../prediction-store.ts';
 
 const REFUSED = /^(2[0123]|38|39|44|54|P0)/;

@@ -7,8 +7,9 @@
  *
  * What a trigger writes in the place of a value is its own business.
  */
+
+import type { Column } from '../../contract/contract.ts';
 import type { PoolClient } from '../../database/pool.ts';
-import type { Column } from '../../feature-schema.ts';
 import { contentRefused } from './failures.ts';
 import { arraysOf, firstRecords } from './tuples.ts';
 

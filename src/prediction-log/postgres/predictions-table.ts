@@ -10,8 +10,8 @@
  * be there with the values that were answered (insert-arrays.ts).
  */
 import { from as copyFrom } from 'pg-copy-streams';
+import type { Column } from '../../contract/contract.ts';
 import type { Pool, PoolClient } from '../../database/pool.ts';
-import type { Column } from '../../feature-schema.ts';
 import { within } from '../../within.ts';
 import type { PredictionStore } from '../prediction-store.ts';
 import { COPY_HEADER, COPY_TRAILER } from './copy-format.ts';

@@ -1,5 +1,5 @@
 /** The tuples of the binary COPY format (copy-format.ts), read and taken apart. They have to be intact. */
-import type { Column } from '../../feature-schema.ts';
+import type { Column } from '../../contract/contract.ts';
 
 export const INT16_BYTES = 2;
 export const INT32_BYTES = 4;
@@ -11,6 +11,7 @@ export const POSTGRES_EPOCH_MS = Date.UTC(2000, 0, 1);
 const ARRAY_HEAD_BYTES = 5 * INT32_BYTES;
 /** https://github.com/postgres/postgres/blob/master/src/include/catalog/pg_type.dat */
 const TYPE_OIDS: Record<Column['type'], number> = {
+  boolean: 16,
   bigint: 20,
   text: 25,
   'double precision': 701,

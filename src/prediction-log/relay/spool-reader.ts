@@ -5,7 +5,7 @@
  */
 import { open } from 'node:fs/promises';
 import { setImmediate as nextTurn } from 'node:timers/promises';
-import type { Column } from '../../feature-schema.ts';
+import type { Column } from '../../contract/contract.ts';
 import { encodeRecords } from '../postgres/copy-format.ts';
 import { scanFrames } from '../spool/frames.ts';
 import type { Segment } from '../spool/segment.ts';

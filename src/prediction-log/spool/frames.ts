@@ -13,7 +13,7 @@
  * so that damage costs few records.
  */
 import { crc32 } from 'node:zlib';
-import type { Column } from '../../feature-schema.ts';
+import type { Column } from '../../contract/contract.ts';
 import { type BatchBlocks, type PredictionBatch, widthOf } from '../prediction-batch.ts';
 import { packedSize, packInto, rowSize, rowsOf, unpack } from './packed-batch.ts';
 

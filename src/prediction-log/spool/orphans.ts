@@ -10,8 +10,8 @@
  */
 import { opendir, unlink } from 'node:fs/promises';
 import { dirname, join } from 'node:path';
+import type { Column } from '../../contract/contract.ts';
 import { reasonOf } from '../../errors.ts';
-import type { Column } from '../../feature-schema.ts';
 import type { Log } from '../../log.ts';
 import { countSegment, type SegmentCount } from './count-segment.ts';
 import { createSegment, type Segment, sinceStart } from './segment.ts';

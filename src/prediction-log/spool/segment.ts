@@ -4,7 +4,7 @@
  *
  *     open (appended to) -> sealed (full, or a write failed) -> finished (all of it relayed) -> removed by its owner
  */
-import type { Column } from '../../feature-schema.ts';
+import type { Column } from '../../contract/contract.ts';
 
 export interface Segment {
   readonly path: string;

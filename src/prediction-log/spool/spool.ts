@@ -10,9 +10,9 @@
  */
 import { unlinkSync } from 'node:fs';
 import { dirname } from 'node:path';
+import type { Column } from '../../contract/contract.ts';
 import { diskAdvice } from '../../disk-advice.ts';
 import { RidgelineError, reasonOf } from '../../errors.ts';
-import type { Column } from '../../feature-schema.ts';
 import type { Log } from '../../log.ts';
 import type { PredictionBatch } from '../prediction-batch.ts';
 import { FRAME_BYTES, fitFrames, frameBatch, frameHeader } from './frames.ts';

@@ -10,6 +10,7 @@ import { registerRowBodies } from '../../../src/http/fast-path/body-bytes.ts';
 import { createSendJson } from '../../../src/http/fast-path/send-json.ts';
 import { registerAnswers } from '../../../src/http/plugins/answers.ts';
 import { createHttp } from '../../../src/http/server.ts';
+import { contractOf } from '../../support/declaration.ts';
 import { eventually } from '../../support/eventually.ts';
 
 const BODY_LIMIT = 1000;
@@ -47,7 +48,9 @@ function registerEcho(http: FastifyInstance, bodies: string[]): void {
 }
 
 function registerFastEcho(scope: FastifyInstance, bodies: string[]): void {
-  const decode = (bytes: Buffer | undefined) => ({ value: { rows: 1, features: [Number(bytes)] } });
+  const decode = (bytes: Buffer | undefined) => ({
+    value: { contract: contractOf([{ name: 'n', dtype: 'float64' }]), rows: 1, features: [Number(bytes)] },
+  });
   registerRowBodies(scope, { decode, fastPath: true });
   const sendJson = createSendJson(scope, { fastPath: true, isDraining: () => false });
   scope.post<{ Body: ReturnType<typeof decode> }>('/echo', ({ body }, reply) => {

@@ -1,25 +1,21 @@
 /** The reader against the general way: what it takes, JSON.parse and the schema must take with the same values. */
 import fc from 'fast-check';
 import { describe, expect, test } from 'vitest';
-import { type FeatureRow, type FeatureSchema, rowSchema } from '../../../src/feature-schema.ts';
+import { rowSchema } from '../../../src/contract/row-schema.ts';
+import type { FeatureRow } from '../../../src/contract/rows.ts';
 import { createRowReader } from '../../../src/http/fast-path/json-rows.ts';
+import { contractOf } from '../../support/declaration.ts';
 
-const feature = (name: string, kind: 'numerical' | 'categorical') => ({
-  name,
-  kind,
-  description: '',
-  unit: '',
-  example: 1,
-});
 /** One name begins with another, and one needs escapes. */
-const features: FeatureSchema = {
-  features: [feature('A', 'numerical'), feature('AB', 'categorical'), feature('"é\\', 'numerical')],
-  target: { name: 'Y', description: '', unit: '', example: 1 },
-};
-const names = features.features.map(({ name }) => name);
+const contract = contractOf([
+  { name: 'A', dtype: 'float64' },
+  { name: 'AB', dtype: 'int64', kind: 'categorical' },
+  { name: '"é\\', dtype: 'float64' },
+]);
+const names = [...contract.names];
 const MAX_ROWS = 4;
-const reader = createRowReader(features, MAX_ROWS);
-const row = rowSchema(features);
+const reader = createRowReader(contract, MAX_ROWS);
+const row = rowSchema(contract);
 
 /** What the general way makes of a body: the values of its rows, or undefined when it refuses it. */
 function parsed(text: string, rowsOf: (body: unknown) => unknown): number[] | undefined {
@@ -28,7 +24,7 @@ function parsed(text: string, rowsOf: (body: unknown) => unknown): number[] | un
     if (!Array.isArray(rows) || rows.length < 1 || rows.length > MAX_ROWS) return undefined;
     return rows.flatMap((values) => {
       const accepted = row.parse(values) as FeatureRow;
-      return names.map((name) => accepted[name]!);
+      return names.map((name) => Number(accepted[name]));
     });
   } catch {
     return undefined;
@@ -117,7 +113,7 @@ function valuesOf(row: unknown): number[] | undefined {
   if (typeof row !== 'object' || row === null || Array.isArray(row)) return undefined;
   const entries = Object.entries(row);
   if (entries.length !== names.length) return undefined;
-  const values = features.features.map(({ name, kind }) => {
+  const values = contract.features.map(({ name, kind }) => {
     const [, value] = entries.find(([key]) => key === name) ?? [];
     if (typeof value !== 'number' || value - value !== 0) return undefined;
     return kind === 'categorical' && !Number.isSafeInteger(value) ? undefined : value;

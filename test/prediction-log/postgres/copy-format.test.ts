@@ -1,7 +1,6 @@
 import fc from 'fast-check';
 import { afterAll, beforeAll, beforeEach, describe, expect, test } from 'vitest';
 import { createPool, type Pool } from '../../../src/database/pool.ts';
-import { type FeatureSchema, sqlColumns } from '../../../src/feature-schema.ts';
 import { housing } from '../../../src/housing/features.ts';
 import { encodeRecords, recordColumns, type UnfitRow } from '../../../src/prediction-log/postgres/copy-format.ts';
 import { describeRecord } from '../../../src/prediction-log/postgres/describe.ts';
@@ -10,8 +9,9 @@ import { splitRecords } from '../../../src/prediction-log/postgres/tuples.ts';
 import { blocksOf, type PredictionBatch } from '../../../src/prediction-log/prediction-batch.ts';
 import { createPredictionIds } from '../../../src/serving/prediction-ids.ts';
 import { createTestDatabase, type TestDatabase } from '../../support/database.ts';
+import { contractOf } from '../../support/declaration.ts';
 
-const columns = recordColumns(sqlColumns(housing));
+const columns = recordColumns(housing.columns);
 const width = housing.features.length;
 const newIds = createPredictionIds();
 let database: TestDatabase;
@@ -39,6 +39,7 @@ function batchOf(rows: { numbers: number[]; whole: number[]; prediction: number 
     return housing.features.map(({ kind }, i) => (kind === 'categorical' ? whole[taken++]! : numbers[i]!));
   });
   const batch: PredictionBatch = {
+    contract: housing,
     ids,
     features: Float64Array.from(features),
     predictions: Float64Array.from(rows, ({ prediction }) => prediction),
@@ -168,7 +169,7 @@ test('records are taken apart and described for people', () => {
   expect(describeRecord(columns, records[1]!)).toEqual({
     id: texts[1],
     ...Object.fromEntries(
-      sqlColumns(housing).map(({ name, type }) => [name, type === 'bigint' ? expect.any(Number) : 2.5]),
+      housing.columns.map(({ name, type }) => [name, type === 'bigint' ? expect.any(Number) : 2.5]),
     ),
     chas: 2,
     rad: -2,
@@ -254,12 +255,9 @@ test('memory that is handed in is used when it is large enough', () => {
   expect(encodeRecords([blocksOf(batch)], columns, Buffer.alloc(10))).toEqual(encode(batch));
 });
 
-test('a schema says which columns are whole numbers', () => {
-  const schema: FeatureSchema = {
-    ...housing,
-    features: housing.features.filter(({ name }) => ['RM', 'RAD'].includes(name)),
-  };
-  expect(recordColumns(sqlColumns(schema)).map(({ name, type }) => `${name} ${type}`)).toEqual([
+test('a declaration says which columns are whole numbers', () => {
+  const contract = contractOf(housing.features.filter(({ name }) => ['RM', 'RAD'].includes(name)));
+  expect(recordColumns(contract.columns).map(({ name, type }) => `${name} ${type}`)).toEqual([
     'id uuid',
     'rm double precision',
     'rad bigint',

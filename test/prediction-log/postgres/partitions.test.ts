@@ -2,7 +2,6 @@ import { setTimeout as delay } from 'node:timers/promises';
 import { Client } from 'pg';
 import { afterEach, beforeEach, describe, expect, test } from 'vitest';
 import { createPool, type Pool } from '../../../src/database/pool.ts';
-import { sqlColumns } from '../../../src/feature-schema.ts';
 import { housing } from '../../../src/housing/features.ts';
 import { createDirectWriter } from '../../../src/prediction-log/direct-writer.ts';
 import { encodeRecords, recordColumns } from '../../../src/prediction-log/postgres/copy-format.ts';
@@ -160,7 +159,7 @@ describe('while predictions are written', () => {
   test('nothing is lost, doubled or refused when this month is made and its rows brought home', async () => {
     await forgetMonths();
     await addRows(0, 20_000);
-    const columns = recordColumns(sqlColumns(housing));
+    const columns = recordColumns(housing.columns);
     const table = createPredictionsTable(pool);
     let rows = 20_000;
     let isMade = false;

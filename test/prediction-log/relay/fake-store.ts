@@ -1,5 +1,5 @@
 /** A store in memory, because the real one cannot be told to fail at a given insert in a given way. */
-import type { Column } from '../../../src/feature-schema.ts';
+import type { Column } from '../../../src/contract/contract.ts';
 import { describeRecord } from '../../../src/prediction-log/postgres/describe.ts';
 import { splitRecords } from '../../../src/prediction-log/postgres/tuples.ts';
 import type { Failure, PredictionStore } from '../../../src/prediction-log/prediction-store.ts';

@@ -4,7 +4,7 @@ import { readFile } from 'node:fs/promises';
 import { join } from 'node:path';
 import { setTimeout as delay } from 'node:timers/promises';
 import { afterEach, beforeEach, describe, expect, test } from 'vitest';
-import type { Column } from '../../../src/feature-schema.ts';
+import type { Column } from '../../../src/contract/contract.ts';
 import { recordColumns } from '../../../src/prediction-log/postgres/copy-format.ts';
 import type { PredictionBatch } from '../../../src/prediction-log/prediction-batch.ts';
 import {

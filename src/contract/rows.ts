@@ -1,0 +1,74 @@
+/**
+ * Rows as a pipeline takes them: a float64 for each value, which is called its slot.
+ *
+ *     number   itself              bool   1 for true, 0 for false
+ *     text     its place in the contract's texts or, after them, in those of the rows
+ *     null     NaN, which JSON cannot write as a number
+ */
+import type { Contract } from './contract.ts';
+import type { Feature, Value } from './declaration.ts';
+
+/** One row by feature name, as it arrives in JSON. */
+export type FeatureRow = Record<string, Value | undefined>;
+
+export interface FeatureRows {
+  /** Under which they were read. */
+  contract: Contract;
+  rows: number;
+  /** Row-major slots in the declared order. */
+  features: ArrayLike<number>;
+  /** Texts beside the contract's: the first has the place after the last of those. Absent without any. */
+  texts?: readonly string[];
+}
+
+/** Rows that the contract's schema has accepted. */
+export function toFeatureRows(contract: Contract, rows: readonly FeatureRow[]): FeatureRows {
+  const { names } = contract;
+  return fromValues(
+    contract,
+    rows.map((row) => names.map((name) => row[name] ?? null)),
+  );
+}
+
+/** Rows of values in the declared order. */
+function fromValues(contract: Contract, rows: readonly (readonly Value[])[]): FeatureRows {
+  const places = new Map(contract.texts.map((text, place) => [text, place]));
+  const known = places.size;
+  const features = Float64Array.from(
+    rows.flatMap((row) =>
+      row.map((value) => {
+        if (value === null) return Number.NaN;
+        if (typeof value !== 'string') return Number(value);
+        const place = places.get(value) ?? places.size;
+        places.set(value, place);
+        return place;
+      }),
+    ),
+  );
+  const texts = [...places.keys()].slice(known);
+  return { contract, rows: rows.length, features, ...(texts.length > 0 && { texts }) };
+}
+
+/** The value that a slot stands for. */
+export function valueOfSlot(
+  { dtype }: Feature,
+  slot: number,
+  { contract, texts = [] }: Pick<FeatureRows, 'contract' | 'texts'>,
+): Value {
+  if (Number.isNaN(slot)) return null;
+  if (dtype === 'bool') return slot === 1;
+  if (dtype !== 'string') return slot;
+  return contract.texts[slot] ?? texts[slot - contract.texts.length]!;
+}
+
+/** A row for people to try: the examples, or a value of the type. */
+export function exampleRow({ features }: Contract): Record<string, Value> {
+  return Object.fromEntries(features.map((feature) => [feature.name, exampleOf(feature)]));
+}
+
+function exampleOf({ dtype, example, categories, minimum }: Feature): Value {
+  if (example !== undefined) return example;
+  if (categories?.length) return categories[0]!;
+  if (dtype === 'string') return 'text';
+  return dtype === 'bool' ? true : (minimum ?? 0);
+}
