@@ -229,8 +229,6 @@ const exportedFor: Record<string, string> = {
   'src/database/connection-failure.ts isUnavailable': 'the one judgement under which all others are tested',
   'src/embedded-postgres/binaries.ts findPackage': 'platforms other than this one cannot be had in a test',
   'src/env-file.ts parseEnvFile': 'a property test compares it with dotenv, without a file for each text',
-  'src/http/fast-path/body-buffers.ts BUFFER_BYTES': 'tests send bodies on both sides of it',
-  'src/http/fast-path/body-buffers.ts MIN_FIRST_PIECE_BYTES': 'tests send bodies on both sides of it',
   'src/onnx/export-pipeline.ts INPUT_NAME': 'the bench runs a pipeline without our code, as anybody may',
   'src/onnx/export-pipeline.ts OUTPUT_NAME': 'the bench runs a pipeline without our code, as anybody may',
   'src/prediction-log/postgres/tuples.ts splitRecords': 'tests compare records one by one',

@@ -13,7 +13,7 @@ import { parseBody, withoutMark } from './parse-body.ts';
 import { faultsOf, invalid } from './schema-faults.ts';
 import type { BatchBody } from './schemas/predictions.ts';
 
-/** Decodes the bytes of a body, undefined where there is none. They may be overwritten afterwards. */
+/** Decodes the bytes of a body, undefined where there is none. */
 export type RowDecoder = (body: Buffer | undefined) => DecodedRows;
 
 /** What Fastify expects of a validator: `value` replaces the body. */

@@ -60,7 +60,7 @@ export function createBatchAnswerer(options: BatchAnswererOptions): BatchAnswere
     const createdAt = new Date();
     const ids = memory.ids(rows);
     const texts = newPredictionIds(ids, createdAt.getTime());
-    const stored = predictionLog.append({
+    await predictionLog.append({
       contract: jobs[0]!.contract,
       ids,
       features,
@@ -68,8 +68,6 @@ export function createBatchAnswerer(options: BatchAnswererOptions): BatchAnswere
       pipelineVersion,
       createdAt,
     });
-    // Awaited only where there is something to wait for: the usual append is done when it returns.
-    if (stored instanceof Promise) await stored;
     return shareOut(
       jobs,
       (_, start, after): Answer => ({

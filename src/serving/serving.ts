@@ -6,11 +6,11 @@ import type { FeatureRows } from '../contract/rows.ts';
 import { RidgelineError } from '../errors.ts';
 import type { Outcome } from './answer.ts';
 import { type BatchAnswererOptions, createBatchAnswerer } from './answer-batch.ts';
-import { createMicroBatcher, type Settle } from './micro-batcher.ts';
+import { createMicroBatcher } from './micro-batcher.ts';
 
 export interface Serving {
-  /** Answers the rows of one request; `settle` is called once, with an Error where the service cannot answer. */
-  answer(rows: FeatureRows, settle: Settle<Outcome>): void;
+  /** Answers the rows of one request. Rejects where the service cannot answer. */
+  answer(rows: FeatureRows): Promise<Outcome>;
   /** Whether a request of this many rows would be taken now. */
   hasRoomFor(rows: number): boolean;
   /** Resolves when everybody has been answered. */
@@ -24,12 +24,8 @@ export interface ServingOptions extends Omit<BatchAnswererOptions, 'maxRows'> {
 
 /** Rows of one run, about a millisecond of the event loop: decision 0004. */
 const RUN_ROWS = 2048;
-/** Rows that are worth a run before the turn ends: its fixed cost is then small beside the cost of answering them. */
-const EAGER_ROWS = 64;
 /** Rows that may be pending, in runs. Beyond it a caller is better served by another instance, or later. */
 const PENDING_RUNS = 8;
-/** Rows that may run in one turn of the event loop. They take much less time than Retry-After asks callers to wait. */
-const TURN_ROWS = 100_000;
 
 /** One shared instance: capturing a stack for each refusal would cost more than the refusal. */
 export const overloaded = new RidgelineError('overloaded');
@@ -39,10 +35,8 @@ export function createServing({ maxRequestRows, ...options }: ServingOptions): S
   const batcher = createMicroBatcher<FeatureRows, Outcome>({
     runBatch: createBatchAnswerer({ ...options, maxRows: largestRun }),
     sizeOf: ({ rows }) => rows,
-    eagerSize: EAGER_ROWS,
     maxRunSize: RUN_ROWS,
     maxPendingSize: PENDING_RUNS * largestRun,
-    maxTurnSize: TURN_ROWS,
     refuse: () => overloaded,
   });
   return { answer: batcher.submit, hasRoomFor: batcher.hasRoomFor, drain: batcher.drain };

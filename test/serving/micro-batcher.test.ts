@@ -1,25 +1,13 @@
 import { setImmediate as endOfTurn } from 'node:timers/promises';
 import fc from 'fast-check';
 import { expect, test } from 'vitest';
-import { createMicroBatcher, type MicroBatcher } from '../../src/serving/micro-batcher.ts';
+import { createMicroBatcher } from '../../src/serving/micro-batcher.ts';
 
 interface Job {
   id: number;
   size: number;
 }
 type Answers = (string | Error)[];
-
-/** Rejects where the job is given an error, and fails the test where it is called twice. */
-function submitTo<Submitted, Result>(batcher: MicroBatcher<Submitted, Result>, job: Submitted): Promise<Result> {
-  return new Promise((resolve, reject) => {
-    let calls = 0;
-    batcher.submit(job, (result) => {
-      if (++calls > 1) throw new Error('A job was settled twice.');
-      if (result instanceof Error) reject(result);
-      else resolve(result);
-    });
-  });
-}
 
 /** The batcher has gone on with what waits, and the turn in which it did so is over for it too. */
 async function afterwards(): Promise<void> {
@@ -28,7 +16,7 @@ async function afterwards(): Promise<void> {
 }
 
 /** A batcher whose runs end when the test says so. */
-function controlled({ eagerSize = 1000, maxRunSize = 100, maxPendingSize = 1000, maxTurnSize = 1000 } = {}) {
+function controlled({ maxRunSize = 100, maxPendingSize = 1000 } = {}) {
   const runs: { jobs: number[]; end: (answers?: Answers) => Promise<void>; fail: (error: Error) => Promise<void> }[] =
     [];
   const batcher = createMicroBatcher<Job, string>({
@@ -47,13 +35,11 @@ function controlled({ eagerSize = 1000, maxRunSize = 100, maxPendingSize = 1000,
         });
       }),
     sizeOf: ({ size }) => size,
-    eagerSize,
     maxRunSize,
     maxPendingSize,
-    maxTurnSize,
     refuse: () => new Error('refused'),
   });
-  return { batcher, runs, submit: (id: number, size = 1) => submitTo(batcher, { id, size }) };
+  return { batcher, runs, submit: (id: number, size = 1) => batcher.submit({ id, size }) };
 }
 
 test('jobs of one turn of the event loop share a run', async () => {
@@ -87,47 +73,6 @@ test('jobs that arrive during a run do not wait for it, however long it hangs', 
   expect(await Promise.all([second, third])).toEqual(['answer 2', 'answer 3']);
   await runs[0]!.end();
   expect(await first).toBe('answer 1');
-});
-
-test('a run starts before the end of the turn where enough has come', async () => {
-  const { runs, submit } = controlled({ eagerSize: 3 });
-  const answers = [submit(1), submit(2)];
-  expect(runs).toHaveLength(0);
-  answers.push(submit(3));
-  expect(runs.map(({ jobs }) => jobs)).toEqual([[1, 2, 3]]);
-  answers.push(submit(4, 1));
-  expect(runs).toHaveLength(1);
-  await endOfTurn();
-  expect(runs.map(({ jobs }) => jobs)).toEqual([[1, 2, 3], [4]]);
-  await runs[0]!.end();
-  await runs[1]!.end();
-  expect(await Promise.all(answers)).toHaveLength(4);
-});
-
-test('a job is refused where too much has run in this turn, until its end', async () => {
-  const runs: number[][] = [];
-  const batcher = createMicroBatcher<Job, number>({
-    runBatch: async (jobs) => {
-      runs.push(jobs.map(({ id }) => id));
-      return jobs.map(({ id }) => id);
-    },
-    sizeOf: ({ size }) => size,
-    eagerSize: 3,
-    maxRunSize: 10,
-    maxPendingSize: 100,
-    maxTurnSize: 10,
-    refuse: () => new Error('refused'),
-  });
-  const submit = (id: number, size: number) => submitTo(batcher, { id, size });
-  expect(await Promise.all([submit(1, 4), submit(2, 4)])).toEqual([1, 2]);
-  // A large one is not worse off than a small one: it counts what has run, not what would.
-  expect(batcher.hasRoomFor(50)).toBe(true);
-  expect(await submit(3, 3)).toBe(3);
-  expect(batcher.hasRoomFor(1)).toBe(false);
-  await expect(submit(4, 1)).rejects.toThrow('refused');
-  await endOfTurn();
-  expect(await submit(5, 11)).toBe(5);
-  expect(runs).toEqual([[1], [2], [3], [5]]);
 });
 
 test('a batch is closed before its rows pass the limit, and no job is split', async () => {
@@ -238,13 +183,11 @@ test('a run that throws before its promise exists rejects its batch as well', as
       return Promise.resolve([job!]);
     },
     sizeOf: () => 1,
-    eagerSize: 10,
     maxRunSize: 1,
     maxPendingSize: 10,
-    maxTurnSize: 10,
     refuse: () => new Error('refused'),
   });
-  const settled = await Promise.allSettled([submitTo(batcher, 1), submitTo(batcher, 2)]);
+  const settled = await Promise.allSettled([batcher.submit(1), batcher.submit(2)]);
   expect(settled.map(({ status }) => status)).toEqual(['rejected', 'fulfilled']);
 });
 
@@ -278,21 +221,19 @@ const step = fc.oneof(
 test('whatever happens in whatever order, it behaves as its description', async () => {
   await fc.assert(
     fc.asyncProperty(fc.array(step, { maxLength: 40 }), async (steps) => {
-      const limits = { eagerSize: 7, maxRunSize: 10, maxPendingSize: 20, maxTurnSize: 25 };
+      const limits = { maxRunSize: 10, maxPendingSize: 20 };
       const { batcher, runs, submit } = controlled(limits);
       const outcomes: Promise<string>[] = [];
 
       // The description, as simple as it can be said: a line of jobs, which goes under way whole, cut into batches, at the
-      // end of a turn or when it is long enough.
+      // end of a turn.
       let line: Job[] = [];
-      let ranInTurn = 0;
       let underWay: Job[][] = [];
       let ended = 0;
       const expectedRuns: number[][] = [];
       const expectedOutcomes: string[] = [];
       const sizeOf = (jobs: Job[]) => jobs.reduce((sum, { size }) => sum + size, 0);
       function startRuns(): void {
-        ranInTurn += sizeOf(line);
         while (line.length > 0) {
           let count = 1;
           while (count < line.length && sizeOf(line.slice(0, count + 1)) <= limits.maxRunSize) count++;
@@ -314,13 +255,12 @@ test('whatever happens in whatever order, it behaves as its description', async 
           const job = { id: outcomes.length, size: action.size };
           const pending = sizeOf(line) + sizeOf(underWay.flat());
           const isFull = pending > 0 && pending + job.size > limits.maxPendingSize;
-          if (isFull || ranInTurn >= limits.maxTurnSize) expectedOutcomes[job.id] = 'refused';
+          if (isFull) expectedOutcomes[job.id] = 'refused';
           else line.push(job);
-          if (sizeOf(line) >= limits.eagerSize) startRuns();
           outcomes.push(submit(job.id, job.size).catch((error: Error) => error.message));
         } else if (action.do === 'end the turn') {
           await endOfTurn();
-          endTurn();
+          startRuns();
         } else if (underWay.length > 0) {
           const run = runs[ended++]!;
           if (action.do === 'fail the run') {
@@ -333,13 +273,9 @@ test('whatever happens in whatever order, it behaves as its description', async 
               run.jobs.map((id, place) => (place === refused ? new Error('not this one') : `answer ${id}`)),
             );
           }
-          endTurn();
+          startRuns();
         }
         expect(runs.map(({ jobs }) => jobs)).toEqual(expectedRuns);
-      }
-      function endTurn(): void {
-        startRuns();
-        ranInTurn = 0;
       }
 
       for (const action of steps) await perform(action);

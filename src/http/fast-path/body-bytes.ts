@@ -1,8 +1,7 @@
 /**
- * A scope whose bodies are rows. Its decoder gets the bytes in the call in which the last of them arrives, with no hook in
- * between: a large body lies in a buffer of the pool only until that call returns. Fastify's JSON parser would also scan
- * every body for prototype poisoning; here every body meets a strict schema, to which `__proto__` is one more undeclared
- * field.
+ * A scope whose bodies are rows. Its decoder gets the bytes in the call in which the last of them arrives. Fastify's JSON
+ * parser would also scan every body for prototype poisoning; here every body meets a strict schema, to which `__proto__` is
+ * one more undeclared field.
  */
 import type { FastifyInstance } from 'fastify';
 import type * as z from 'zod';

@@ -5,9 +5,8 @@
  */
 import { IncomingMessage } from 'node:http';
 import { RidgelineError } from '../../errors.ts';
-import { acquire, release } from './body-buffers.ts';
 
-/** Called once, with the body or with the reason why there is none. Once it returns the body may be overwritten. */
+/** Called once, with the body or with the reason why there is none. */
 export type TakeBody = (error: RidgelineError | null, body?: Buffer) => void;
 
 export class WholeBodyRequest extends IncomingMessage {
@@ -22,8 +21,6 @@ export class WholeBodyRequest extends IncomingMessage {
   #refusal: RidgelineError | undefined;
   #limit = 0;
   #length = 0;
-  /** Where the pieces of a large body are put together; other pieces are in #pieces. */
-  #buffer: Buffer | undefined;
   #pieces: Buffer[] = [];
   /** How many bytes may still come of a body that is dropped. */
   #mayDrop = Number.POSITIVE_INFINITY;
@@ -94,9 +91,7 @@ export class WholeBodyRequest extends IncomingMessage {
   }
 
   #keep(piece: Buffer): void {
-    if (this.#length === 0) this.#buffer = acquire(piece.length, Number(this.headers['content-length']));
-    if (this.#buffer) piece.copy(this.#buffer, this.#length);
-    else this.#pieces.push(piece);
+    this.#pieces.push(piece);
     this.#length += piece.length;
   }
 
@@ -107,7 +102,6 @@ export class WholeBodyRequest extends IncomingMessage {
   }
 
   #body(): Buffer {
-    if (this.#buffer) return this.#buffer.subarray(0, this.#length);
     return this.#pieces.length === 1 ? this.#pieces[0]! : Buffer.concat(this.#pieces);
   }
 
@@ -122,12 +116,9 @@ export class WholeBodyRequest extends IncomingMessage {
 
   #settle(error: RidgelineError | null, body?: Buffer): void {
     const take = this.#take;
-    const buffer = this.#buffer;
     this.#take = undefined;
-    this.#buffer = undefined;
     this.#pieces = [];
     take?.(error, body);
-    if (buffer) release(buffer);
   }
 }
 

@@ -7,8 +7,7 @@ import type * as z from 'zod';
 import type { Contract } from '../../contract/contract.ts';
 import type { FeatureRows } from '../../contract/rows.ts';
 import type { RidgelineError } from '../../errors.ts';
-import type { Answer, Outcome, Refusal } from '../../serving/answer.ts';
-import type { Settle } from '../../serving/micro-batcher.ts';
+import type { Answer, Refusal } from '../../serving/answer.ts';
 import { overloaded, type Serving } from '../../serving/serving.ts';
 import { createBatchDecoder, createRowDecoder, type RowDecoder } from '../decode-rows.ts';
 import { registerRowBodies } from '../fast-path/body-bytes.ts';
@@ -100,17 +99,16 @@ function registerPredictRoute(scope: FastifyInstance, route: PredictRoute, optio
   const refuseWithoutRoom: onRequestHookHandler = (request, _reply, done) =>
     serving.hasRoomFor(route.mostRowsOf(request)) ? done() : done(overloaded);
 
-  const sendTo =
-    (reply: FastifyReply, rows: number): Settle<Outcome> =>
-    (outcome) => {
-      try {
-        if (!(outcome instanceof Error || 'faults' in outcome)) return sendJson(reply, route.toJson(outcome));
-        reply.rows = rows;
-        reply.send(outcome instanceof Error ? outcome : toProblem(outcome, route));
-      } catch (error) {
-        reply.send(error);
-      }
-    };
+  async function answer(reply: FastifyReply, rows: FeatureRows): Promise<void> {
+    try {
+      const outcome = await serving.answer(rows);
+      if (!('faults' in outcome)) return sendJson(reply, route.toJson(outcome));
+      throw toProblem(outcome, route);
+    } catch (error) {
+      reply.rows = rows.rows;
+      reply.send(error);
+    }
+  }
 
   scope.post<{ Body: FeatureRows }>(route.path, {
     onRequest: ownHook(refuseWithoutRoom),
@@ -121,18 +119,8 @@ function registerPredictRoute(scope: FastifyInstance, route: PredictRoute, optio
       body: route.body,
       response: { 200: route.answer, ...problemsOf(scope) },
     },
-    handler(request, reply) {
-      const rows = detachBody(request);
-      serving.answer(rows, sendTo(reply, rows.rows));
-    },
+    handler: ({ body }, reply) => void answer(reply, body),
   });
-}
-
-/** Takes the rows out of a request, which may be in the old generation and would keep them there (decision 0006). */
-function detachBody(request: { body: FeatureRows }): FeatureRows {
-  const { body } = request;
-  (request as { body: unknown }).body = undefined;
-  return body;
 }
 
 function toProblem({ faults }: Refusal, { pointerOf }: PredictRoute): RidgelineError {
