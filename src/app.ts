@@ -68,7 +68,7 @@ async function compose(options: AppOptions, closers: Closers): Promise<App> {
   const featureCount = housing.features.length;
 
   const served = createServedPipeline({
-    load: (pipeline) => loadPredictor(pipeline, housing.names),
+    load: (pipeline) => loadPredictor(pipeline, housing),
     database: pool,
     modelsDir: config.modelsDir,
     log,

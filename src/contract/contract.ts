@@ -55,7 +55,7 @@ export function createContract(declaration: Declaration): Contract {
 }
 
 /** Whether null, or nothing, may be sent for it. */
-function mayBeMissing({ nullable, optional }: Feature): boolean {
+export function mayBeMissing({ nullable, optional }: Feature): boolean {
   return nullable || optional;
 }
 

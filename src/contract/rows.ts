@@ -21,6 +21,13 @@ export interface FeatureRows {
   texts?: readonly string[];
 }
 
+/** Rows with the answer that the fit gave to each, as they are kept in JSON. */
+export interface GoldenRows {
+  /** Values in the declared order. */
+  features: readonly (readonly Value[])[];
+  predictions: readonly number[];
+}
+
 /** Rows that the contract's schema has accepted. */
 export function toFeatureRows(contract: Contract, rows: readonly FeatureRow[]): FeatureRows {
   const { names } = contract;
@@ -30,8 +37,8 @@ export function toFeatureRows(contract: Contract, rows: readonly FeatureRow[]): 
   );
 }
 
-/** Rows of values in the declared order. */
-function fromValues(contract: Contract, rows: readonly (readonly Value[])[]): FeatureRows {
+/** Rows of values in the declared order, each of the feature's type or null. */
+export function fromValues(contract: Contract, rows: readonly (readonly Value[])[]): FeatureRows {
   const places = new Map(contract.texts.map((text, place) => [text, place]));
   const known = places.size;
   const features = Float64Array.from(

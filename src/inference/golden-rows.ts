@@ -4,15 +4,12 @@
  * must not depend on the other rows or on their order.
  */
 import { agrees, sizeOf } from '../agreement.ts';
+import { type Contract, mayBeMissing } from '../contract/contract.ts';
+import { type Feature, fits } from '../contract/declaration.ts';
+import { fromValues, type GoldenRows } from '../contract/rows.ts';
 import { RidgelineError } from '../errors.ts';
 import type { OnnxSession } from './onnx-session.ts';
 import { rejectionByRuntime } from './runtime-failure.ts';
-
-/** Rows of values in the order of the features, with an answer each. */
-export interface GoldenRows {
-  features: number[][];
-  predictions: number[];
-}
 
 /** Bounds the time of a check, which also runs them one by one. A training keeps 16. */
 const MAX_GOLDEN_ROWS = 1000;
@@ -22,12 +19,14 @@ const ROWS_A_TURN = 100;
  * Throws `bad_artefact` unless the session gives the answers of the fit. It yields where the event loop may turn, every
  * millisecond or so; a command runs it through.
  */
-export function* checkGoldenRows(session: OnnxSession, golden: unknown, featureCount: number): Generator<void, void> {
-  const { features, predictions } = readGoldenRows(golden, featureCount);
+export function* checkGoldenRows(session: OnnxSession, golden: unknown, contract: Contract): Generator<void, void> {
+  const { features, predictions } = readGoldenRows(golden, contract);
+  const slots = Array.from(fromValues(contract, features).features);
+  const width = contract.features.length;
   const size = sizeOf(predictions);
 
   function compare(order: number[], how: string): void {
-    const rows = Float64Array.from(order.flatMap((row) => features[row]!));
+    const rows = Float64Array.from(order.flatMap((row) => slots.slice(row * width, (row + 1) * width)));
     // Filled with NaN, so that an answer with too few values does not pass.
     const answers = run(session, rows, new Float64Array(order.length).fill(Number.NaN));
     order.forEach((row, i) => {
@@ -55,20 +54,27 @@ function run(session: OnnxSession, rows: Float64Array, answers: Float64Array): F
   }
 }
 
-/** Checks their shape: they come from a database column or a file, which may hold any JSON. */
-function readGoldenRows(golden: unknown, featureCount: number): GoldenRows {
+/** Checks what they hold: they come from a database column or a file, which may hold any JSON. */
+function readGoldenRows(golden: unknown, { features: declared }: Contract): GoldenRows {
   const { features, predictions } = (golden ?? {}) as Partial<GoldenRows>;
   const areRows = Array.isArray(features) && Array.isArray(predictions) && features.length === predictions.length;
-  const areWhole = areRows && features.every((row) => Array.isArray(row) && row.length === featureCount);
+  const areWhole = areRows && features.every((row) => Array.isArray(row) && row.length === declared.length);
   if (!areWhole || features.length === 0) {
-    throw rejection(`The golden rows must be one or more rows of ${featureCount} values, with an answer each.`);
+    throw rejection(`The golden rows must be one or more rows of ${declared.length} values, with an answer each.`);
   }
   if (features.length > MAX_GOLDEN_ROWS) {
     throw rejection(`There are ${features.length} golden rows; at most ${MAX_GOLDEN_ROWS} are checked.`);
   }
-  const wrong = features.findIndex((row, i) => ![...row, predictions[i]].every(Number.isFinite));
-  if (wrong !== -1) throw rejection(`Golden row ${wrong + 1} holds something else than finite numbers.`);
+  features.forEach((row, i) => {
+    const wrong = declared.find((feature, k) => !isValueOf(feature, row[k]));
+    if (wrong) throw rejection(`Golden row ${i + 1} holds a value of ${wrong.name} that is not ${wrong.dtype}.`);
+    if (!Number.isFinite(predictions[i])) throw rejection(`The answer to golden row ${i + 1} is not a finite number.`);
+  });
   return { features, predictions };
+}
+
+function isValueOf(feature: Feature, value: unknown): boolean {
+  return value === null ? mayBeMissing(feature) : fits(feature.dtype, value);
 }
 
 const rejection = (detail: string) => new RidgelineError('bad_artefact', { detail });

@@ -4,13 +4,17 @@
  *     loading -> (golden rows reproduced, warm) -> serving -> retired
  */
 import { setImmediate as nextTurn } from 'node:timers/promises';
-import { checkGoldenRows, type GoldenRows } from './golden-rows.ts';
+import type { Contract } from '../contract/contract.ts';
+import { fromValues, type GoldenRows } from '../contract/rows.ts';
+import { checkGoldenRows } from './golden-rows.ts';
 import { openOnnxSession } from './onnx-session.ts';
 
 export interface Predictor {
   readonly pipelineVersion: string;
+  /** Of the rows that it takes. */
+  readonly contract: Contract;
   /**
-   * Predicts `rows` rows given row-major in the declared order, and returns `predictions` with one float64 a row, which
+   * Predicts `rows` rows of slots, given row-major in the declared order, and returns `predictions` with one float64 a row, which
    * may be non-finite. Throws `run_failed` when not one of them has been predicted.
    */
   predict(features: Float64Array, rows: number, predictions?: Float64Array): Float64Array;
@@ -28,15 +32,15 @@ export interface LoadablePipeline {
 const WARM_UP_RUNS = 50;
 
 /**
- * Loads and proves a version that takes the named features in this order. Throws `bad_artefact` with the reason, or
+ * Loads and proves a version that takes rows of the contract. Throws `bad_artefact` with the reason, or
  * another error for what may pass, such as want of memory; the session is freed then. Requests are answered in between:
  * no step of it holds the event loop for long.
  */
-export async function loadPredictor(pipeline: LoadablePipeline, featureNames: readonly string[]): Promise<Predictor> {
-  const session = openOnnxSession(pipeline.artefact, featureNames);
+export async function loadPredictor(pipeline: LoadablePipeline, contract: Contract): Promise<Predictor> {
+  const session = openOnnxSession(pipeline.artefact, contract.names);
   try {
-    for (const _ of checkGoldenRows(session, pipeline.goldenRows, featureNames.length)) await nextTurn();
-    const row = Float64Array.from(pipeline.goldenRows.features[0]!);
+    for (const _ of checkGoldenRows(session, pipeline.goldenRows, contract)) await nextTurn();
+    const row = Float64Array.from(fromValues(contract, pipeline.goldenRows.features.slice(0, 1)).features);
     for (let i = 0; i < WARM_UP_RUNS; i++) {
       await nextTurn();
       session.run(row, 1);
@@ -47,6 +51,7 @@ export async function loadPredictor(pipeline: LoadablePipeline, featureNames: re
   }
   return {
     pipelineVersion: pipeline.pipelineVersion,
+    contract,
     predict: session.run,
     retire: session.release,
   };

@@ -6,9 +6,10 @@
 import { createHash, randomUUID } from 'node:crypto';
 import { mkdir, open, readdir, readFile, rename, rm, stat } from 'node:fs/promises';
 import { basename, join } from 'node:path';
+import type { GoldenRows } from '../contract/rows.ts';
 import { RidgelineError } from '../errors.ts';
 import { MAX_ARTEFACT_BYTES } from '../onnx/fence.ts';
-import type { GoldenRows, PipelineArtefact } from './pipeline-versions.ts';
+import type { PipelineArtefact } from './pipeline-versions.ts';
 
 interface Manifest {
   pipeline_version: string;

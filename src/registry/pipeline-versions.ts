@@ -1,4 +1,6 @@
 /** The tables of pipeline versions and of promotions: what was published, what is served, what was refused. */
+import type { Declaration } from '../contract/declaration.ts';
+import type { GoldenRows } from '../contract/rows.ts';
 import { LOCK_KEY } from '../database/advisory-lock.ts';
 import { RidgelineError } from '../errors.ts';
 import { MAX_ARTEFACT_BYTES, sizeProblem } from '../onnx/fence.ts';
@@ -13,12 +15,6 @@ export const PROMOTION_CHANNEL = 'ridgeline_promotion';
 
 /** Serialises publications, so that two in one second get two versions. */
 const PUBLISH_LOCK = 'ridgeline_publish';
-
-/** Rows in the declared feature order, with the answers the fit gave. */
-export interface GoldenRows {
-  features: number[][];
-  predictions: number[];
-}
 
 /** What a server needs in order to serve a version. */
 export interface PipelineArtefact {
@@ -38,6 +34,8 @@ export interface NewPipeline {
   codeSha256: string;
   goldenRows: GoldenRows;
   featureProfile: object;
+  /** Of the rows that it was trained on, and that it takes. */
+  declaration: Declaration;
 }
 
 /** Inserts a version named after the database's clock. Must run inside a transaction; the name is unique in it. */

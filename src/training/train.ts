@@ -5,6 +5,7 @@
 import { createHash } from 'node:crypto';
 import { agrees, disagreement, sizeOf } from '../agreement.ts';
 import { type Contract, featuresOfKind } from '../contract/contract.ts';
+import type { GoldenRows } from '../contract/rows.ts';
 import { RidgelineError } from '../errors.ts';
 import type { Dataset, DenseMatrix } from '../estimators/dense-matrix.ts';
 import { fitPipeline, predictPipeline } from '../estimators/pipeline.ts';
@@ -12,7 +13,7 @@ import { checkGoldenRows } from '../inference/golden-rows.ts';
 import { openOnnxSession } from '../inference/onnx-session.ts';
 import { exportPipeline } from '../onnx/export-pipeline.ts';
 import { sha256Of } from '../registry/artefacts.ts';
-import type { GoldenRows, NewPipeline } from '../registry/pipeline-versions.ts';
+import type { NewPipeline } from '../registry/pipeline-versions.ts';
 import { fingerprintCode } from './code-fingerprint.ts';
 import { crossValidate, kFold } from './cross-validation.ts';
 import { featureProfile } from './feature-profile.ts';
@@ -63,7 +64,7 @@ export function trainPipeline(dataset: Dataset, options: TrainingOptions): NewPi
   });
   onProgress('compare the exported ONNX with the fit', 0.95);
   const golden = goldenRows(dataset.X, fitted);
-  const maxParityDifference = compareWithFit(artefact, contract.names, { X: dataset.X, fitted, golden });
+  const maxParityDifference = compareWithFit(artefact, contract, { X: dataset.X, fitted, golden });
   onProgress('done', 1);
   const metrics = {
     cv_rmse: crossValidation.rmse,
@@ -85,6 +86,7 @@ export function trainPipeline(dataset: Dataset, options: TrainingOptions): NewPi
     codeSha256: fingerprintCode(),
     goldenRows: golden,
     featureProfile: featureProfile(dataset.X, contract),
+    declaration: contract.declaration,
   };
 }
 
@@ -137,10 +139,10 @@ function checkDataset({ X, y }: Dataset, contract: Contract): void {
  */
 function compareWithFit(
   artefact: Uint8Array,
-  featureNames: readonly string[],
+  contract: Contract,
   { X, fitted, golden }: { X: DenseMatrix; fitted: Float64Array; golden: GoldenRows },
 ): number {
-  const session = openOnnxSession(artefact, featureNames);
+  const session = openOnnxSession(artefact, contract.names);
   const size = sizeOf(fitted);
   let largest = 0;
   try {
@@ -158,7 +160,7 @@ function compareWithFit(
         largest = Math.max(largest, disagreement(answers[i]!, expected, size));
       }
     }
-    Array.from(checkGoldenRows(session, golden, X.columns));
+    Array.from(checkGoldenRows(session, golden, contract));
   } finally {
     session.release();
   }

@@ -2,6 +2,7 @@ import { setImmediate as nextTurn } from 'node:timers/promises';
 import fc from 'fast-check';
 import { beforeAll, describe, expect, test } from 'vitest';
 import { featuresOfKind } from '../../src/contract/contract.ts';
+import { fromValues, type GoldenRows } from '../../src/contract/rows.ts';
 import { RidgelineError } from '../../src/errors.ts';
 import { fitPipeline } from '../../src/estimators/pipeline.ts';
 import { checkGoldenRows } from '../../src/inference/golden-rows.ts';
@@ -9,7 +10,7 @@ import type { OnnxSession } from '../../src/inference/onnx-session.ts';
 import { type LoadablePipeline, loadPredictor } from '../../src/inference/predictor.ts';
 import { exportPipeline } from '../../src/onnx/export-pipeline.ts';
 import { trainPipeline } from '../../src/training/train.ts';
-import { loadWines, wines } from '../support/declaration.ts';
+import { contractOf, loadWines, wines } from '../support/declaration.ts';
 
 const dataset = loadWines();
 const width = wines.features.length;
@@ -19,10 +20,12 @@ beforeAll(async () => {
   pipeline = { pipelineVersion: '2026_01_02__03_04_05', artefact, goldenRows };
 });
 
+const slotsOf = (rows: GoldenRows['features']) => Float64Array.from(fromValues(wines, rows).features);
+
 /** The message of the refusal; fails when the pipeline is loaded or refused in another way. */
 async function refusalOf(changed: Partial<LoadablePipeline>): Promise<string> {
   try {
-    const predictor = await loadPredictor({ ...pipeline, ...changed }, wines.names);
+    const predictor = await loadPredictor({ ...pipeline, ...changed }, wines);
     predictor.retire();
   } catch (error) {
     expect(error).toBeInstanceOf(RidgelineError);
@@ -32,11 +35,12 @@ async function refusalOf(changed: Partial<LoadablePipeline>): Promise<string> {
   throw new Error('The pipeline was loaded.');
 }
 
-test('a loaded pipeline has its version and reproduces its golden rows', async () => {
-  const predictor = await loadPredictor(pipeline, wines.names);
+test('a loaded pipeline has its version and contract, and reproduces its golden rows', async () => {
+  const predictor = await loadPredictor(pipeline, wines);
+  expect(predictor.contract).toBe(wines);
   expect(predictor.pipelineVersion).toBe('2026_01_02__03_04_05');
   const { features, predictions } = pipeline.goldenRows;
-  const answers = predictor.predict(Float64Array.from(features.flat()), features.length);
+  const answers = predictor.predict(slotsOf(features), features.length);
   expect(answers).toHaveLength(predictions.length);
   answers.forEach((answer, i) => {
     expect(answer).toBeCloseTo(predictions[i]!, 9);
@@ -45,7 +49,7 @@ test('a loaded pipeline has its version and reproduces its golden rows', async (
 });
 
 test('rows answered in one batch are answered as they are one by one', async () => {
-  const predictor = await loadPredictor(pipeline, wines.names);
+  const predictor = await loadPredictor(pipeline, wines);
   const together = predictor.predict(dataset.X.data.slice(0, 20 * width), 20);
   for (let row = 0; row < 20; row++) {
     const [alone] = predictor.predict(dataset.X.data.slice(row * width, (row + 1) * width), 1);
@@ -110,9 +114,9 @@ describe('golden rows are measured by the size of the target:', () => {
     const { artefact, goldenRows } = inUnit(unit);
     const { features, predictions } = goldenRows;
     const changed = (factor: number) => predictions.map((value, i) => (i === 2 ? value * factor : value));
-    (await loadPredictor({ ...pipeline, artefact, goldenRows }, wines.names)).retire();
+    (await loadPredictor({ ...pipeline, artefact, goldenRows }, wines)).retire();
     const rounded = { features, predictions: changed(1 + 1e-12) };
-    (await loadPredictor({ ...pipeline, artefact, goldenRows: rounded }, wines.names)).retire();
+    (await loadPredictor({ ...pipeline, artefact, goldenRows: rounded }, wines)).retire();
     const off = { features, predictions: changed(1 + 1e-7) };
     expect(await refusalOf({ artefact, goldenRows: off })).toMatch(/^Golden row 3 gives/);
   });
@@ -121,7 +125,7 @@ describe('golden rows are measured by the size of the target:', () => {
     // So far down that the first golden row is predicted as 0, but for what has been cancelled.
     const { artefact, goldenRows } = inUnit(1e6, pipeline.goldenRows.predictions[0]);
     expect(Math.abs(goldenRows.predictions[0]!)).toBeLessThan(1e-3);
-    (await loadPredictor({ ...pipeline, artefact, goldenRows }, wines.names)).retire();
+    (await loadPredictor({ ...pipeline, artefact, goldenRows }, wines)).retire();
   });
 });
 
@@ -134,22 +138,22 @@ test.each<[string, unknown, RegExp]>([
   [
     'a text among the values',
     { features: [new Array(width).fill('1')], predictions: [1] },
-    /row 1 holds something else/,
+    /row 1 holds a value of acidity that is not float64/,
   ],
   [
     'a null among the values',
     { features: [new Array(width).fill(null)], predictions: [1] },
-    /row 1 holds something else/,
+    /row 1 holds a value of acidity that is not float64/,
   ],
   [
     'an answer that is null',
     { features: [new Array(width).fill(1)], predictions: [null] },
-    /row 1 holds something else/,
+    /answer to golden row 1 is not a finite number/,
   ],
   [
     'an answer without end',
     { features: [new Array(width).fill(1)], predictions: [Number.POSITIVE_INFINITY] },
-    /row 1 holds something else/,
+    /answer to golden row 1 is not a finite number/,
   ],
   [
     'more than are worth checking',
@@ -170,7 +174,8 @@ describe('an answer that depends on the rows beside it is refused:', () => {
     release: () => undefined,
   });
   const golden = { features: [[1], [2], [6]], predictions: [1, 2, 6] };
-  const check = (session: OnnxSession) => Array.from(checkGoldenRows(session, golden, 1));
+  const contract = contractOf([{ name: 'n', dtype: 'float64' }]);
+  const check = (session: OnnxSession) => Array.from(checkGoldenRows(session, golden, contract));
 
   test('the mean of all rows', () => {
     const mean = (rows: number[]) => rows.reduce((sum, row) => sum + row, 0) / rows.length;
@@ -198,14 +203,14 @@ test('an artefact with one flipped bit is refused, or answers its golden rows al
     fc.asyncProperty(fc.nat(), fc.nat({ max: 7 }), async (at, bit) => {
       const artefact = Uint8Array.from(pipeline.artefact);
       artefact[at % artefact.length]! ^= 1 << bit;
-      const predictor = await loadPredictor({ ...pipeline, artefact }, wines.names).catch((error: unknown) => {
+      const predictor = await loadPredictor({ ...pipeline, artefact }, wines).catch((error: unknown) => {
         expect(error).toBeInstanceOf(RidgelineError);
         expect((error as RidgelineError).code).toBe('bad_artefact');
         refused++;
       });
       if (!predictor) return;
       const { features, predictions } = pipeline.goldenRows;
-      const answers = predictor.predict(Float64Array.from(features.flat()), features.length);
+      const answers = predictor.predict(slotsOf(features), features.length);
       answers.forEach((answer, i) => {
         expect(answer).toBeCloseTo(predictions[i]!, 7);
       });
@@ -221,7 +226,7 @@ test('loading lets the event loop turn, so that requests are answered meanwhile'
   const turning = (async () => {
     for (; loading; turns++) await nextTurn();
   })();
-  const predictor = await loadPredictor(pipeline, wines.names);
+  const predictor = await loadPredictor(pipeline, wines);
   loading = false;
   await turning;
   expect(turns).toBeGreaterThan(10);
@@ -229,15 +234,15 @@ test('loading lets the event loop turn, so that requests are answered meanwhile'
 });
 
 test('a retired predictor has freed its session', async () => {
-  const predictor = await loadPredictor(pipeline, wines.names);
+  const predictor = await loadPredictor(pipeline, wines);
   predictor.retire();
-  expect(() => predictor.predict(Float64Array.from(pipeline.goldenRows.features[0]!), 1)).toThrow();
+  expect(() => predictor.predict(slotsOf(pipeline.goldenRows.features.slice(0, 1)), 1)).toThrow();
 });
 
 test('a run that fails throws, and the next one is answered', async () => {
-  const predictor = await loadPredictor(pipeline, wines.names);
+  const predictor = await loadPredictor(pipeline, wines);
   expect(() => predictor.predict(Float64Array.of(1, 2, 3), 1)).toThrow();
-  const [answer] = predictor.predict(Float64Array.from(pipeline.goldenRows.features[0]!), 1);
+  const [answer] = predictor.predict(slotsOf(pipeline.goldenRows.features.slice(0, 1)), 1);
   expect(answer).toBeCloseTo(pipeline.goldenRows.predictions[0]!, 9);
   predictor.retire();
 });

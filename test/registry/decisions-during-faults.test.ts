@@ -43,11 +43,11 @@ let noted: NotedLog;
 
 function startServer(
   database: Queryable = owner,
-  { names = wines.names, modelsDir = join(root, 'models'), load = loadPredictor } = {},
+  { contract = wines, modelsDir = join(root, 'models'), load = loadPredictor } = {},
 ): ServedPipeline<Predictor> {
   noted = createNotedLog();
   const served = createServedPipeline<Predictor>({
-    load: (pipeline) => load(pipeline, names),
+    load: (pipeline) => load(pipeline, contract),
     database,
     modelsDir,
     log: noted.log,
@@ -182,9 +182,9 @@ test('want of memory or of files while loading is no rejection: the version is s
   const version = await publish(trained);
   let shortages = 2;
   const served = startServer(owner, {
-    load: async (pipeline, names) => {
+    load: async (pipeline, contract) => {
       if (shortages-- > 0) throw Object.assign(new Error('EMFILE: too many open files'), { code: 'EMFILE' });
-      return await loadPredictor(pipeline, names);
+      return await loadPredictor(pipeline, contract);
     },
   });
   await served.refresh();
@@ -238,13 +238,13 @@ test('a version that is larger than any is refused before its bytes are fetched'
 });
 
 describe('a server that declares other features', () => {
-  const declared = wines.names;
-  const moved = ['alcohol', ...declared.filter((name) => name !== 'alcohol')];
+  const names = ['alcohol', ...wines.names.filter((name) => name !== 'alcohol')];
+  const moved = contractOf(names.map((name) => wines.features.find((feature) => feature.name === name)!));
 
   test('refuses the version by name, from the database as from models/', async () => {
     await publish(trained);
     await startServer().refresh();
-    const served = startServer(owner, { names: moved });
+    const served = startServer(owner, { contract: moved });
     await served.refresh();
     expect(served.current()).toBeUndefined();
     expect(served.rejection()?.reason).toContain('It expects acidity where alcohol is declared, as feature 1.');
@@ -255,13 +255,12 @@ describe('a server that declares other features', () => {
 
   test('refuses it on a roll back too', async () => {
     const old = await publish(trained);
-    const features = moved.map((name) => wines.features.find((feature) => feature.name === name)!);
     const { X, y } = loadWines();
-    const from = moved.map((name) => declared.indexOf(name));
+    const from = names.map((name) => wines.names.indexOf(name));
     const data = Float64Array.from(X.data, (_, i) => X.data[i - (i % X.columns) + from[i % X.columns]!]!);
-    const retrained = trainPipeline({ X: { ...X, data }, y }, { contract: contractOf(features), alpha: 1, seed: 0 });
+    const retrained = trainPipeline({ X: { ...X, data }, y }, { contract: moved, alpha: 1, seed: 0 });
     const version = await publish(retrained);
-    const served = startServer(owner, { names: moved });
+    const served = startServer(owner, { contract: moved });
     await served.refresh();
     expect(served.current()?.pipelineVersion).toBe(version);
     await transaction(owner, (client) => promote(client, old, { promotedBy: 'test', reason: 'roll back' }));

@@ -55,7 +55,7 @@ function startServer({ directory = modelsDir, onLoad = async () => {} } = {}): S
   const served = createServedPipeline<Predictor>({
     async load(pipeline: PipelineArtefact) {
       loaded.push(pipeline.pipelineVersion);
-      const predictor = await loadPredictor(pipeline, wines.names);
+      const predictor = await loadPredictor(pipeline, wines);
       await onLoad();
       return {
         ...predictor,

@@ -5,9 +5,12 @@ import type { Answer, Outcome } from '../../src/serving/answer.ts';
 import { createBatchAnswerer } from '../../src/serving/answer-batch.ts';
 import { contractOf } from '../support/declaration.ts';
 
+const contract = contractOf([{ name: 'n', dtype: 'float64' }]);
+
 /** A pipeline of one feature that answers with its double; it gives up on 13, and has no finite answer for 99. */
 const predictor = {
   pipelineVersion: 'v1',
+  contract,
   predict(features: Float64Array, rows: number, predictions = new Float64Array(rows)) {
     if (features.includes(13)) throw new Error('/onnxruntime/core/node.cc:42 integer division by zero');
     for (let row = 0; row < rows; row++) predictions[row] = features[row] === 99 ? Number.NaN : 2 * features[row]!;
@@ -36,7 +39,6 @@ function setUp({ append, refusal }: Partial<Pick<PredictionLog, 'append'>> & { r
   return { answerBatch: (...jobs: number[][]) => answerBatch(jobs.map(toRows)), stored, warned };
 }
 
-const contract = contractOf([{ name: 'n', dtype: 'float64' }]);
 const toRows = (features: number[]) => ({ contract, rows: features.length, features });
 const predictionsOf = (outcome: Outcome | undefined) => (outcome as Answer).predictions;
 

@@ -87,7 +87,7 @@ describe('a training on the housing data', () => {
     expect(goldenRows.predictions).toHaveLength(16);
     expect(goldenRows.features[0]).toEqual(Array.from(dataset.X.data.subarray(0, 13)));
     expect(goldenRows.features[15]).toEqual(Array.from(dataset.X.data.subarray(505 * 13)));
-    const predictor = await loadPredictor({ pipelineVersion: 'new', artefact, goldenRows }, housing.names);
+    const predictor = await loadPredictor({ pipelineVersion: 'new', artefact, goldenRows }, housing);
     predictor.retire();
   });
 
