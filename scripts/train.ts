@@ -8,10 +8,10 @@ import { loadHousingDataset } from '../src/housing/dataset.ts';
 import { housing } from '../src/housing/features.ts';
 import { DEFAULT_ALPHA, DEFAULT_SEED } from '../src/process/first-version.ts';
 import { withDatabase } from '../src/process/open-database.ts';
-import { readCsvDataset } from '../src/training/csv-dataset.ts';
 import { readDecimal } from '../src/training/decimal.ts';
 import { publish } from '../src/training/publish.ts';
 import { MAX_SEED, trainPipeline } from '../src/training/train.ts';
+import { readTrainingData } from '../src/training/training-data.ts';
 import { failUsage, readCommandLine } from './command-line.ts';
 import { createProgress } from './progress.ts';
 import { loadSettings } from './settings.ts';
@@ -38,7 +38,8 @@ async function train({ alpha, seed, data, json, promotedBy, reason }: Arguments)
   const started = performance.now();
   const config = loadSettings();
   const progress = createProgress({ quiet: json });
-  const dataset = data === undefined ? loadHousingDataset() : await readCsvDataset(data, housing);
+  const dataset =
+    data === undefined ? loadHousingDataset() : (await readTrainingData({ data, served: housing })).dataset;
   const pipeline = trainPipeline(dataset, { contract: housing, alpha, seed, onProgress: progress.show });
   progress.end();
   await withDatabase(config, async (database) => {

@@ -10,10 +10,10 @@ import { readDecimal } from './decimal.ts';
 const FIRST_CAPACITY_ROWS = 1024;
 
 /**
- * Reads the file into the declared column order; other columns are ignored. Memory is at most three times that of the
+ * Reads the file into the declared column order; other columns are ignored, but counted. Memory is at most three times that of the
  * rows, whatever else the file holds. Throws `training_data` for a bad file.
  */
-export async function readCsvDataset(path: string, contract: Contract): Promise<Dataset> {
+export async function readCsvDataset(path: string, contract: Contract): Promise<{ dataset: Dataset; columns: number }> {
   const wanted = [...contract.names, contract.declaration.output.name];
   const columns = wanted.length - 1;
   let data = new Float64Array(FIRST_CAPACITY_ROWS * columns);
@@ -55,7 +55,8 @@ export async function readCsvDataset(path: string, contract: Contract): Promise<
     throw new RidgelineError('training_data', { detail, cause: error });
   }
   if (!header) throw new RidgelineError('training_data', { detail: `${path} is empty. It needs a header and rows.` });
-  return { X: { rows, columns, data: data.subarray(0, rows * columns) }, y: y.subarray(0, rows) };
+  const X = { rows, columns, data: data.subarray(0, rows * columns) };
+  return { dataset: { X, y: y.subarray(0, rows) }, columns: header.length };
 }
 
 /** The same values with as much room again, which takes no memory before it is written to. */

@@ -26,7 +26,7 @@ afterAll(() => rm(directory, { recursive: true, force: true }));
 async function read(text: string | Buffer): Promise<Dataset> {
   const path = join(directory, 'rows.csv');
   await writeFile(path, text);
-  return readCsvDataset(path, contract);
+  return (await readCsvDataset(path, contract)).dataset;
 }
 
 async function refusalOf(reading: Promise<unknown>): Promise<string> {
