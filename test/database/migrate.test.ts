@@ -178,18 +178,18 @@ describe('a migration that cannot be done says what to do', () => {
 });
 
 describe('an installation of an earlier version', () => {
-  /** Undoes the newest migration. */
-  async function oneBack(of: TestDatabase): Promise<void> {
+  /** Undoes the newest migrations. */
+  async function goBack(of: TestDatabase, count: number): Promise<void> {
     const dbClient = await connect(of.url);
     await runner({
-      ...{ dbClient, dir: 'migrations', direction: 'down', count: 1 },
+      ...{ dbClient, dir: 'migrations', direction: 'down', count },
       ...{ migrationsTable: 'schema_migrations', log: () => undefined },
     });
   }
 
   test('is not waited for when a session holds a lock, and is brought up to date once it lets go', async () => {
     const old = await createTestDatabase();
-    await oneBack(old);
+    await goBack(old, 2);
     // Its check has lost its backslashes, so that the table has to be locked.
     await old.query('alter table ml_pipeline drop constraint ml_pipeline_pipeline_version_check');
     await old.query(
@@ -206,11 +206,30 @@ describe('an installation of an earlier version', () => {
 
     const patient = migrate(old.url, { retryForMs: 30_000 });
     await reader.query('commit');
-    expect(await patient).toEqual(['0004_partitions']);
+    expect(await patient).toEqual(['0004_partitions', '0005_contracts']);
     const [check] = await old.query<{ is: string }>(
       `select pg_get_constraintdef(oid) as is from pg_constraint where conname = 'ml_pipeline_pipeline_version_check'`,
     );
     expect(check!.is).toContain('[0-9]{4}_');
+    await old.drop();
+  });
+
+  test('lets rows of other contracts in beside those that are there, also where a column is gone by now', async () => {
+    const old = await createTestDatabase();
+    await goBack(old, 1);
+    await old.query(`insert into predictions
+      select gen_random_uuid(), 1, 2, 3, 4, 5, 6, 7, 8, 9, 10, 11, 12, 13, 24, '2026_11_22__16_08_52', now()`);
+    const insertOther = () =>
+      old.query(`insert into predictions (id, prediction, pipeline_version, created_at)
+        values (gen_random_uuid(), 1, '2026_11_22__16_08_52', now())`);
+    await expect(insertOther()).rejects.toThrow(/not-null/);
+    await old.query('alter table predictions drop column lstat');
+    expect(await migrate(old.url)).toEqual(['0005_contracts']);
+    await insertOther();
+    expect(await old.query('select crim, rad::integer, prediction from predictions order by prediction')).toEqual([
+      { crim: null, rad: null, prediction: 1 },
+      { crim: 1, rad: 9, prediction: 24 },
+    ]);
     await old.drop();
   });
 
