@@ -3,7 +3,7 @@ import { Readable } from 'node:stream';
 import { pipeline } from 'node:stream/promises';
 import { reasonOf } from '../src/errors.ts';
 import { housing } from '../src/housing/features.ts';
-import { recordColumns } from '../src/prediction-log/postgres/copy-format.ts';
+import { recordColumns } from '../src/prediction-log/record-columns.ts';
 import { linesOfSegment, segmentsAt } from '../src/prediction-log/spool-lines.ts';
 import { readCommandLine } from './command-line.ts';
 
@@ -28,7 +28,7 @@ function complain(path: string, error: unknown): void {
 
 /** A file that cannot be read keeps no other from being shown. One that is gone has been stored since it was listed. */
 async function* linesOf(paths: readonly string[]): AsyncGenerator<string> {
-  const columns = recordColumns(housing.columns);
+  const columns = recordColumns(housing);
   for (const path of paths) {
     try {
       yield* linesOfSegment(path, columns);

@@ -16,10 +16,10 @@ import { registerHealthRoutes } from './http/routes/health.ts';
 import { registerPredictRoutes } from './http/routes/predict.ts';
 import { createHttp } from './http/server.ts';
 import { loadPredictor } from './inference/predictor.ts';
-import { recordColumns } from './prediction-log/postgres/copy-format.ts';
 import { startPartitionUpkeep } from './prediction-log/postgres/partitions.ts';
 import { createPredictionsTable } from './prediction-log/postgres/predictions-table.ts';
 import { createPredictionLog } from './prediction-log/prediction-log.ts';
+import { recordColumns } from './prediction-log/record-columns.ts';
 import { gatherFromAll } from './process/gather.ts';
 import { PROMOTION_CHANNEL } from './registry/pipeline-versions.ts';
 import { createServedPipeline } from './registry/served-pipeline.ts';
@@ -98,7 +98,7 @@ async function compose(options: AppOptions, closers: Closers): Promise<App> {
     fsync: config.predictionLogFsync,
     maxBytes: config.spoolMaxBytes,
     store: createPredictionsTable(pool),
-    columns: recordColumns(housing.columns),
+    assumedColumns: recordColumns(housing),
     log,
   });
   closers.push((withinMs) => predictionLog.close(withinMs * 0.9));

@@ -7,9 +7,10 @@ import { exampleRow } from '../../src/contract/rows.ts';
 import { migrate } from '../../src/database/migrate.ts';
 import { createPool } from '../../src/database/pool.ts';
 import { housing } from '../../src/housing/features.ts';
-import { encodeRecords, recordColumns } from '../../src/prediction-log/postgres/copy-format.ts';
+import { encodeRecords } from '../../src/prediction-log/postgres/copy-format.ts';
 import { createPredictionsTable } from '../../src/prediction-log/postgres/predictions-table.ts';
 import { blocksOf } from '../../src/prediction-log/prediction-batch.ts';
+import { recordColumns } from '../../src/prediction-log/record-columns.ts';
 import { createPredictionIds } from '../../src/serving/prediction-ids.ts';
 import { type Bench, inTurns } from '../environment.ts';
 import { figure, format, median, type Row, ratios } from '../report.ts';
@@ -101,7 +102,7 @@ async function createDatabase(bench: Bench, name: string) {
 }
 
 const newPredictionIds = createPredictionIds();
-const columns = recordColumns(housing.columns);
+const columns = recordColumns(housing);
 const row = housing.names.map((name) => Number(exampleRow(housing)[name]));
 
 function newRecords(): Buffer {

@@ -1,9 +1,10 @@
 /**
- * Writes to Postgres while callers wait. One insert is under way at a time; batches that come meanwhile share the next
- * one, so that a slow Postgres gets fewer and larger statements, and only one connection is used.
+ * Writes to Postgres while callers wait. One insert is under way at a time; batches with the same columns that come meanwhile
+ * share the next one, so that a slow Postgres gets fewer and larger statements, and only one connection is used.
  *
  * An insert that is not done in time is given up, and with it all that wait, so that a caller waits for two inserts at
- * most: the one before and its own. Whether a given-up insert is stored is unknown.
+ * most: the one before and its own; and while contracts change, for one of the other columns in between. Whether a given-up
+ * insert is stored is unknown.
  */
 
 import type { Column } from '../contract/contract.ts';
@@ -11,13 +12,18 @@ import { RidgelineError } from '../errors.ts';
 import { within } from '../within.ts';
 import { blamesContent, insertIdempotently, type PredictionStore } from './prediction-store.ts';
 
-export interface DirectWriter {
-  /** Rejects with what Postgres said, or that it said nothing in time; with `overloaded` where too much waits. */
-  store(records: Buffer): Promise<void>;
+/** Tuples of the binary COPY format with these columns. */
+export interface Records {
+  columns: readonly Column[];
+  bytes: Buffer;
 }
 
-interface Waiting {
-  records: Buffer;
+export interface DirectWriter {
+  /** Rejects with what Postgres said, or that it said nothing in time; with `overloaded` where too much waits. */
+  store(records: Records): Promise<void>;
+}
+
+interface Waiting extends Records {
   settle: (error?: unknown) => void;
 }
 
@@ -29,7 +35,7 @@ const INSERT_BYTES = 4 * 1024 * 1024;
 /** Beyond it callers are refused, as more could not be stored in time. */
 const WAITING_BYTES = 16 * 1024 * 1024;
 
-export function createDirectWriter(store: PredictionStore, columns: readonly Column[]): DirectWriter {
+export function createDirectWriter(store: PredictionStore): DirectWriter {
   let waiting: Waiting[] = [];
   let waitingBytes = 0;
   let busy = false;
@@ -51,14 +57,18 @@ export function createDirectWriter(store: PredictionStore, columns: readonly Col
 
   function takeGroup(): Waiting[] {
     const group: Waiting[] = [];
-    let bytes = 0;
+    const others: Waiting[] = [];
+    const { columns } = waiting[0]!;
+    let size = 0;
     for (const next of waiting) {
-      if (group.length > 0 && bytes + next.records.length > INSERT_BYTES) break;
-      group.push(next);
-      bytes += next.records.length;
+      const fits = group.length === 0 || size + next.bytes.length <= INSERT_BYTES;
+      if (next.columns === columns && fits) {
+        group.push(next);
+        size += next.bytes.length;
+      } else others.push(next);
     }
-    waiting = waiting.slice(group.length);
-    waitingBytes -= bytes;
+    waiting = others;
+    waitingBytes -= size;
     return group;
   }
 
@@ -71,9 +81,10 @@ export function createDirectWriter(store: PredictionStore, columns: readonly Col
 
   /** Settles the group. A batch whose content is refused is found by halving, and does not fail the others. */
   async function insert(group: Waiting[], attempt: { givenUp: boolean }): Promise<void> {
-    const records = group.length === 1 ? group[0]!.records : Buffer.concat(group.map((one) => one.records));
+    const { columns } = group[0]!;
+    const bytes = group.length === 1 ? group[0]!.bytes : Buffer.concat(group.map((one) => one.bytes));
     try {
-      await insertAtOnce(records, attempt);
+      await insertAtOnce({ columns, bytes }, attempt);
       for (const { settle } of group) settle();
     } catch (error) {
       if (attempt.givenUp || !blamesContent(store.failureOf(error))) throw error;
@@ -85,10 +96,10 @@ export function createDirectWriter(store: PredictionStore, columns: readonly Col
   }
 
   /** Tries again after a lost connection, as the next one may work. What the first has stored is not stored twice. */
-  async function insertAtOnce(records: Buffer, attempt: { givenUp: boolean }): Promise<void> {
+  async function insertAtOnce({ columns, bytes }: Records, attempt: { givenUp: boolean }): Promise<void> {
     for (let tries = 1; ; tries++) {
       try {
-        return await insertIdempotently(store, columns, records, INSERT_TIMEOUT_MS);
+        return await insertIdempotently(store, columns, bytes, INSERT_TIMEOUT_MS);
       } catch (error) {
         if (tries === TRIES || attempt.givenUp || store.failureOf(error) !== 'unavailable') throw error;
       }
@@ -97,12 +108,12 @@ export function createDirectWriter(store: PredictionStore, columns: readonly Col
 
   return {
     store(records) {
-      if (waitingBytes + records.length > WAITING_BYTES && waiting.length > 0) {
+      if (waitingBytes + records.bytes.length > WAITING_BYTES && waiting.length > 0) {
         return Promise.reject(new RidgelineError('overloaded'));
       }
       return new Promise((resolve, reject) => {
-        waiting.push({ records, settle: (error) => (error === undefined ? resolve() : reject(error)) });
-        waitingBytes += records.length;
+        waiting.push({ ...records, settle: (error) => (error === undefined ? resolve() : reject(error)) });
+        waitingBytes += records.bytes.length;
         if (!busy) void run();
       });
     },

@@ -10,16 +10,16 @@
  * only by callers: an instance that refuses gets no requests by which to find out that it could take them again.
  */
 
-import type { Column } from '../contract/contract.ts';
 import { RidgelineError, reasonOf } from '../errors.ts';
 import type { Log } from '../log.ts';
 import { createOutage } from '../outage.ts';
 import { within } from '../within.ts';
-import { createDirectWriter } from './direct-writer.ts';
+import { createDirectWriter, type Records } from './direct-writer.ts';
 import { encodeRecords } from './postgres/copy-format.ts';
 import { firstRecords } from './postgres/tuples.ts';
 import { blocksOf, type PredictionBatch } from './prediction-batch.ts';
 import { blamesContent, type PredictionStore } from './prediction-store.ts';
+import { recordColumns } from './record-columns.ts';
 import type { Spool } from './spool/spool.ts';
 
 export interface Intake {
@@ -44,8 +44,6 @@ export interface IntakeOptions {
   /** Hears of what the spool has taken. */
   onSpooled: () => void;
   store: PredictionStore;
-  /** Of `predictions`, in the order of a record. */
-  columns: readonly Column[];
   log: Log;
 }
 
@@ -62,9 +60,9 @@ const REFUSED_FOR_MS = 5_000;
 /** Rows of a try: enough to fail as the batch has failed, and few to roll back every second. */
 const REHEARSED_ROWS = 1_000;
 
-export function createIntake({ spool, onSpooled, store, columns, log }: IntakeOptions): Intake {
+export function createIntake({ spool, onSpooled, store, log }: IntakeOptions): Intake {
   const beginning: Way = spool ? 'spool' : 'postgres';
-  const writer = createDirectWriter(store, columns);
+  const writer = createDirectWriter(store);
   const bypass = createOutage({
     log,
     level: 'error',
@@ -87,8 +85,8 @@ export function createIntake({ spool, onSpooled, store, columns, log }: IntakeOp
   let refusedInARow = 0;
   let refusedAt = 0;
   let contentReason = '';
-  /** Records that Postgres has not taken, for the tries. */
-  let rehearsed = Buffer.alloc(0);
+  /** What Postgres has not taken, for the tries. */
+  let rehearsed: Records | undefined;
 
   function append(batch: PredictionBatch): void | Promise<void> {
     if (refusal) throw refusal;
@@ -103,10 +101,7 @@ export function createIntake({ spool, onSpooled, store, columns, log }: IntakeOp
     }
   }
 
-  /** A copy, as it outlives the batch's memory. */
-  const encode = (batch: PredictionBatch): Buffer => encodeRecords([blocksOf(batch)], columns);
-
-  function passBySpool(records: Buffer, error: unknown): Promise<void> {
+  function passBySpool(records: Records, error: unknown): Promise<void> {
     if (way === 'spool') {
       way = 'postgres';
       bypassReason = reasonOf(error);
@@ -117,12 +112,13 @@ export function createIntake({ spool, onSpooled, store, columns, log }: IntakeOp
     return refusal ? Promise.reject(refusal) : storeDirectly(records);
   }
 
-  async function storeDirectly(records: Buffer): Promise<void> {
+  async function storeDirectly(records: Records): Promise<void> {
     try {
       await writer.store(records);
     } catch (error) {
       if (error instanceof RidgelineError) throw error;
-      rehearsed = Buffer.from(firstRecords(records, REHEARSED_ROWS));
+      const { columns, bytes } = records;
+      rehearsed = { columns, bytes: Buffer.from(firstRecords(bytes, REHEARSED_ROWS)) };
       if (blamesContent(store.failureOf(error))) noteRefused(error);
       else refuseAll(error);
       throw notStored(error);
@@ -198,11 +194,11 @@ export function createIntake({ spool, onSpooled, store, columns, log }: IntakeOp
 
   /** Tries with the records that it has not taken: what was wrong with those fails again, unless it has been mended. */
   async function tryPostgres(): Promise<void> {
-    if (trying.postgres) return;
+    if (trying.postgres || !rehearsed) return;
     trying.postgres = true;
     tryPostgresAt = performance.now() + TRY_AGAIN_MS;
     try {
-      await within(TRY_AGAIN_MS, store.rehearse(columns, rehearsed, TRY_AGAIN_MS), noAnswer);
+      await within(TRY_AGAIN_MS, store.rehearse(rehearsed.columns, rehearsed.bytes, TRY_AGAIN_MS), noAnswer);
       if (way !== 'spool' && timer) take('postgres');
     } catch (error) {
       const isBack = blamesContent(store.failureOf(error));
@@ -227,6 +223,12 @@ export function createIntake({ spool, onSpooled, store, columns, log }: IntakeOp
     bypassedBecause: () => bypassReason,
     close: stopTrying,
   };
+}
+
+/** A copy, as it outlives the batch's memory. */
+function encode(batch: PredictionBatch): Records {
+  const columns = recordColumns(batch.contract);
+  return { columns, bytes: encodeRecords([blocksOf(batch)], columns) };
 }
 
 function notStored(cause: unknown): RidgelineError {

@@ -42,25 +42,26 @@ export interface PredictionLogOptions {
   fsync: boolean;
   maxBytes: number;
   store: PredictionStore;
-  /** Of `predictions`, in the order of a record. */
-  columns: readonly Column[];
+  /** Of the records of an earlier process whose segment no longer says. */
+  assumedColumns: readonly Column[];
   log: Log;
 }
 
 export function createPredictionLog(options: PredictionLogOptions): PredictionLog {
-  const { mode, root, fsync, maxBytes, store, columns, log } = options;
-  const spool = mode === 'spool' ? createSpool({ root, columns, maxBytes, fsync, log }) : undefined;
+  const { mode, root, fsync, maxBytes, store, assumedColumns, log } = options;
+  const spool = mode === 'spool' ? createSpool({ root, maxBytes, fsync, log }) : undefined;
   const usage = createSpoolUsage(root);
-  const orphans = createOrphans({ root, columns, log, ...(spool && { isOwn: spool.owns }) });
+  const orphans = createOrphans({ root, log, ...(spool && { isOwn: spool.owns }) });
   const deadLetters = createDeadLetters(root);
   const relay = startRelay({
     sources: spool ? [orphans, spool] : [orphans],
     adopt: orphans.adopt,
     store,
     deadLetters,
+    assumedColumns,
     log,
   });
-  const intake = mode === 'off' ? storesNothing : createIntake({ spool, onSpooled: relay.notify, store, columns, log });
+  const intake = mode === 'off' ? storesNothing : createIntake({ spool, onSpooled: relay.notify, store, log });
 
   return {
     append: intake.append,

@@ -2,7 +2,7 @@
 import { mkdir, writeFile } from 'node:fs/promises';
 import { join } from 'node:path';
 import { housing } from '../../src/housing/features.ts';
-import { recordColumns } from '../../src/prediction-log/postgres/copy-format.ts';
+import { recordColumns } from '../../src/prediction-log/record-columns.ts';
 import { frameBatch, frameHeader } from '../../src/prediction-log/spool/frames.ts';
 import { createPredictionIds } from '../../src/serving/prediction-ids.ts';
 import { houses } from './load.ts';
@@ -13,7 +13,7 @@ const SEGMENT_BYTES = 8 * 1024 * 1024;
 export async function leaveSpool(directory: string, bytes: number): Promise<number> {
   await mkdir(directory, { recursive: true });
   await writeFile(join(directory, 'lock'), '');
-  const columns = recordColumns(housing.columns);
+  const columns = recordColumns(housing);
   const nextIds = createPredictionIds();
   const values = Object.values(houses[0]!);
   const createdAt = new Date();

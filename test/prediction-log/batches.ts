@@ -1,28 +1,54 @@
 /** Made-up predictions for the tests of this room. */
-import type { Column } from '../../src/contract/contract.ts';
-import { recordColumns } from '../../src/prediction-log/postgres/copy-format.ts';
+import { type Column, type Contract, createContract } from '../../src/contract/contract.ts';
 import type { BatchBlocks, PredictionBatch } from '../../src/prediction-log/prediction-batch.ts';
+import { recordColumns } from '../../src/prediction-log/record-columns.ts';
 import { createPredictionIds } from '../../src/serving/prediction-ids.ts';
-import { contractOf } from '../support/declaration.ts';
 
 const newIds = createPredictionIds();
+const numbers = new Map<number, Contract>();
 
-export function makeBatch(rows: number, width = 13, pipelineVersion = '2026_11_22__16_08_52'): PredictionBatch {
+/** The contract of so many numbers, f0 and on: the same one at each call. Wider than any that is published, if need be. */
+export function contractOfNumbers(width: number): Contract {
+  const known = numbers.get(width);
+  if (known) return known;
+  const features = Array.from({ length: width }, (_, i) => {
+    const name = `f${i}`;
+    return { name, column: name, dtype: 'float64', kind: 'numerical', max_length: 1024, unknown: 'accept' } as const;
+  });
+  const made = createContract({
+    name: 'numbers',
+    features: features.map((feature) => ({ ...feature, nullable: false, optional: false })),
+    output: { task: 'regression', name: 'prediction' },
+  });
+  numbers.set(width, made);
+  return made;
+}
+
+/** Rows of numbers, whole ones where the contract wants them; of f0 and on when only their count is given. */
+export function makeBatch(
+  rows: number,
+  of: number | Contract = 13,
+  pipelineVersion = '2026_11_22__16_08_52',
+): PredictionBatch {
+  const contract = typeof of === 'number' ? contractOfNumbers(of) : of;
+  const { features } = contract;
   const createdAt = new Date('2026-11-22T16:10:00.123Z');
   const ids = new Uint8Array(16 * rows);
   newIds(ids, createdAt.getTime());
+  const valueAt = (i: number) =>
+    features[i % features.length]!.dtype === 'float64' ? Math.sin(i) * 10 ** (i % 20) : i;
   return {
-    contract: contractOf(Array.from({ length: width }, (_, i) => ({ name: `f${i}`, dtype: 'float64' }))),
+    contract,
     ids,
-    features: Float64Array.from({ length: rows * width }, (_, i) => Math.sin(i) * 10 ** (i % 20)),
+    features: Float64Array.from({ length: rows * features.length }, (_, i) => valueAt(i)),
     predictions: Float64Array.from({ length: rows }, (_, i) => 20 + Math.cos(i)),
     pipelineVersion,
     createdAt,
   };
 }
 
-export function makeColumns(width = 13): Column[] {
-  return recordColumns(Array.from({ length: width }, (_, i) => ({ name: `f${i}`, type: 'double precision' })));
+export function makeColumns(width = 13): readonly Column[] {
+  return recordColumns(contractOfNumbers(width));
 }
 
 /** What batches hold, put together again. */

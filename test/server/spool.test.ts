@@ -5,18 +5,17 @@ import { basename, dirname, join } from 'node:path';
 import { afterEach, beforeEach, describe, expect, test } from 'vitest';
 import { frameBatch } from '../../src/prediction-log/spool/frames.ts';
 import { createSpool, type Spool } from '../../src/prediction-log/spool/spool.ts';
-import { makeBatch, makeColumns } from '../prediction-log/batches.ts';
+import { makeBatch } from '../prediction-log/batches.ts';
 import { makeDirectory } from '../support/directory.ts';
 import { silentLog } from '../support/noted-log.ts';
 
 const script = join(import.meta.dirname, '../../dist/scripts/spool.js');
-const columns = makeColumns(2);
 let root: string;
 let spool: Spool;
 
 beforeEach(async () => {
   root = await makeDirectory('spool-command');
-  spool = createSpool({ root, columns, maxBytes: 1e8, fsync: false, log: silentLog });
+  spool = createSpool({ root, maxBytes: 1e8, fsync: false, log: silentLog });
 });
 afterEach(async () => {
   await spool.close();

@@ -10,6 +10,7 @@
  */
 import type { Column } from '../../contract/contract.ts';
 import { type BatchBlocks, FLOAT64_BYTES, ID_BYTES } from '../prediction-batch.ts';
+import { areOfRecord, featureColumns } from '../record-columns.ts';
 import { describeRow } from './describe.ts';
 import { INT16_BYTES, INT32_BYTES, INT64_BYTES, POSTGRES_EPOCH_MS } from './tuples.ts';
 
@@ -19,19 +20,6 @@ export const COPY_TRAILER = Buffer.from([0xff, 0xff]);
 const TWO_TO_32 = 2 ** 32;
 /** The last moment that JavaScript's Date knows; Postgres knows later ones. */
 const LATEST_MS = 8.64e15;
-/** Of the columns, each ended by a semicolon. What is read from a file may name others. */
-const RECORD_TYPES = /^uuid;(double precision;|bigint;)*double precision;text;timestamp with time zone;$/;
-
-/** The columns of `predictions` in the order of a record. */
-export function recordColumns(features: readonly Column[]): Column[] {
-  return [
-    { name: 'id', type: 'uuid' },
-    ...features,
-    { name: 'prediction', type: 'double precision' },
-    { name: 'pipeline_version', type: 'text' },
-    { name: 'created_at', type: 'timestamp with time zone' },
-  ];
-}
 
 /** A row that no record can hold as it is, by its columns, and why. */
 export interface UnfitRow {
@@ -52,12 +40,12 @@ export function encodeRecords(
 ): Buffer {
   const size = batches.reduce((sum, batch) => sum + batch.rows * recordBytes(batch), 0);
   const records = scratch && size <= scratch.length ? scratch.subarray(0, size) : Buffer.allocUnsafe(size);
-  const isBigint = columns.slice(1, -3).map(({ type }) => type === 'bigint');
-  const areOfRecords = RECORD_TYPES.test(columns.map(({ type }) => `${type};`).join(''));
+  const isBigint = featureColumns(columns).map(({ type }) => type === 'bigint');
+  const areOfOurs = areOfRecord(columns);
   let at = 0;
   for (const batch of batches) {
     const leaveOut = (row: number, reason: string) => unfit({ record: describeRow(batch, row, columns), reason });
-    const reason = areOfRecords ? reasonAgainst(batch, isBigint.length) : 'its columns are not those of a record';
+    const reason = areOfOurs ? reasonAgainst(batch, isBigint.length) : 'its columns are not those of a record';
     if (reason) for (let row = 0; row < batch.rows; row++) leaveOut(row, reason);
     else at = encodeBatch(batch, isBigint, records, at, leaveOut);
   }

@@ -1,6 +1,7 @@
 /** Records for people to read, as `dead-letter.jsonl` has them: exact, so that they can be stored by hand. */
 import type { Column } from '../../contract/contract.ts';
 import { type BatchBlocks, FLOAT64_BYTES, ID_BYTES } from '../prediction-batch.ts';
+import { featureColumns } from '../record-columns.ts';
 import { fieldsOf, POSTGRES_EPOCH_MS } from './tuples.ts';
 
 /** A record of the binary COPY format by the names of its columns. */
@@ -18,7 +19,7 @@ export function describeRow(batch: BatchBlocks, row: number, columns: readonly C
   const values = Array.from({ length: width }, (_, i) =>
     number(features, featuresAt + (row * width + i) * FLOAT64_BYTES),
   );
-  const names = columns.slice(1, -3).map(({ name }) => name);
+  const names = featureColumns(columns).map(({ name }) => name);
   const id = idsAt + row * ID_BYTES;
   return {
     id: describeField('uuid', Buffer.from(ids.buffer, ids.byteOffset + id, ID_BYTES)),

@@ -12,6 +12,7 @@
  * What may heal is tried for ever; what cannot be stored becomes a dead letter (storing.ts).
  */
 import { createBackoff } from '../../backoff.ts';
+import type { Column } from '../../contract/contract.ts';
 import { RidgelineError, reasonOf } from '../../errors.ts';
 import type { Log } from '../../log.ts';
 import { createOutage } from '../../outage.ts';
@@ -35,6 +36,8 @@ export interface RelayOptions {
   adopt: (found: () => void) => Promise<number>;
   store: PredictionStore;
   deadLetters: DeadLetters;
+  /** Of the records of segments whose header is damaged. */
+  assumedColumns: readonly Column[];
   log: Log;
 }
 
@@ -68,8 +71,8 @@ const LONGEST_PAUSE_MS = 5_000;
 const FAILED_IN_A_ROW = 8;
 const LONGEST_IDLE_MS = 10_000;
 
-export function startRelay({ sources, adopt, store, deadLetters, log }: RelayOptions): Relay {
-  const reader = createSpoolReader();
+export function startRelay({ sources, adopt, store, deadLetters, assumedColumns, log }: RelayOptions): Relay {
+  const reader = createSpoolReader(assumedColumns);
   const storing = createStoring({ store, deadLetters, log });
   const spools = createSources(sources, log);
   const turns = createTurns(spools.segments);
@@ -159,11 +162,11 @@ export function startRelay({ sources, adopt, store, deadLetters, log }: RelayOpt
 
   /** Gives up records whose file is gone, rather than look for them for ever. */
   function lose(segment: Segment, reason: string): void {
-    const { path, pendingRows, columns } = segment;
+    const { path, pendingRows } = segment;
     log.error({ reason, file: path, rows: pendingRows }, 'a file of the spool has lost predictions that were answered');
     segment.seal();
     const bytes = segment.writtenBytes - segment.relayedBytes;
-    segment.relayed({ bytes, rows: pendingRows, newestAt: undefined, columns });
+    segment.relayed({ bytes, rows: pendingRows, newestAt: undefined });
   }
 
   function stir(): void {

@@ -15,6 +15,8 @@ export interface NextRecords {
   /** One after another, in memory that the next call overwrites. */
   records: Buffer;
   columns: readonly Column[];
+  /** Those of the segment's header; undefined while none has been read, as it is damaged. */
+  header: readonly Column[] | undefined;
   /** How many the records are. */
   rows: number;
   /** What cannot be a record: what lies between intact frames, and rows that no column can hold. */
@@ -56,7 +58,8 @@ const READ_BYTES = 4 * 1024 * 1024;
 /** Room for MAX_ROWS records of a dozen features. Fewer wider ones are read; a piece too wide gets its own memory. */
 const RECORDS_BYTES = 3 * 1024 * 1024;
 
-export function createSpoolReader(): SpoolReader {
+/** `assumedColumns` are those of the records of a segment whose header is damaged. */
+export function createSpoolReader(assumedColumns: readonly Column[]): SpoolReader {
   const buffer = Buffer.allocUnsafe(READ_BYTES);
   let scratch = Buffer.allocUnsafe(RECORDS_BYTES);
 
@@ -75,9 +78,10 @@ export function createSpoolReader(): SpoolReader {
   function addPiece(next: NextRecords, bytes: Buffer, maxRows: number, isWhole: boolean): boolean {
     const rows = Math.min(Math.ceil(PIECE_VALUES / next.columns.length), maxRows - next.rows);
     const piece = scanPiece(bytes.subarray(next.consumed), rows, isWhole);
-    const columns = piece.columns ?? next.columns;
     // Records of other columns go into another COPY.
     if (piece.columns && next.rows > 0) return false;
+    const header = piece.columns ?? next.header;
+    const columns = header ?? assumedColumns;
     const used = next.records.length;
     const unfit: Unreadable[] = [];
     const records = encodeRecords(piece.batches, columns, scratch.subarray(used), ({ record, reason }) =>
@@ -87,6 +91,7 @@ export function createSpoolReader(): SpoolReader {
     if (!isInScratch && used > 0) return false;
     next.records = isInScratch ? scratch.subarray(0, used + records.length) : records;
     next.columns = columns;
+    next.header = header;
     next.rows += piece.rows - unfit.length;
     for (const damaged of piece.damaged) addDamage(next.unreadable, damaged);
     next.unreadable.push(...unfit);
@@ -106,7 +111,8 @@ export function createSpoolReader(): SpoolReader {
       const isWhole = endsEarly || wanted === available;
       const next: NextRecords = {
         records: scratch.subarray(0, 0),
-        columns: segment.columns,
+        columns: segment.columns ?? assumedColumns,
+        header: segment.columns,
         rows: 0,
         unreadable: [],
         consumed: 0,

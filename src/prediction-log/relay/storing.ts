@@ -85,10 +85,10 @@ export function createStoring({ store, deadLetters, log }: StoringOptions): Stor
 
   return {
     limit: () => limit,
-    async store(segment, { columns, records, rows, unreadable, consumed, newestAt }) {
+    async store(segment, { columns, header, records, rows, unreadable, consumed, newestAt }) {
       const done = begun.get(segment) ?? { rows: 0, unreadable: 0 };
       begun.set(segment, done);
-      const settle = (count: number) => segment.relayed({ bytes: 0, rows: count, newestAt: undefined, columns });
+      const settle = (count: number) => segment.relayed({ bytes: 0, rows: count, newestAt: undefined });
 
       let left = Math.max(0, rows - done.rows);
       let rest = left < rows ? records.subarray(firstRecords(records, rows - left).length) : records;
@@ -111,7 +111,7 @@ export function createStoring({ store, deadLetters, log }: StoringOptions): Stor
       // What was read this time may be less than the last time, when the limit was larger.
       done.rows = Math.max(0, done.rows - rows);
       done.unreadable = Math.max(0, done.unreadable - unreadable.length);
-      segment.relayed({ bytes: consumed, rows: 0, newestAt, columns });
+      segment.relayed({ bytes: consumed, rows: 0, newestAt, columns: header });
     },
   };
 }

@@ -10,7 +10,6 @@
  */
 import { opendir, unlink } from 'node:fs/promises';
 import { dirname, join } from 'node:path';
-import type { Column } from '../../contract/contract.ts';
 import { reasonOf } from '../../errors.ts';
 import type { Log } from '../../log.ts';
 import { countSegment, type SegmentCount } from './count-segment.ts';
@@ -37,8 +36,6 @@ export interface Orphans {
 export interface OrphansOptions {
   /** The directory of all spools. */
   root: string;
-  /** Of the records of segments that do not say. */
-  columns: readonly Column[];
   /** Whether a directory is this process's own, whoever has removed its lock. */
   isOwn?: (directory: string) => boolean;
   log: Pick<Log, 'info' | 'warn'>;
@@ -71,7 +68,7 @@ interface Adopted {
 /** Does the work, or notes why it cannot be done. */
 type Attempt = <Result>(path: string, work: () => Promise<Result>) => Promise<Result | undefined>;
 
-export function createOrphans({ root, columns, isOwn = () => false, log }: OrphansOptions): Orphans {
+export function createOrphans({ root, isOwn = () => false, log }: OrphansOptions): Orphans {
   /** By directory. */
   const adopted = new Map<string, Adopted>();
   let segments: Segment[] = [];
@@ -127,7 +124,7 @@ export function createOrphans({ root, columns, isOwn = () => false, log }: Orpha
     let rows = 0;
     const add = ({ path, pendingRows, writtenBytes, modifiedMs }: SegmentCount) => {
       const oldestAt = sinceStart(modifiedMs);
-      const segment = createSegment({ path, columns, writtenBytes, pendingRows, sealed: true, oldestAt });
+      const segment = createSegment({ path, writtenBytes, pendingRows, sealed: true, oldestAt });
       held.paths.add(path);
       segments.push(segment);
       rows += pendingRows;

@@ -17,7 +17,7 @@ export interface OwnDirectory {
   /** Undefined while there is none. */
   path(): string | undefined;
   /** Makes the file of the next segment with its header. Throws what the disk says, and leaves nothing behind. */
-  createFile(): { path: string; file: SegmentFile };
+  createFile(header: Buffer): { path: string; file: SegmentFile };
   /** Whether another process may adopt what is there, as the lock was removed and cannot be had again. */
   isLost(): boolean;
   /** Leaves it to be adopted; the next segment gets another one. */
@@ -28,15 +28,14 @@ export interface OwnDirectory {
 
 export interface OwnDirectoryOptions {
   root: string;
-  header: Buffer;
   fsync: boolean;
 }
 
-export function createOwnDirectory({ root, header, fsync }: OwnDirectoryOptions): OwnDirectory {
+export function createOwnDirectory({ root, fsync }: OwnDirectoryOptions): OwnDirectory {
   let claim: Claim | undefined;
   let sequence = 0;
 
-  function createFile(): { path: string; file: SegmentFile } {
+  function createFile(header: Buffer): { path: string; file: SegmentFile } {
     const isNew = !claim;
     claim ??= claimDirectory(root, fsync);
     const path = segmentPath(claim.directory, ++sequence);
@@ -45,7 +44,7 @@ export function createOwnDirectory({ root, header, fsync }: OwnDirectoryOptions)
     } catch (error) {
       if (isNew || !isGone(error)) throw error;
       abandon();
-      return createFile();
+      return createFile(header);
     }
   }
 

@@ -11,8 +11,8 @@ export interface Segment {
   /** What may be read: frames that were written in full. */
   readonly writtenBytes: number;
   readonly relayedBytes: number;
-  /** The columns of its records: those of this process, until the relay has read another header. */
-  readonly columns: readonly Column[];
+  /** The columns of its records, as soon as its header is known. */
+  readonly columns: readonly Column[] | undefined;
   /** Records between `relayedBytes` and `writtenBytes`. */
   readonly pendingRows: number;
   /** Nothing will be appended any more. */
@@ -34,12 +34,13 @@ export interface Relayed {
   rows: number;
   /** When the last of the rows was answered, in milliseconds since 1970; undefined without rows. */
   newestAt: number | undefined;
-  columns: readonly Column[];
+  /** Those of its header, if that has been read. */
+  columns?: readonly Column[] | undefined;
 }
 
 export interface SegmentOptions {
   path: string;
-  columns: readonly Column[];
+  columns?: readonly Column[];
   writtenBytes: number;
   pendingRows?: number;
   oldestAt?: number;
@@ -47,7 +48,7 @@ export interface SegmentOptions {
 }
 
 export function createSegment(options: SegmentOptions): Segment {
-  const state = { relayedBytes: 0, pendingRows: 0, oldestAt: 0, sealed: false, ...options };
+  const state = { relayedBytes: 0, pendingRows: 0, oldestAt: 0, sealed: false, ...options, columns: options.columns };
   let newestAt = performance.now();
   return Object.assign(state, {
     appended({ bytes, rows, at }: { bytes: number; rows: number; at: number }) {
@@ -60,7 +61,7 @@ export function createSegment(options: SegmentOptions): Segment {
       state.sealed = true;
     },
     relayed({ bytes, rows, newestAt: relayedTo, columns }: Relayed) {
-      state.columns = columns;
+      state.columns ??= columns;
       state.relayedBytes += bytes;
       // What a crash or damage took away was counted, but cannot be read.
       state.pendingRows = hasPending(state) ? Math.max(0, state.pendingRows - rows) : 0;

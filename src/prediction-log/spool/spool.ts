@@ -4,23 +4,23 @@
  *
  *     directory: locked by its process -> orphaned (its process is gone, the kernel has freed the lock) -> adopted
  *
+ * All records of a segment have the columns that its header names. While another contract is rolled out batches of both may
+ * take turns, so the segment of the columns before stays open for some seconds.
+ *
  * When `append` returns, the bytes are with the kernel, so that they outlive the process, however it is killed; with
  * `fsync` it resolves when they are on the disk and outlive a power loss. The directory is made when it is needed, and
  * again when it has gone: a disk that is full or broken at the start may be well later.
  */
-import { unlinkSync } from 'node:fs';
-import { dirname } from 'node:path';
-import type { Column } from '../../contract/contract.ts';
+import type { Contract } from '../../contract/contract.ts';
 import { diskAdvice } from '../../disk-advice.ts';
 import { RidgelineError, reasonOf } from '../../errors.ts';
 import type { Log } from '../../log.ts';
 import type { PredictionBatch } from '../prediction-batch.ts';
+import { recordColumns } from '../record-columns.ts';
 import { FRAME_BYTES, fitFrames, frameBatch, frameHeader } from './frames.ts';
-import { createOwnDirectory } from './own-directory.ts';
-import { createSegment, type Segment } from './segment.ts';
+import { createOwnSegments } from './own-segments.ts';
+import type { Segment } from './segment.ts';
 import type { SegmentFile } from './segment-file.ts';
-import { isGone } from './spool-directory.ts';
-import { createSpoolUsage } from './spool-usage.ts';
 
 export interface Spool {
   /** Throws `spool` and leaves no part of the batch when it cannot append it. */
@@ -40,7 +40,6 @@ export interface Spool {
 export interface SpoolOptions {
   /** The directory of all spools; this process gets one of its own inside. */
   root: string;
-  columns: readonly Column[];
   /** Of all spools in the root. */
   maxBytes: number;
   fsync: boolean;
@@ -55,10 +54,13 @@ const SEGMENTS_OF_LIMIT = 8;
 const SCRATCH_BYTES = 512 * 1024;
 /** How long predictions may go to a file that somebody has removed. */
 const CHECK_MS = 1_000;
+/** How long batches of the contract before may come: what was queued, or a promotion that is taken back at once. */
+const TURNS_MS = 10_000;
 
 interface Open {
   segment: Segment;
   file: SegmentFile;
+  header: Buffer;
   /** Bytes that the file may have. */
   limit: number;
 }
@@ -70,52 +72,64 @@ interface Part {
   rows: number;
 }
 
-export function createSpool({ root, columns, maxBytes, fsync, log }: SpoolOptions): Spool {
-  const header = frameHeader(columns);
+export function createSpool({ root, maxBytes, fsync, log }: SpoolOptions): Spool {
   const segmentBytes = Math.min(SEGMENT_BYTES, Math.floor(maxBytes / SEGMENTS_OF_LIMIT));
-  const frameBytes = Math.min(FRAME_BYTES, segmentBytes - header.length);
   const scratch = Buffer.allocUnsafe(SCRATCH_BYTES);
-  const usage = createSpoolUsage(root);
-  const directory = createOwnDirectory({ root, header, fsync });
-  const segments: Segment[] = [];
-  let open: Open | undefined;
-  let ownBytes = 0;
+  const segments = createOwnSegments({ root, maxBytes, fsync });
+  /** The newest first. */
+  const open: Open[] = [];
+  /** Of the last batch, and the header of its columns. */
+  let contract: Contract | undefined;
+  let header: Buffer = Buffer.alloc(0);
+  let turnsEndAt = 0;
   let lastBytes = 0;
   let checkDue = 0;
 
   function append(batch: PredictionBatch): void | Promise<void> {
-    const bytes = frameBatch(batch, scratch, frameBytes);
-    lastBytes = bytes.length;
     const at = performance.now();
-    if (open && at >= checkDue) checkFiles(open);
-    if (!open || open.file.length + bytes.length > open.limit) return appendAcross(bytes, at);
+    if (batch.contract !== contract) turnTo(batch.contract, at);
+    const bytes = frameBatch(batch, scratch, Math.min(FRAME_BYTES, segmentBytes - header.length));
+    lastBytes = bytes.length;
+    if (at >= checkDue) checkFiles(at);
+    const to = current();
+    if (!to || to.file.length + bytes.length > to.limit) return appendAcross(bytes, at);
     try {
-      open.file.append(bytes);
+      to.file.append(bytes);
     } catch (error) {
       throw failed(error);
     }
-    open.segment.appended({ bytes: bytes.length, rows: batch.predictions.length, at });
-    ownBytes += bytes.length;
-    if (fsync) return synced(open);
+    segments.appended(to.segment, { bytes: bytes.length, rows: batch.predictions.length, at });
+    if (fsync) return synced(to);
   }
+
+  function turnTo(next: Contract, now: number): void {
+    const wanted = frameHeader(recordColumns(next));
+    contract = next;
+    // Contracts may differ in what the spool does not know, such as a description.
+    if (wanted.equals(header)) return;
+    header = open.find((one) => one.header.equals(wanted))?.header ?? wanted;
+    turnsEndAt = now + TURNS_MS;
+  }
+
+  const current = () => open.find((one) => one.header === header);
 
   /** Fills this segment and as many more as it takes: a batch may be larger than one. */
   function appendAcross(bytes: Buffer, now: number): void | Promise<void> {
     const parts: Part[] = [];
     const full: Open[] = [];
     try {
-      makeSureOfRoom(header.length + bytes.length);
+      segments.roomFor(header.length + bytes.length);
       for (let at = 0; at < bytes.length; ) {
-        open ??= begin();
-        const { length } = open.file;
-        const { end, rows } = fitFrames(bytes, at, open.limit - length, length === header.length);
+        const to = current() ?? begin();
+        const { length } = to.file;
+        const { end, rows } = fitFrames(bytes, at, to.limit - length, length === header.length);
         if (end > at) {
-          open.file.append(bytes.subarray(at, end));
-          parts.push({ to: open, before: length, rows });
+          to.file.append(bytes.subarray(at, end));
+          parts.push({ to, before: length, rows });
           at = end;
         } else {
-          full.push(open);
-          open = undefined;
+          open.splice(open.indexOf(to), 1);
+          full.push(to);
         }
       }
     } catch (error) {
@@ -124,69 +138,64 @@ export function createSpool({ root, columns, maxBytes, fsync, log }: SpoolOption
       for (const one of full) end(one);
       throw failed(error);
     }
-    for (const { to, before, rows } of parts) to.segment.appended({ bytes: to.file.length - before, rows, at: now });
-    ownBytes += bytes.length;
+    for (const { to, before, rows } of parts) {
+      segments.appended(to.segment, { bytes: to.file.length - before, rows, at: now });
+    }
     const syncs = fsync ? parts.map(({ to }) => synced(to)) : [];
     for (const one of full) end(one);
     if (fsync) return Promise.all(syncs).then(() => undefined);
   }
 
-  /** Returns the bytes that are left. Other processes may take some too, each at most a segment. */
-  function makeSureOfRoom(bytes: number): number {
-    const left = maxBytes - ownBytes;
-    const room = bytes > left ? left : left - usage.measure(directory.path());
-    if (bytes <= room) return room;
-    throw new RidgelineError('spool', {
-      detail: `It has reached SPOOL_MAX_BYTES (${maxBytes}): bring Postgres back, or allow more.`,
-    });
-  }
-
   function begin(): Open {
-    const room = makeSureOfRoom(header.length);
-    const { path, file } = directory.createFile();
-    const segment = createSegment({ path, columns, writtenBytes: header.length });
-    segments.push(segment);
-    ownBytes += header.length;
+    for (const one of open.splice(1)) end(one);
+    const room = segments.roomFor(header.length);
+    // Two take no more than one would, as other processes count only what is written.
+    const share = open.length > 0 ? segmentBytes >> 1 : segmentBytes;
+    for (const one of open) one.limit = Math.min(one.limit, one.file.length + share);
+    const begun = { ...segments.begin(header, recordColumns(contract!)), header, limit: Math.min(share, room) };
+    open.unshift(begun);
     checkDue = performance.now() + CHECK_MS;
-    return { segment, file, limit: Math.min(segmentBytes, room) };
+    return begun;
   }
 
   /** What is written to a file that somebody has removed is gone when the process ends. */
-  function checkFiles({ segment, file }: Open): void {
-    checkDue = performance.now() + CHECK_MS;
-    if (file.isGone()) {
+  function checkFiles(now: number): void {
+    checkDue = now + CHECK_MS;
+    for (const { segment, file } of [...open]) {
+      if (!file.isGone()) continue;
       const { path, pendingRows: rows } = segment;
       log.error({ path, rows }, 'a file of the spool was removed, and predictions with it');
       remove(segment);
-    } else if (directory.isLost()) {
-      seal();
-      directory.abandon();
     }
+    if (now >= turnsEndAt) seal((one) => one.header !== header);
+    if (open.length > 0 && segments.abandonIfLost()) seal();
   }
 
   async function synced({ segment, file }: Open): Promise<void> {
     try {
       await file.synced();
     } catch (error) {
-      if (open?.segment === segment) seal();
+      seal((one) => one.segment === segment);
       throw writeFailed(error);
     }
   }
 
   function probe(): void | Promise<void> {
+    if (!contract) return;
     // Zeros at the end of a file are what a power loss leaves: no reader takes them for records.
     // No more than a segment holds: a batch that is larger than all of the spool must not keep the others out of it.
     const zeros = scratch.subarray(0, Math.max(0, Math.min(lastBytes, segmentBytes - header.length))).fill(0);
+    let to: Open;
     try {
-      makeSureOfRoom(header.length + zeros.length);
-      open ??= begin();
-      const { length } = open.file;
-      open.file.append(zeros);
-      open.file.cutBack(length);
+      segments.roomFor(header.length + zeros.length);
+      to = current() ?? begin();
+      const { length } = to.file;
+      to.file.append(zeros);
+      to.file.cutBack(length);
     } catch (error) {
       throw failed(error);
     }
-    if (fsync) return synced(open);
+    if (fsync) return synced(to);
   }
 
   /** Only a sealed segment can be removed when its records have been relayed, and make room. */
@@ -195,16 +204,18 @@ export function createSpool({ root, columns, maxBytes, fsync, log }: SpoolOption
     return error instanceof RidgelineError ? error : writeFailed(error);
   }
 
-  function seal(): void {
-    if (open) end(open);
-    open = undefined;
+  function seal(which: (one: Open) => boolean = () => true): void {
+    for (const one of open.filter(which)) {
+      open.splice(open.indexOf(one), 1);
+      end(one);
+    }
   }
 
   /** A segment without records goes at once: attempts may go on for hours. */
-  function end({ segment, file }: Open): void {
+  function end({ segment, file, header: { length } }: Open): void {
     segment.seal();
     file.close();
-    if (segment.writtenBytes > header.length) return;
+    if (segment.writtenBytes > length) return;
     try {
       remove(segment);
     } catch {
@@ -213,30 +224,20 @@ export function createSpool({ root, columns, maxBytes, fsync, log }: SpoolOption
   }
 
   function remove(segment: Segment): void {
-    try {
-      unlinkSync(segment.path);
-    } catch (error) {
-      if (!isGone(error)) throw error;
-    }
-    const at = segments.indexOf(segment);
-    if (at === -1) return;
-    segments.splice(at, 1);
-    ownBytes -= segment.writtenBytes;
-    if (open?.segment !== segment) return;
-    open.file.close();
-    open = undefined;
+    segments.remove(segment);
+    const at = open.findIndex((one) => one.segment === segment);
+    if (at !== -1) open.splice(at, 1)[0]!.file.close();
   }
 
   return {
     append,
     probe,
-    segments: () => segments,
+    segments: segments.all,
     remove,
-    owns: (path) => path === directory.path() || segments.some((segment) => dirname(segment.path) === path),
-    async close() {
+    owns: segments.owns,
+    close() {
       seal();
-      for (const segment of [...segments]) if (segment.pendingRows === 0) remove(segment);
-      await directory.close(segments.length === 0);
+      return segments.close();
     },
   };
 }

@@ -2,16 +2,17 @@ import fc from 'fast-check';
 import { afterAll, beforeAll, beforeEach, describe, expect, test } from 'vitest';
 import { createPool, type Pool } from '../../../src/database/pool.ts';
 import { housing } from '../../../src/housing/features.ts';
-import { encodeRecords, recordColumns, type UnfitRow } from '../../../src/prediction-log/postgres/copy-format.ts';
+import { encodeRecords, type UnfitRow } from '../../../src/prediction-log/postgres/copy-format.ts';
 import { describeRecord } from '../../../src/prediction-log/postgres/describe.ts';
 import { createPredictionsTable } from '../../../src/prediction-log/postgres/predictions-table.ts';
 import { splitRecords } from '../../../src/prediction-log/postgres/tuples.ts';
 import { blocksOf, type PredictionBatch } from '../../../src/prediction-log/prediction-batch.ts';
+import { recordColumns } from '../../../src/prediction-log/record-columns.ts';
 import { createPredictionIds } from '../../../src/serving/prediction-ids.ts';
 import { createTestDatabase, type TestDatabase } from '../../support/database.ts';
 import { contractOf } from '../../support/declaration.ts';
 
-const columns = recordColumns(housing.columns);
+const columns = recordColumns(housing);
 const width = housing.features.length;
 const newIds = createPredictionIds();
 let database: TestDatabase;
@@ -257,7 +258,7 @@ test('memory that is handed in is used when it is large enough', () => {
 
 test('a declaration says which columns are whole numbers', () => {
   const contract = contractOf(housing.features.filter(({ name }) => ['RM', 'RAD'].includes(name)));
-  expect(recordColumns(contract.columns).map(({ name, type }) => `${name} ${type}`)).toEqual([
+  expect(recordColumns(contract).map(({ name, type }) => `${name} ${type}`)).toEqual([
     'id uuid',
     'rm double precision',
     'rad bigint',

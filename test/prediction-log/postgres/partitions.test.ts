@@ -4,10 +4,11 @@ import { afterEach, beforeEach, describe, expect, test } from 'vitest';
 import { createPool, type Pool } from '../../../src/database/pool.ts';
 import { housing } from '../../../src/housing/features.ts';
 import { createDirectWriter } from '../../../src/prediction-log/direct-writer.ts';
-import { encodeRecords, recordColumns } from '../../../src/prediction-log/postgres/copy-format.ts';
+import { encodeRecords } from '../../../src/prediction-log/postgres/copy-format.ts';
 import { startPartitionUpkeep } from '../../../src/prediction-log/postgres/partitions.ts';
 import { createPredictionsTable } from '../../../src/prediction-log/postgres/predictions-table.ts';
 import { blocksOf } from '../../../src/prediction-log/prediction-batch.ts';
+import { recordColumns } from '../../../src/prediction-log/record-columns.ts';
 import { createTestDatabase, type TestDatabase } from '../../support/database.ts';
 import { eventually } from '../../support/eventually.ts';
 import { createNotedLog, type NotedLog } from '../../support/noted-log.ts';
@@ -159,16 +160,15 @@ describe('while predictions are written', () => {
   test('nothing is lost, doubled or refused when this month is made and its rows brought home', async () => {
     await forgetMonths();
     await addRows(0, 20_000);
-    const columns = recordColumns(housing.columns);
+    const columns = recordColumns(housing);
     const table = createPredictionsTable(pool);
     let rows = 20_000;
     let isMade = false;
     const write = async () => {
-      const writer = createDirectWriter(table, columns);
+      const writer = createDirectWriter(table);
       while (!isMade) {
-        const batch = { ...makeBatch(10), createdAt: new Date() };
-        batch.features = batch.features.map((_, i) => i);
-        await writer.store(Buffer.from(encodeRecords([blocksOf(batch)], columns)));
+        const batch = { ...makeBatch(10, housing), createdAt: new Date() };
+        await writer.store({ columns, bytes: encodeRecords([blocksOf(batch)], columns) });
         rows += 10;
       }
     };

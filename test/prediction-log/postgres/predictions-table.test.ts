@@ -5,19 +5,22 @@ import { setTimeout as delay } from 'node:timers/promises';
 import { afterAll, beforeAll, beforeEach, describe, expect, test } from 'vitest';
 import type { Column } from '../../../src/contract/contract.ts';
 import { createPool, type Pool } from '../../../src/database/pool.ts';
-import { encodeRecords, recordColumns } from '../../../src/prediction-log/postgres/copy-format.ts';
+import { encodeRecords } from '../../../src/prediction-log/postgres/copy-format.ts';
 import { failureOf } from '../../../src/prediction-log/postgres/failures.ts';
 import { createPredictionsTable } from '../../../src/prediction-log/postgres/predictions-table.ts';
 import { splitRecords } from '../../../src/prediction-log/postgres/tuples.ts';
 import { blocksOf } from '../../../src/prediction-log/prediction-batch.ts';
 import { insertIdempotently, type PredictionStore } from '../../../src/prediction-log/prediction-store.ts';
+import { recordColumns } from '../../../src/prediction-log/record-columns.ts';
 import { createTestDatabase, type TestDatabase } from '../../support/database.ts';
-import { makeBatch } from '../batches.ts';
+import { makeBatch, makeColumns } from '../batches.ts';
 
-const columns = recordColumns([
-  { name: 'x', type: 'double precision' },
-  { name: 'n', type: 'bigint' },
-]);
+const columns = recordColumns({
+  columns: [
+    { name: 'x', type: 'double precision' },
+    { name: 'n', type: 'bigint' },
+  ],
+});
 
 let database: TestDatabase;
 let pool: Pool;
@@ -140,7 +143,7 @@ describe('a table that is as it was, and more', () => {
     const quoted = (name: string) => `"${name.replaceAll('"', '""')}"`;
     for (const { name, type } of features) await database.query(`alter table predictions add ${quoted(name)} ${type}`);
     await database.query('alter table predictions drop x, drop n');
-    const own = recordColumns(features);
+    const own = recordColumns({ columns: features });
     const records = makeRecords(2, own);
     await store.insert(own, records.subarray(0, records.length / 2));
     await store.insertMissing(own, records);
@@ -342,9 +345,7 @@ describe('what cannot be stored', () => {
   });
 
   test('because a row is larger than a page is refused', async () => {
-    const wide = recordColumns(
-      Array.from({ length: 1100 }, (_, i): Column => ({ name: `w${i}`, type: 'double precision' })),
-    );
+    const wide = makeColumns(1100);
     await database.query('drop table predictions');
     await database.query(
       `create table predictions (${wide.map(({ name, type }) => `${name} ${type}`).join()}, primary key (id, created_at))`,

@@ -4,9 +4,8 @@ import { readFile } from 'node:fs/promises';
 import { join } from 'node:path';
 import { setTimeout as delay } from 'node:timers/promises';
 import { afterEach, beforeEach, describe, expect, test } from 'vitest';
-import type { Column } from '../../../src/contract/contract.ts';
-import { recordColumns } from '../../../src/prediction-log/postgres/copy-format.ts';
 import type { PredictionBatch } from '../../../src/prediction-log/prediction-batch.ts';
+import { recordColumns } from '../../../src/prediction-log/record-columns.ts';
 import {
   createDeadLetters,
   type DeadLetter,
@@ -21,10 +20,12 @@ import { createNotedLog, type NotedLog } from '../../support/noted-log.ts';
 import { makeBatch } from '../batches.ts';
 import { createFakeStore, type FakeStore, fails } from './fake-store.ts';
 
-const columns = recordColumns([
-  { name: 'x', type: 'double precision' },
-  { name: 'n', type: 'bigint' },
-]);
+const columns = recordColumns({
+  columns: [
+    { name: 'x', type: 'double precision' },
+    { name: 'n', type: 'bigint' },
+  ],
+});
 const FRAME_PREFIX_BYTES = 12;
 
 interface DeadLetterLine {
@@ -68,7 +69,14 @@ function start(): Relay {
       segments = segments.filter((other) => other !== segment);
     },
   };
-  relay = startRelay({ sources: [own], adopt: (found) => adopt(found), store, deadLetters, log: noted.log });
+  relay = startRelay({
+    sources: [own],
+    adopt: (found) => adopt(found),
+    store,
+    deadLetters,
+    assumedColumns: columns,
+    log: noted.log,
+  });
   return relay;
 }
 
@@ -302,7 +310,7 @@ describe('what is refused for its content', () => {
 });
 
 describe('a segment that fails for reasons of its own', () => {
-  const others: Column[] = recordColumns([{ name: 'gone', type: 'double precision' }]);
+  const others = recordColumns({ columns: [{ name: 'gone', type: 'double precision' }] });
 
   test('holds up no other, is told, and is stored when what it lacked is there', async () => {
     // More than fail in a row before everything pauses.

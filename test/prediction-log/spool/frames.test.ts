@@ -1,6 +1,11 @@
+import { createHash } from 'node:crypto';
+import { readFileSync } from 'node:fs';
+import { join } from 'node:path';
 import fc from 'fast-check';
 import { describe, expect, test } from 'vitest';
-import type { BatchBlocks } from '../../../src/prediction-log/prediction-batch.ts';
+import { housing } from '../../../src/housing/features.ts';
+import type { BatchBlocks, PredictionBatch } from '../../../src/prediction-log/prediction-batch.ts';
+import { recordColumns } from '../../../src/prediction-log/record-columns.ts';
 import { type FrameScan, frameBatch, frameHeader, scanFrames } from '../../../src/prediction-log/spool/frames.ts';
 import { unpack } from '../../../src/prediction-log/spool/packed-batch.ts';
 import { contentsOf, contentsOfBatch, makeBatch, makeColumns } from '../batches.ts';
@@ -48,6 +53,35 @@ describe('a batch in frames', () => {
     const first = frameBatch(makeBatch(1), scratch);
     expect(frameBatch(makeBatch(1), scratch).buffer).toBe(first.buffer);
     expect(frameBatch(makeBatch(1000), scratch).buffer).not.toBe(first.buffer);
+  });
+});
+
+describe('what earlier versions have written, and what they will have to read after a roll back', () => {
+  /** Of the data set that ships, the same at each call. */
+  function houses(rows: number): PredictionBatch {
+    const valueAt = (i: number) => {
+      if (housing.features[i % housing.features.length]!.dtype === 'int64') return (i % 49) - 24;
+      return i % 7 === 0 ? -0 : (i - 20) / 8;
+    };
+    return {
+      contract: housing,
+      ids: Uint8Array.from({ length: 16 * rows }, (_, i) => (i * 37 + (i >> 4)) % 256),
+      features: Float64Array.from({ length: rows * housing.features.length }, (_, i) => valueAt(i)),
+      predictions: Float64Array.from({ length: rows }, (_, i) => 20 + i / 4),
+      pipelineVersion: '2026_11_22__16_08_52',
+      createdAt: new Date('2026-11-22T16:10:00.123Z'),
+    };
+  }
+
+  test('is what is written now, byte for byte', () => {
+    const frames = [1, 2, 5].map((rows) => Buffer.from(frameBatch(houses(rows), scratch)));
+    const segment = readFileSync(join(import.meta.dirname, 'fixtures/housing.segment'));
+    expect(Buffer.concat([frameHeader(recordColumns(housing)), ...frames])).toEqual(segment);
+    expect(
+      createHash('sha256')
+        .update(frameBatch(houses(1000), scratch))
+        .digest('hex'),
+    ).toBe('8e6e27e26a61a79401e33f8480f3ae7ba9fb94d084ceecfebb2774b91734a553');
   });
 });
 

@@ -36,14 +36,14 @@ afterEach(async () => {
 });
 
 function orphansOf(): Orphans {
-  const orphans = createOrphans({ root, columns, log });
+  const orphans = createOrphans({ root, log });
   opened.push(orphans);
   return orphans;
 }
 
 /** Leaves a spool behind with a row, and returns its only segment's file. */
 async function leave(): Promise<string> {
-  const spool = createSpool({ root, columns, maxBytes: 1e8, fsync: false, log });
+  const spool = createSpool({ root, maxBytes: 1e8, fsync: false, log });
   await spool.append(makeBatch(1));
   const { path } = spool.segments()[0]!;
   await spool.close();

@@ -2,12 +2,14 @@ import { existsSync, readdirSync, readFileSync, statSync, writeFileSync } from '
 import { mkdir, rm } from 'node:fs/promises';
 import { dirname, join } from 'node:path';
 import fc from 'fast-check';
-import { afterEach, beforeEach, describe, expect, test } from 'vitest';
+import { afterEach, beforeEach, describe, expect, onTestFinished, test, vi } from 'vitest';
+import { recordColumns } from '../../../src/prediction-log/record-columns.ts';
 import { frameBatch, scanFrames } from '../../../src/prediction-log/spool/frames.ts';
 import { createOrphans } from '../../../src/prediction-log/spool/orphans.ts';
 import type { Segment } from '../../../src/prediction-log/spool/segment.ts';
 import { createSpool, type Spool } from '../../../src/prediction-log/spool/spool.ts';
 import { createSpoolUsage } from '../../../src/prediction-log/spool/spool-usage.ts';
+import { contractOf, wines } from '../../support/declaration.ts';
 import { makeDirectory } from '../../support/directory.ts';
 import { eventually } from '../../support/eventually.ts';
 import { silentLog } from '../../support/noted-log.ts';
@@ -29,12 +31,12 @@ afterEach(async () => {
 });
 
 function open({ maxBytes = 100 * MEBIBYTE, fsync = false } = {}): Spool {
-  const spool = createSpool({ root, columns, maxBytes, fsync, log });
+  const spool = createSpool({ root, maxBytes, fsync, log });
   spools.push(spool);
   return spool;
 }
 
-const orphansOf = (of: string) => createOrphans({ root: of, columns, log });
+const orphansOf = (of: string) => createOrphans({ root: of, log });
 
 const directories = () => readdirSync(root);
 
@@ -64,6 +66,63 @@ test('segments are sealed when they are full, and removed one by one', async () 
   spool.remove(segments[0]!);
   expect(existsSync(segments[0]!.path)).toBe(false);
   expect(spool.segments()).toEqual(segments.slice(1));
+});
+
+describe('batches of several contracts', () => {
+  const contractOfSegment = ({ path }: Segment) =>
+    scanFrames(readFileSync(path), { maxRows: 1, isWhole: true }).columns;
+
+  test('are in segments of their own, two of which are open while they take turns, and one a while later', async () => {
+    vi.useFakeTimers({ toFake: ['performance'] });
+    onTestFinished(() => void vi.useRealTimers());
+    const spool = open();
+    for (let i = 0; i < 1_000; i++) await spool.append(makeBatch(1, i % 2 === 0 ? 3 : wines));
+    expect(spool.segments()).toMatchObject([
+      { columns: makeColumns(3), pendingRows: 500, sealed: false },
+      { columns: recordColumns(wines), pendingRows: 500, sealed: false },
+    ]);
+    expect(spool.segments().map(contractOfSegment)).toEqual([makeColumns(3), recordColumns(wines)]);
+    vi.advanceTimersByTime(20_000);
+    await spool.append(makeBatch(1, wines));
+    await spool.append(makeBatch(1, 3));
+    expect(spool.segments()).toMatchObject([
+      { pendingRows: 500, sealed: true },
+      { pendingRows: 501, sealed: false },
+      { columns: makeColumns(3), pendingRows: 1, sealed: false },
+    ]);
+  });
+
+  test('of a third kind end the one that has been open for longest', async () => {
+    const spool = open();
+    for (const width of [1, 2, 3]) await spool.append(makeBatch(1, width));
+    expect(spool.segments().map(({ sealed }) => sealed)).toEqual([true, false, false]);
+  });
+
+  test('share a segment where they have the same columns', async () => {
+    const spool = open();
+    const described = contractOf(wines.features.map((feature) => ({ ...feature, description: 'Described anew' })));
+    for (const contract of [wines, described, wines]) await spool.append(makeBatch(1, contract));
+    expect(spool.segments()).toMatchObject([{ pendingRows: 3 }]);
+  });
+
+  test('take no more than the limit and a segment, though others take what is left', async () => {
+    const maxBytes = MEBIBYTE;
+    const pair = [open({ maxBytes }), open({ maxBytes })];
+    for (let i = 0, refused = 0; refused < 20; i++) {
+      try {
+        await pair[i % 2]!.append(makeBatch(50, i % 4 < 2 ? 13 : 12));
+      } catch {
+        refused++;
+      }
+    }
+    expect(bytesOnDisk()).toBeGreaterThan(maxBytes * 0.9);
+    expect(bytesOnDisk()).toBeLessThanOrEqual(maxBytes + pair.length * (maxBytes / 8));
+  });
+
+  test('are all that a probe tries when none has come yet', () => {
+    expect(open().probe()).toBe(undefined);
+    expect(directories()).toEqual([]);
+  });
 });
 
 const bytesOnDisk = () =>
@@ -117,7 +176,7 @@ describe('at its limit', () => {
     const maxBytes = 100_000;
     const other = open({ maxBytes });
     await other.append(makeBatch(400));
-    const dead = createSpool({ root, columns, maxBytes, fsync: false, log });
+    const dead = createSpool({ root, maxBytes, fsync: false, log });
     await dead.append(makeBatch(100));
     await dead.close();
     const spool = open({ maxBytes });
@@ -132,7 +191,7 @@ describe('at its limit', () => {
   test('four lives, one after another, stay within it', async () => {
     const maxBytes = 200_000;
     for (let life = 0; life < 4; life++) {
-      const spool = createSpool({ root, columns, maxBytes, fsync: false, log });
+      const spool = createSpool({ root, maxBytes, fsync: false, log });
       expect(() => {
         for (let i = 0; i < 100; i++) void spool.append(makeBatch(100));
       }).toThrow(/SPOOL_MAX_BYTES/);
@@ -174,7 +233,7 @@ describe('a disk that is not well', () => {
     await spool.append(makeBatch(1));
     const lock = join(dirname(spool.segments()[0]!.path), 'lock');
     await rm(lock);
-    const own = createOrphans({ root, columns, isOwn: spool.owns, log });
+    const own = createOrphans({ root, isOwn: spool.owns, log });
     expect(await own.adopt()).toBe(0);
     await eventually(async () => {
       await spool.append(makeBatch(1));
@@ -217,7 +276,7 @@ test('an emptied spool leaves no directory behind; what waits is left for the ne
 describe('a spool whose process is gone', () => {
   /** Leaves a spool behind with `rows` rows, a frame each, and returns its only segment's file. */
   async function leave(rows: number): Promise<string> {
-    const spool = createSpool({ root, columns, maxBytes: MEBIBYTE, fsync: false, log });
+    const spool = createSpool({ root, maxBytes: MEBIBYTE, fsync: false, log });
     for (let i = 0; i < rows; i++) await spool.append(makeBatch(1));
     const { path } = spool.segments()[0]!;
     await spool.close();

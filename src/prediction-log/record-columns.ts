@@ -1,0 +1,32 @@
+/** The columns of `predictions` that a record goes into: those of every contract, around the features of its own. */
+import type { Column, Contract } from '../contract/contract.ts';
+
+/** Of the columns, each ended by a semicolon. */
+const RECORD_TYPES = /^uuid;((double precision|bigint);)*double precision;text;timestamp with time zone;$/;
+
+const known = new WeakMap<object, readonly Column[]>();
+
+/** In the order of a record; the same array for the same contract. */
+export function recordColumns(contract: Pick<Contract, 'columns'>): readonly Column[] {
+  const found = known.get(contract);
+  if (found) return found;
+  const columns: Column[] = [
+    { name: 'id', type: 'uuid' },
+    ...contract.columns,
+    { name: 'prediction', type: 'double precision' },
+    { name: 'pipeline_version', type: 'text' },
+    { name: 'created_at', type: 'timestamp with time zone' },
+  ];
+  known.set(contract, columns);
+  return columns;
+}
+
+/** Those of the features. */
+export function featureColumns(columns: readonly Column[]): readonly Column[] {
+  return columns.slice(1, -3);
+}
+
+/** Whether they can be those of a record: what is read from a file may name others. */
+export function areOfRecord(columns: readonly Column[]): boolean {
+  return RECORD_TYPES.test(columns.map(({ type }) => `${type};`).join(''));
+}
