@@ -1,9 +1,10 @@
 /** Connections to Postgres: this folder imports `pg`, the others use the functions below. */
-import { Client, Pool, type PoolClient, type PoolConfig } from 'pg';
+import { Client, escapeIdentifier, escapeLiteral, Pool, type PoolClient, type PoolConfig } from 'pg';
 import { normaliseDatabaseUrl } from '../database-url.ts';
 import { RidgelineError } from '../errors.ts';
 
 export type { Client, Pool, PoolClient };
+export { escapeIdentifier, escapeLiteral };
 
 /** Bounds of statements and connecting. No caller waits for the database, so they concern background work only. */
 const CONNECT_TIMEOUT_MS = 3_000;

@@ -19,6 +19,8 @@ export interface PredictionBatch {
 
 export const ID_BYTES = 16;
 export const FLOAT64_BYTES = 8;
+/** Of a row's values, so that it fits a frame of the spool with all else that this holds. */
+export const LONGEST_ROW_BYTES = 1_000_000;
 
 /** Values of one row in `features`. */
 export function widthOf({ features, predictions }: PredictionBatch): number {
