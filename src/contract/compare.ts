@@ -1,0 +1,120 @@
+/** What a change of contract means for callers, in sentences: whether requests that are right today stay so. */
+import type { Contract } from './contract.ts';
+import type { Feature, Value } from './declaration.ts';
+
+export interface ContractChanges {
+  /** For each of them some request of today is refused, or its answer means something else. */
+  breaking: string[];
+  /** What callers may do from now on, and what they do not notice. */
+  compatible: string[];
+}
+
+/** So many categories are named. */
+const MOST_NAMED = 10;
+
+/** The changes from one contract to another. None at all: whatever differs is for readers, such as a description. */
+export function compareContracts(from: Contract, to: Contract): ContractChanges {
+  const before = new Map(from.features.map((feature) => [feature.name, feature]));
+  const after = new Map(to.features.map((feature) => [feature.name, feature]));
+  const removed = from.features.filter(({ name }) => !after.has(name));
+  const added = to.features.filter(({ name }) => !before.has(name));
+  const newNames = new Map(
+    removed.flatMap((feature) => added.filter((other) => isRenamed(feature, other)).map(({ name }) => [feature, name])),
+  );
+  const changes = [
+    ...removed.map((feature) => removal(feature, newNames.get(feature))),
+    ...added.map(addition),
+    ...to.features.flatMap((feature) => {
+      const found = before.get(feature.name);
+      return found ? changesOf(found, feature) : [];
+    }),
+    ...changesOfOutput(from, to),
+  ];
+  const saying = (breaks: boolean) => changes.filter((one) => one.breaks === breaks).map(({ sentence }) => sentence);
+  return { breaking: saying(true), compatible: saying(false) };
+}
+
+interface Change {
+  breaks: boolean;
+  sentence: string;
+}
+
+/** What one name has been stored as, and another is going to be, is the same thing by another name. */
+function isRenamed(feature: Feature, other: Feature): boolean {
+  return feature.column === other.column && feature.dtype === other.dtype;
+}
+
+function removal({ name }: Feature, newName: string | undefined): Change {
+  const what = newName === undefined ? 'is gone' : `is called ${newName} now`;
+  return { breaks: true, sentence: `${name} ${what}: requests that send it are refused.` };
+}
+
+function addition({ name, optional, nullable }: Feature): Change {
+  if (optional) return { breaks: false, sentence: `${name} is new, and may be left out.` };
+  const hint = nullable ? ', also where it would be null; make it optional' : '';
+  return { breaks: true, sentence: `${name} is new and required: requests without it are refused${hint}.` };
+}
+
+function changesOf(from: Feature, to: Feature): Change[] {
+  const { name } = to;
+  const isWidened = from.dtype === 'int64' && to.dtype === 'float64';
+  if (from.dtype !== to.dtype && !isWidened) {
+    return [{ breaks: true, sentence: `${name} is ${to.dtype} now, and was ${from.dtype}.` }];
+  }
+  const said: [is: boolean, breaks: boolean, what: string][] = [
+    [isWidened, false, 'takes any number now, not whole ones alone'],
+    [from.nullable && !to.nullable, true, 'may no longer be null'],
+    [!from.nullable && to.nullable, false, 'may be null now'],
+    [from.optional && !to.optional, true, 'may no longer be left out'],
+    [!from.optional && to.optional, false, 'may be left out now'],
+    [lowest(to) > lowest(from), true, `must be at least ${to.minimum} now`],
+    [lowest(to) < lowest(from), false, 'may be smaller now'],
+    [highest(to) < highest(from), true, `must be at most ${to.maximum} now`],
+    [highest(to) > highest(from), false, 'may be larger now'],
+    [longest(to) < longest(from), true, `must be at most ${to.max_length} bytes long now`],
+    [longest(to) > longest(from), false, 'may be longer now'],
+    [from.kind !== to.kind, false, `is ${to.kind} now, and was ${from.kind}`],
+  ];
+  return [
+    ...said.filter(([is]) => is).map(([, breaks, what]) => ({ breaks, sentence: `${name} ${what}.` })),
+    ...changesOfCategories(from, to),
+  ];
+}
+
+const lowest = ({ minimum = Number.NEGATIVE_INFINITY }: Feature) => minimum;
+const highest = ({ maximum = Number.POSITIVE_INFINITY }: Feature) => maximum;
+const longest = ({ dtype, max_length }: Feature) => (dtype === 'string' ? max_length : 0);
+
+/** Only categories beyond which nothing is taken bind callers. */
+function changesOfCategories(from: Feature, to: Feature): Change[] {
+  const isClosed = to.unknown === 'refuse';
+  const wasClosed = from.unknown === 'refuse';
+  if (!isClosed && !wasClosed) return [];
+  if (!isClosed) return [{ breaks: false, sentence: `${to.name} takes any value now.` }];
+  if (!wasClosed) return [{ breaks: true, sentence: `${to.name} takes its declared categories alone now.` }];
+  const lost = missingIn(to, from);
+  const gained = missingIn(from, to);
+  return [
+    ...(lost.length > 0 ? [{ breaks: true, sentence: `${to.name} no longer takes ${listOf(lost)}.` }] : []),
+    ...(gained.length > 0 ? [{ breaks: false, sentence: `${to.name} takes ${listOf(gained)} too.` }] : []),
+  ];
+}
+
+function missingIn({ categories = [] }: Feature, { categories: wanted = [] }: Feature): Value[] {
+  const known = new Set<Value>(categories);
+  return wanted.filter((value) => !known.has(value));
+}
+
+function listOf(values: readonly Value[]): string {
+  const named = values.slice(0, MOST_NAMED).map((value) => JSON.stringify(value));
+  const more = values.length - named.length;
+  return `${named.join(', ')}${more > 0 ? ` and ${more} more` : ''}`;
+}
+
+function changesOfOutput(
+  { declaration: { output: from } }: Contract,
+  { declaration: { output: to } }: Contract,
+): Change[] {
+  if (from.name === to.name) return [];
+  return [{ breaks: true, sentence: `${to.name} is predicted, in the place of ${from.name}.` }];
+}

@@ -1,0 +1,117 @@
+import { describe, expect, test } from 'vitest';
+import { compareContracts } from '../../src/contract/compare.ts';
+import { contractOf, everyType, wines } from '../support/declaration.ts';
+
+const size = { name: 'size', dtype: 'float64' };
+const district = { name: 'district', dtype: 'string', categories: ['Wola', 'Ochota'], unknown: 'refuse' };
+const rooms = { name: 'rooms', dtype: 'int64' };
+const base = [size, rooms, district];
+
+/** What comes of replacing features by others, or of adding some. */
+function changed(...features: object[]) {
+  const names = features.map((one) => (one as typeof size).name);
+  const others = base.filter(({ name }) => !names.includes(name));
+  return compareContracts(contractOf(base), contractOf([...others, ...features]));
+}
+
+test('a contract changes nothing for its own callers, nor do words for readers and the order of features', () => {
+  for (const contract of [everyType, wines]) {
+    expect(compareContracts(contract, contract)).toEqual({ breaking: [], compatible: [] });
+  }
+  const told = base.map((one) => ({ ...one, description: 'Told at length', unit: 'm', max_length: 1024 })).reverse();
+  expect(compareContracts(contractOf(base), contractOf(told))).toEqual({ breaking: [], compatible: [] });
+});
+
+describe('what breaks requests of today:', () => {
+  test.each<[string, object, string]>([
+    [
+      'a new feature',
+      { name: 'garage', dtype: 'bool' },
+      'garage is new and required: requests without it are refused.',
+    ],
+    [
+      'a new feature that may be null, and must be sent',
+      { name: 'garage', dtype: 'bool', nullable: true },
+      'garage is new and required: requests without it are refused, also where it would be null; make it optional.',
+    ],
+    ['another type', { ...size, dtype: 'string' }, 'size is string now, and was float64.'],
+    ['whole numbers alone', { ...size, dtype: 'int64' }, 'size is int64 now, and was float64.'],
+    ['a minimum', { ...size, minimum: 0 }, 'size must be at least 0 now.'],
+    ['a maximum', { ...rooms, maximum: 12 }, 'rooms must be at most 12 now.'],
+    ['a shorter text', { ...district, max_length: 8 }, 'district must be at most 8 bytes long now.'],
+    ['fewer categories', { ...district, categories: ['Wola', 'Praga'] }, 'district no longer takes "Ochota".'],
+  ])('%s', (_, feature, sentence) => {
+    expect(changed(feature).breaking).toEqual([sentence]);
+  });
+
+  test('a feature that is gone', () => {
+    const { breaking, compatible } = compareContracts(contractOf(base), contractOf([size, district]));
+    expect(breaking).toEqual(['rooms is gone: requests that send it are refused.']);
+    expect(compatible).toEqual([]);
+  });
+
+  test('a feature by another name, which is told by its column', () => {
+    const { breaking } = compareContracts(contractOf([size]), contractOf([{ name: 'Size', dtype: 'float64' }]));
+    expect(breaking).toEqual([
+      'size is called Size now: requests that send it are refused.',
+      'Size is new and required: requests without it are refused.',
+    ]);
+  });
+
+  test.each([
+    ['nullable', 'size may no longer be null.', 'size may be null now.'],
+    ['optional', 'size may no longer be left out.', 'size may be left out now.'],
+  ])('one that is no longer %s', (key, breaks, widens) => {
+    const [strict, loose] = [contractOf([size]), contractOf([{ ...size, [key]: true }])];
+    expect(compareContracts(loose, strict)).toEqual({ breaking: [breaks], compatible: [] });
+    expect(compareContracts(strict, loose)).toEqual({ breaking: [], compatible: [widens] });
+  });
+
+  test('categories that are closed', () => {
+    const [open, closed] = [{ ...district, unknown: 'accept' }, district].map((one) => contractOf([one]));
+    expect(compareContracts(open!, closed!).breaking).toEqual(['district takes its declared categories alone now.']);
+    expect(compareContracts(closed!, open!)).toEqual({ breaking: [], compatible: ['district takes any value now.'] });
+  });
+
+  test('another target: the requests are taken, and the answers mean something else', () => {
+    const { breaking } = compareContracts(contractOf(base, { name: 'price' }), contractOf(base, { name: 'rent' }));
+    expect(breaking).toEqual(['rent is predicted, in the place of price.']);
+  });
+
+  test('of many categories ten are named', () => {
+    const codes = Array.from({ length: 500 }, (_, i) => `c${i}`);
+    const { breaking } = compareContracts(
+      contractOf([{ ...district, categories: codes }]),
+      contractOf([{ ...district, categories: ['c0'] }]),
+    );
+    expect(breaking[0]).toMatch(/^district no longer takes "c1", .*"c10" and 489 more\.$/);
+  });
+});
+
+describe('what does not:', () => {
+  test.each<[string, object, string]>([
+    [
+      'a feature that may be left out',
+      { name: 'garage', dtype: 'bool', optional: true },
+      'garage is new, and may be left out.',
+    ],
+    ['fractions too', { ...rooms, dtype: 'float64' }, 'rooms takes any number now, not whole ones alone.'],
+    ['one more category', { ...district, categories: ['Wola', 'Ochota', 'Praga'] }, 'district takes "Praga" too.'],
+    ['a longer text', { ...district, max_length: 8192 }, 'district may be longer now.'],
+    ['another kind of encoding', { ...rooms, kind: 'categorical' }, 'rooms is categorical now, and was numerical.'],
+  ])('%s', (_, feature, sentence) => {
+    expect(changed(feature)).toEqual({ breaking: [], compatible: [sentence] });
+  });
+
+  test('wider limits', () => {
+    const [narrow, wide] = [
+      { ...size, minimum: 1, maximum: 2 },
+      { ...size, minimum: 0, maximum: 3 },
+    ].map((one) => contractOf([one]));
+    expect(compareContracts(narrow!, wide!)).toEqual({
+      breaking: [],
+      compatible: ['size may be smaller now.', 'size may be larger now.'],
+    });
+    expect(compareContracts(wide!, narrow!).breaking).toHaveLength(2);
+  });
+});
