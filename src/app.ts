@@ -1,6 +1,6 @@
 /**
- * The composition root. It reads from the inside out, against the way of a request: the pipeline that predicts, the log
- * that stores, the data plane that brings callers together, then the routes.
+ * The composition root. Made in dependency order: the served pipeline, the prediction log, what brings callers together, the
+ * routes. Closed in the opposite order, so that nothing is taken any more when what answers it closes.
  */
 import type { FastifyBaseLogger, FastifyInstance } from 'fastify';
 import { type Closers, createClosers } from './closers.ts';
@@ -14,13 +14,14 @@ import { registerAnswers } from './http/plugins/answers.ts';
 import { registerDrain } from './http/plugins/drain.ts';
 import { registerHealthRoutes } from './http/routes/health.ts';
 import { registerPredictRoutes } from './http/routes/predict.ts';
+import { createRowDecoders } from './http/row-decoders.ts';
 import { createHttp } from './http/server.ts';
-import { loadPredictor } from './inference/predictor.ts';
+import { loadPredictor, type Predictor } from './inference/predictor.ts';
 import { startPartitionUpkeep } from './prediction-log/postgres/partitions.ts';
 import { createPredictionsTable } from './prediction-log/postgres/predictions-table.ts';
 import { createPredictionLog } from './prediction-log/prediction-log.ts';
 import { recordColumns } from './prediction-log/record-columns.ts';
-import { gatherFromAll } from './process/gather.ts';
+import { gatherFromAllWorkers } from './process/gather.ts';
 import { PROMOTION_CHANNEL } from './registry/pipeline-versions.ts';
 import { createServedPipeline } from './registry/served-pipeline.ts';
 import { startVersionListener } from './registry/version-listener.ts';
@@ -39,16 +40,18 @@ export interface AppOptions {
 export interface App {
   http: FastifyInstance;
   /** The version that answers, if any does. */
-  servedVersion(): string | undefined;
+  served(): Pick<Predictor, 'pipelineVersion' | 'contract'> | undefined;
   /** Goes on taking requests for this long, but is not ready and keeps no connection alive. */
   drain(milliseconds: number): Promise<void>;
-  /** Stops taking requests, answers those that are there, stores what is left; edge first. */
+  /** Stops taking requests, answers those that are there, stores what is left. */
   close(withinMs?: number): Promise<void>;
 }
 
 /** A request that has not arrived by then, or whose answer is not read by then, is given up. */
 const UNFINISHED_MS = 2_000;
 const DEFAULT_CLOSE_MS = 25_000;
+/** Of the time that is left when the prediction log closes: the rest is for what closes after it. */
+const SHARE_OF_PREDICTION_LOG = 0.9;
 
 /** Rejects, with nothing left open, when a part of it cannot be opened. */
 export async function createApp(options: AppOptions): Promise<App> {
@@ -65,20 +68,23 @@ async function compose(options: AppOptions, closers: Closers): Promise<App> {
   const { config, databaseUrl, spoolRoot, log, fastPath = true } = options;
   const pool = createPool({ url: databaseUrl, onError: (err) => log.debug({ err }, 'a database connection broke') });
   closers.push(() => pool.end());
-  const featureCount = housing.features.length;
 
+  const decodersOf = createRowDecoders({ maxBatchRows: config.maxBatchRows, fastPath });
   const served = createServedPipeline({
-    load: (pipeline) => loadPredictor(pipeline, housing),
+    load(pipeline, contract) {
+      // Made with the version, so that no request waits for them.
+      decodersOf(contract);
+      return loadPredictor(pipeline, contract);
+    },
+    shipped: housing,
     database: pool,
     modelsDir: config.modelsDir,
     log,
   });
   closers.push(served.close);
-  await served.refresh().catch(async (error: unknown) => {
-    log.warn({ reason: reasonOf(error) }, 'the database cannot be read; looking for a pipeline in models/');
-    await served.loadFromDisk();
-    if (!served.current())
-      log.error({ modelsDir: config.modelsDir }, 'no pipeline there either; waiting for the database');
+  await served.refresh().catch((error: unknown) => {
+    log.warn({ reason: reasonOf(error) }, 'the database cannot be read; what is in models/ serves until it can');
+    if (!served.current()) log.error({ modelsDir: config.modelsDir }, 'no pipeline is there; waiting for the database');
   });
 
   const listener = startVersionListener({
@@ -101,12 +107,11 @@ async function compose(options: AppOptions, closers: Closers): Promise<App> {
     assumedColumns: recordColumns(housing),
     log,
   });
-  closers.push((withinMs) => predictionLog.close(withinMs * 0.9));
+  closers.push((withinMs) => predictionLog.close(withinMs * SHARE_OF_PREDICTION_LOG));
 
   const serving = createServing({
-    currentPredictor: served.current,
+    predictorFor: served.forContract,
     predictionLog,
-    featureCount,
     maxRequestRows: config.maxBatchRows,
     log,
   });
@@ -119,12 +124,15 @@ async function compose(options: AppOptions, closers: Closers): Promise<App> {
     await http.close();
   });
   registerAnswers(http, drain);
+  const servedContract = () => served.current()?.contract;
   if (config.docsPath) {
     const { registerDocs } = await import('./http/plugins/docs.ts');
-    await registerDocs(http, { path: config.docsPath, version: config.version });
+    const { docsPath: path, version } = config;
+    await registerDocs(http, { path, version, contract: () => servedContract() ?? housing });
   }
   registerPredictRoutes(http, {
-    contract: housing,
+    servedContract,
+    decodersOf,
     maxBatchRows: config.maxBatchRows,
     exposeModelVersion: config.exposeModelVersion,
     serving,
@@ -132,7 +140,7 @@ async function compose(options: AppOptions, closers: Closers): Promise<App> {
     fastPath,
   });
   const probeDatabase = createProbe(pool);
-  const gatherHealth = gatherFromAll<HealthFacts>('health', async () => {
+  const gatherHealth = gatherFromAllWorkers<HealthFacts>('health', async () => {
     const rejection = served.rejection();
     return {
       databaseFault: await probeDatabase(),
@@ -154,7 +162,7 @@ async function compose(options: AppOptions, closers: Closers): Promise<App> {
 
   return {
     http,
-    servedVersion: () => served.current()?.pipelineVersion,
+    served: served.current,
     drain: drain.start,
     close: (withinMs = DEFAULT_CLOSE_MS) =>
       closers.closeAll(withinMs, (error) => log.error({ err: error }, 'something could not be closed in order')),

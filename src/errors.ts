@@ -36,9 +36,15 @@ const catalogue = {
   ],
   overloaded: [503, 'The service is at its capacity', 'Retry after the time in the Retry-After header.'],
   prediction_not_stored: [503, 'The prediction could not be stored', 'Retry after the time in the Retry-After header.'],
+  pipeline_replaced: [
+    503,
+    'The pipeline was replaced meanwhile',
+    'Send the request again; it is read for the features of the new pipeline.',
+  ],
   shutting_down: [503, 'The service is shutting down', 'Retry; another instance will answer.'],
 
   declaration: [undefined, 'The declaration cannot be used', '%s'],
+  breaking_change: [undefined, 'The change would break the requests of callers', '%s'],
   training_data: [undefined, 'The training data cannot be used', '%s'],
   singular_system: [undefined, 'The ridge system is singular', '%s'],
   parity: [undefined, 'The exported pipeline does not reproduce the fit', '%s'],

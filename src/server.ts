@@ -8,6 +8,7 @@ import { type App, createApp } from './app.ts';
 import { type Closers, createClosers } from './closers.ts';
 import { type Config, loadConfig } from './config.ts';
 import { tellable } from './errors.ts';
+import { housing } from './housing/features.ts';
 import { complain, type OpenLog, openLog } from './log.ts';
 import { listen, urlOf } from './process/listen.ts';
 import { openDatabase } from './process/open-database.ts';
@@ -35,7 +36,7 @@ async function runPrimary({ config, closers, ending, log, print }: Context): Pro
   ending.signal.throwIfAborted();
 
   let port: number;
-  let pipelineVersion: string | undefined;
+  let served: ReturnType<App['served']>;
   if (config.workers > 1) {
     const workers = startWorkers({ count: config.workers, databaseUrl, log });
     closers.push(workers.close);
@@ -44,16 +45,16 @@ async function runPrimary({ config, closers, ending, log, print }: Context): Pro
   } else {
     const app = await openApp(databaseUrl, { config, closers, ending, log, print });
     ({ port } = await listen(app.http, config));
-    pipelineVersion = app.servedVersion();
+    served = app.served();
   }
   ending.signal.throwIfAborted();
   const url = urlOf(config.host, port);
-  log.info({ url, pipelineVersion }, 'listening');
-  if (!config.production) print(welcome(url, config, pipelineVersion));
+  log.info({ url, pipelineVersion: served?.pipelineVersion }, 'listening');
+  if (!config.production) print(welcome(url, config, served));
 
   if (config.retrainCron) {
     const { startScheduler } = await import('./retraining/scheduler.ts');
-    const scheduler = startScheduler({ cron: config.retrainCron, databaseUrl, log });
+    const scheduler = startScheduler({ cron: config.retrainCron, databaseUrl, shipped: housing, log });
     closers.push(scheduler.close);
   }
 }

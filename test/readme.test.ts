@@ -43,7 +43,7 @@ describe('README', () => {
 
   test('shows SQL that runs', async () => {
     const promote = 'insert into ml_pipeline_promotion (pipeline_version, promoted_by, reason) values ($1, $2, $3)';
-    await app.database.query(promote, [app.app.servedVersion(), 'test', 'something to roll back']);
+    await app.database.query(promote, [app.app.served()?.pipelineVersion, 'test', 'something to roll back']);
     for (const block of blocks('sql')) await app.database.query(block);
     const [newest] = await app.database.query('select reason from ml_pipeline_promotion order by promotion_id desc');
     expect(newest).toEqual({ reason: 'roll back' });

@@ -23,7 +23,7 @@ const PRIMARY_MS = 2 * ANSWER_MS;
 const START_MS = 10_000;
 
 /** Asks all processes of the service; this one answers for itself with `own`, also when another one asks. */
-export function gatherFromAll<Facts>(topic: string, own: () => Promise<Facts>): () => Promise<Gathered<Facts>> {
+export function gatherFromAllWorkers<Facts>(topic: string, own: () => Promise<Facts>): () => Promise<Gathered<Facts>> {
   if (!cluster.isWorker) return async () => ({ facts: [await own()], silences: [] });
   let underWay: Promise<Gathered<Facts>> | undefined;
   let gathered: ((what: Gathered<Facts>) => void) | undefined;

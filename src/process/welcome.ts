@@ -1,17 +1,27 @@
 /** What whoever starts the service by hand sees: where it answers, and a request to try. */
 import type { Config } from '../config.ts';
+import type { Contract } from '../contract/contract.ts';
 import { exampleRow } from '../contract/rows.ts';
 import { describeUrl } from '../database/pool.ts';
-import { housing } from '../housing/features.ts';
 
-export function welcome(url: string, config: Config, pipelineVersion: string | undefined): string {
-  const body = JSON.stringify(exampleRow(housing));
+/** `served` is what this process answers with, if it answers at all. */
+export function welcome(
+  url: string,
+  config: Config,
+  served: { pipelineVersion: string; contract: Contract } | undefined,
+): string {
   return `
 Ridgeline ${config.version} answers at ${url}
-  pipeline  ${pipelineVersion ?? `see ${url}/health`}
+  pipeline  ${served?.pipelineVersion ?? `see ${url}/health`}
   docs      ${config.docsPath ? `${url}${config.docsPath}/` : 'off'}
   database  ${config.databaseUrl ? describeUrl(config.databaseUrl) : `embedded PostgreSQL in ${config.dataDir}`}
+${served ? requestToTry(url, served.contract) : ''}`;
+}
 
+function requestToTry(url: string, contract: Contract): string {
+  // In single quotes the shell changes nothing, but there is none within them.
+  const body = JSON.stringify(exampleRow(contract)).replaceAll("'", '\\u0027');
+  return `
   curl -s ${url}/predict -H 'content-type: application/json' -d '${body}'
 `;
 }

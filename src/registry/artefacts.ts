@@ -15,6 +15,8 @@ interface Manifest {
   pipeline_version: string;
   sha256: string;
   golden_rows: GoldenRows;
+  /** Absent in those written before versions had one. */
+  declaration?: unknown;
 }
 
 const LAST_SERVED = 'last_served.json';
@@ -39,11 +41,11 @@ export function checkSha256({ artefact, sha256, pipelineVersion }: PipelineArtef
 
 /** Writes the artefact, then its manifest: a manifest that exists describes a whole file. Returns the artefact's path. */
 export async function writeArtefact(modelsDir: string, pipeline: PipelineArtefact): Promise<string> {
-  const { pipelineVersion, artefact, sha256, goldenRows } = pipeline;
+  const { pipelineVersion, artefact, sha256, goldenRows, declaration } = pipeline;
   await mkdir(modelsDir, { recursive: true });
   const path = join(modelsDir, `pipeline_${pipelineVersion}.onnx`);
   await writeAtomically(path, artefact);
-  const manifest: Manifest = { pipeline_version: pipelineVersion, sha256, golden_rows: goldenRows };
+  const manifest: Manifest = { pipeline_version: pipelineVersion, sha256, golden_rows: goldenRows, declaration };
   await writeAtomically(join(modelsDir, `pipeline_${pipelineVersion}.json`), JSON.stringify(manifest));
   return path;
 }
@@ -75,7 +77,8 @@ export async function versionsOnDisk(
         throw new RidgelineError('bad_artefact', { detail: `The manifest of ${pipelineVersion} is damaged.` });
       }
       const artefact = await readBounded(join(modelsDir, `pipeline_${pipelineVersion}.onnx`), MAX_ARTEFACT_BYTES);
-      return { pipelineVersion, artefact, sha256: manifest.sha256, goldenRows: manifest.golden_rows };
+      const { sha256, golden_rows: goldenRows, declaration = null } = manifest;
+      return { pipelineVersion, artefact, sha256, goldenRows, declaration };
     },
   }));
 }

@@ -1,5 +1,5 @@
 /**
- * Rejections on their way into the table. A version is often refused while the database cannot be written, or by a
+ * Rejections on their way into the table. A version is often rejected while the database cannot be written, or by a
  * server without the right to write: what cannot be recorded now waits here and holds up nothing.
  */
 import { createOutage, type OutageOptions } from '../outage.ts';
@@ -7,7 +7,7 @@ import { within } from '../within.ts';
 import { markRejected, type Queryable } from './pipeline-versions.ts';
 
 export interface RejectionRecorder {
-  /** Notes that a version is refused; the first reason counts. */
+  /** Notes that a version is rejected; the first reason counts. */
   add(pipelineVersion: string, reason: string): void;
   /** Records what is waiting. Resolves when that is done, has failed, or takes too long to be waited for. */
   record(): Promise<void>;

@@ -2,17 +2,23 @@
  * The pipeline that answers now, in memory, keyed by its version; nothing on the request's path asks the database.
  *
  *     empty -> serving v1 -> (v2 promoted) v2 is fetched, checked and warmed beside v1 -> serving v2, v1 retired
- *                                       |-> refused: v1 serves on, the reason is kept and recorded
+ *                                       |-> rejected: v1 serves on, the reason is kept and recorded
  *                                       `-> cannot be loaded now: v1 serves on, the next refresh tries again
  *
- * The swap is one assignment: a run that begins after it is answered by v2. A refused promotion is not tried again; a new
- * promotion, of the same version too, is. Where nothing is served, a refresh that finds v2 refused takes the last version
- * that can be served, and one that finds no database takes what is in models/. Every refresh tries again what the one
- * before it could not do: finding a version to serve, recording a rejection, writing a file.
+ * A version is checked in this order, and the first check that it does not pass is the reason: sizes (pipeline-versions.ts),
+ * SHA-256 (artefacts.ts), declaration (stored-declaration.ts), the bytes before ONNX Runtime sees them (onnx/fence.ts), the
+ * signature of the session (inference/onnx-session.ts), its golden rows (inference/golden-rows.ts).
+ *
+ * The swap is one assignment: what is read after it is answered by v2 (loaded-versions.ts has the rest). A rejected promotion
+ * is not tried again; a new promotion, of the same version too, is. Where nothing is served, a refresh that finds v2 rejected
+ * takes the last version that can be served, and one that finds no database takes what is in models/. Every refresh tries
+ * again what the one before it could not do: finding a version to serve, recording a rejection, writing a file.
  */
+import type { Contract } from '../contract/contract.ts';
 import { RidgelineError, reasonOf } from '../errors.ts';
 import type { Log } from '../log.ts';
 import { checkSha256 } from './artefacts.ts';
+import { createLoadedVersions, type LoadedVersion, type LoadedVersions } from './loaded-versions.ts';
 import { createModelsDirectory } from './models-directory.ts';
 import {
   newestPromotions,
@@ -22,16 +28,13 @@ import {
   readPipeline,
 } from './pipeline-versions.ts';
 import { createRejectionRecorder } from './rejections.ts';
+import { contractOfStored } from './stored-declaration.ts';
 
-/** What a loaded version must be able to do here. */
-interface Retirable {
-  pipelineVersion: string;
-  retire(): void;
-}
-
-export interface ServedPipelineOptions<Loaded extends Retirable> {
-  /** Opens, proves and warms a version whose bytes have been checked; throws `bad_artefact` to refuse it. */
-  load: (pipeline: PipelineArtefact) => Promise<Loaded>;
+export interface ServedPipelineOptions<Loaded extends LoadedVersion> {
+  /** Opens, proves and warms a version whose bytes have been checked; throws `bad_artefact` to reject it. */
+  load: (pipeline: PipelineArtefact, contract: Contract) => Promise<Loaded>;
+  /** Of versions without a declaration of their own. */
+  shipped: Contract;
   database: Queryable;
   modelsDir: string;
   log: Log;
@@ -42,15 +45,14 @@ export interface Rejection {
   reason: string;
 }
 
-export interface ServedPipeline<Loaded> {
-  /** The loaded version to answer with, or undefined before the first. */
-  current(): Loaded | undefined;
-  /** The newest promotion, while it is not served because it was refused or cannot be loaded now. */
+export interface ServedPipeline<Loaded> extends Pick<LoadedVersions<Loaded>, 'current' | 'forContract'> {
+  /** The newest promotion, while it is not served because it was rejected or cannot be loaded now. */
   rejection(): Rejection | undefined;
-  /** Reads the newest promotion and serves it if it can be served. Rejects only when the database cannot be read. */
+  /**
+   * Reads the newest promotion and serves it if it can be served. Rejects only when the database cannot be read; where nothing
+   * is served yet, what is in models/ is by then.
+   */
   refresh(): Promise<void>;
-  /** Serves the best version found in models/, if nothing is served yet; for a start without the database. */
-  loadFromDisk(): Promise<void>;
   close(): Promise<void>;
 }
 
@@ -63,42 +65,37 @@ interface Failure extends Rejection {
   isFinal: boolean;
 }
 
-export function createServedPipeline<Loaded extends Retirable>(
+export function createServedPipeline<Loaded extends LoadedVersion>(
   options: ServedPipelineOptions<Loaded>,
 ): ServedPipeline<Loaded> {
-  const { load, database, modelsDir, log } = options;
+  const { load, shipped, database, modelsDir, log } = options;
   const rejections = createRejectionRecorder(database, log);
   const models = createModelsDirectory(modelsDir, log);
-  let current: Loaded | undefined;
+  const versions = createLoadedVersions<Loaded>(log);
+  const { current } = versions;
   /** Of the newest promotion. */
   let failure: Failure | undefined;
-  /** Earlier promotions that were refused, of those that are looked at. */
-  let refusedEarlier = new Set<string>();
+  /** Earlier promotions that were rejected, of those that are looked at. */
+  let rejectedEarlier = new Set<string>();
   let refreshing: Promise<void> | undefined;
   let again = false;
 
   async function checkAndLoad(pipeline: PipelineArtefact): Promise<Loaded> {
     checkSha256(pipeline);
-    return await load(pipeline);
+    return await load(pipeline, contractOfStored(pipeline.declaration, shipped, versions.contracts()));
   }
 
   function swap(next: Loaded, source: string): void {
-    const previous = current;
-    current = next;
+    const previous = versions.swap(next);
     log.info(
       { pipelineVersion: next.pipelineVersion, previous: previous?.pipelineVersion, source },
       'pipeline version is served',
     );
-    try {
-      previous?.retire();
-    } catch (err) {
-      log.warn({ err }, 'the replaced pipeline could not be released');
-    }
   }
 
   async function readAndSwap(): Promise<void> {
     const [newest] = await newestPromotions(database, 1);
-    if (!newest || newest.pipelineVersion === current?.pipelineVersion) {
+    if (!newest || newest.pipelineVersion === current()?.pipelineVersion) {
       failure = undefined;
       return;
     }
@@ -106,7 +103,7 @@ export function createServedPipeline<Loaded extends Retirable>(
     failure = known?.isFinal ? known : await tryNewest(newest);
     if (!failure) return;
     try {
-      if (!current) await serveEarlier(newest);
+      if (!current()) await serveEarlier(newest);
     } finally {
       if (failure.reason !== known?.reason) tell(failure);
     }
@@ -117,7 +114,7 @@ export function createServedPipeline<Loaded extends Retirable>(
       return await tryToServe(newest);
     } catch (error) {
       // Perhaps only this version's row cannot be read; a server that serves nothing looks at earlier ones then.
-      if (!current) await serveEarlier(newest).catch(() => undefined);
+      if (!current()) await serveEarlier(newest).catch(() => undefined);
       throw error;
     }
   }
@@ -130,7 +127,7 @@ export function createServedPipeline<Loaded extends Retirable>(
       pipeline = await readPipeline(database, pipelineVersion);
     } catch (error) {
       if (!(error instanceof RidgelineError)) throw error;
-      return refuse(failed(reasonOf(error), true));
+      return reject(failed(reasonOf(error), true));
     }
     if (!pipeline) return failed('There is no such version.', false);
     try {
@@ -138,47 +135,47 @@ export function createServedPipeline<Loaded extends Retirable>(
     } catch (error) {
       // An error that no check threw is no fault of the version: files or memory may be short.
       if (!(error instanceof RidgelineError)) return failed(reasonOf(error), false);
-      return refuse(failed(reasonOf(error), true));
+      return reject(failed(reasonOf(error), true));
     }
     await models.write(pipeline);
     return undefined;
   }
 
-  function refuse(refusal: Failure): Failure {
-    rejections.add(refusal.pipelineVersion, refusal.reason);
-    return refusal;
+  function reject(rejected: Failure): Failure {
+    rejections.add(rejected.pipelineVersion, rejected.reason);
+    return rejected;
   }
 
   /** A server that has just started has no previous version to stay with: it takes the last good one. */
   async function serveEarlier(newest: Promotion): Promise<void> {
     const tried = new Set([newest.pipelineVersion]);
-    const refusedBefore = refusedEarlier;
-    refusedEarlier = new Set();
+    const rejectedBefore = rejectedEarlier;
+    rejectedEarlier = new Set();
     for (const promotion of await newestPromotions(database, EARLIER_PROMOTIONS)) {
       const { promotionId, pipelineVersion } = promotion;
-      const isRefused = refusedBefore.has(promotionId);
-      if (isRefused) refusedEarlier.add(promotionId);
-      if (isRefused || tried.has(pipelineVersion)) continue;
+      const isRejected = rejectedBefore.has(promotionId);
+      if (isRejected) rejectedEarlier.add(promotionId);
+      if (isRejected || tried.has(pipelineVersion)) continue;
       tried.add(pipelineVersion);
       const found = await tryToServe(promotion);
       if (!found) return;
       if (!found.isFinal) continue;
-      refusedEarlier.add(promotionId);
+      rejectedEarlier.add(promotionId);
       log.warn({ pipelineVersion, reason: found.reason }, 'an earlier pipeline version cannot be served either');
     }
   }
 
   function tell({ pipelineVersion, reason, isFinal }: Failure): void {
-    const serving = current?.pipelineVersion;
+    const serving = current()?.pipelineVersion;
     const fields = { pipelineVersion, reason, serving };
     if (!isFinal) log.warn(fields, 'pipeline version cannot be loaded now; it is tried again');
-    else if (serving) log.error(fields, 'pipeline version is refused; the previous one serves on');
-    else log.error(fields, 'pipeline version is refused, and there is none to serve; publish one with npm run train');
+    else if (serving) log.error(fields, 'pipeline version is rejected; the previous one serves on');
+    else log.error(fields, 'pipeline version is rejected, and there is none to serve; publish one with npm run train');
   }
 
   async function writeMissingFile(): Promise<void> {
     const pipelineVersion = models.unwritten();
-    if (pipelineVersion === undefined || pipelineVersion !== current?.pipelineVersion) return;
+    if (pipelineVersion === undefined || pipelineVersion !== current()?.pipelineVersion) return;
     // That the database cannot be read is reported elsewhere.
     const pipeline = await readPipeline(database, pipelineVersion).catch(() => undefined);
     if (pipeline) await models.write(pipeline);
@@ -208,12 +205,13 @@ export function createServedPipeline<Loaded extends Retirable>(
   }
 
   async function loadFromDisk(): Promise<void> {
-    if (current) return;
+    if (current()) return;
     await models.serveBest(async (pipeline) => swap(await checkAndLoad(pipeline), 'models/'));
   }
 
   return {
-    current: () => current,
+    current,
+    forContract: versions.forContract,
     rejection: () => failure && { pipelineVersion: failure.pipelineVersion, reason: failure.reason },
     refresh() {
       // A notice during a refresh may be of a later promotion than the one that is being read.
@@ -221,11 +219,9 @@ export function createServedPipeline<Loaded extends Retirable>(
       refreshing ??= refreshUntilSettled();
       return refreshing;
     },
-    loadFromDisk,
     async close() {
       await refreshing?.catch(() => undefined);
-      current?.retire();
-      current = undefined;
+      versions.close();
     },
   };
 }

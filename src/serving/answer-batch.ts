@@ -1,45 +1,49 @@
 /** One batch, from the rows of several callers to their answers: join, run, name, store. */
 
+import type { Contract } from '../contract/contract.ts';
 import type { FeatureRows } from '../contract/rows.ts';
 import { RidgelineError, reasonOf } from '../errors.ts';
 import type { Predictor } from '../inference/predictor.ts';
 import type { Log } from '../log.ts';
 import type { PredictionLog } from '../prediction-log/prediction-log.ts';
-import type { Answer, Outcome, Refusal } from './answer.ts';
 import { createBatchMemory } from './batch-memory.ts';
+import type { Answer, Outcome, Refusal } from './outcome.ts';
 import { createPredictionIds } from './prediction-ids.ts';
 
 export interface BatchAnswererOptions {
-  /** The pipeline that serves now. Called once a run, so that one version answers all of it. */
-  currentPredictor: () => Predictor | undefined;
+  /** The version that runs rows of this contract. Called once a run, so that one version answers all of it. */
+  predictorFor: (contract: Contract) => Predictor | undefined;
   predictionLog: Pick<PredictionLog, 'append' | 'refusal'>;
-  featureCount: number;
   /** The most rows of a batch, for which memory is set aside. */
   maxRows: number;
+  /** The most rows of a batch of more than one request. */
+  maxJoinedRows: number;
   log: Pick<Log, 'warn'>;
 }
 
 /**
- * Answers requests in their order. One whose values lead to no finite prediction is refused alone and not stored; the
- * others are stored with one write, then answered. Rejects with `no_pipeline`, and with the prediction log's error when it
- * cannot store them.
+ * Answers requests of one contract in their order. One whose values lead to no finite prediction is refused alone and not
+ * stored; the others are stored with one write, then answered. Rejects with `pipeline_replaced` where no version of the
+ * contract is left, and with the prediction log's error when it cannot store them.
  */
 export type BatchAnswerer = (jobs: readonly FeatureRows[]) => Promise<Outcome[]>;
 
 export function createBatchAnswerer(options: BatchAnswererOptions): BatchAnswerer {
-  const { currentPredictor, predictionLog, featureCount, maxRows, log } = options;
+  const { predictorFor, predictionLog, log } = options;
   const newPredictionIds = createPredictionIds();
-  const memory = createBatchMemory(maxRows, featureCount);
+  const memory = createBatchMemory(options);
   let failingVersion: string | undefined;
 
   async function answerBatch(jobs: readonly FeatureRows[]): Promise<Outcome[]> {
-    const predictor = currentPredictor();
-    if (!predictor) throw new RidgelineError('no_pipeline');
     const refusal = predictionLog.refusal();
     if (refusal) throw refusal;
-    if (jobs.length === 0) return [];
+    const [first] = jobs;
+    if (!first) return [];
+    const { contract } = first;
+    const predictor = predictorFor(contract);
+    if (!predictor) throw new RidgelineError('pipeline_replaced');
     const rows = jobs.reduce((sum, job) => sum + job.rows, 0);
-    const features = memory.join(jobs);
+    const { features, texts } = memory.join(jobs);
     const output = memory.predictions(rows);
     try {
       predictor.predict(features, rows, output);
@@ -49,21 +53,17 @@ export function createBatchAnswerer(options: BatchAnswererOptions): BatchAnswere
       return [notComputable];
     }
     const predictions = toArray(output);
-    if (!predictions.every(Number.isFinite)) {
-      return await answerOthers(
-        jobs,
-        shareOut(jobs, (_, start, after) => refusalOf(predictions.slice(start, after))),
-      );
-    }
+    if (!predictions.every(Number.isFinite)) return await answerThoseThatAreFinite(jobs, predictions);
 
     const { pipelineVersion } = predictor;
     const createdAt = new Date();
-    const ids = memory.ids(rows);
-    const texts = newPredictionIds(ids, createdAt.getTime());
+    const idBytes = memory.ids(rows);
+    const idStrings = newPredictionIds(idBytes, createdAt.getTime());
     await predictionLog.append({
-      contract: jobs[0]!.contract,
-      ids,
+      contract,
+      ids: idBytes,
       features,
+      texts,
       predictions: output,
       pipelineVersion,
       createdAt,
@@ -72,7 +72,7 @@ export function createBatchAnswerer(options: BatchAnswererOptions): BatchAnswere
       jobs,
       (_, start, after): Answer => ({
         predictions: predictions.slice(start, after),
-        ids: texts.slice(start, after),
+        ids: idStrings.slice(start, after),
         pipelineVersion,
       }),
     );
@@ -92,13 +92,16 @@ export function createBatchAnswerer(options: BatchAnswererOptions): BatchAnswere
     log.warn({ pipelineVersion, reason: reasonOf(error) }, 'a pipeline cannot be run with the values of a request');
   }
 
-  /** Runs again the requests that are not refused, without the others. Rare. */
-  async function answerOthers(
+  /** Refuses the requests with a prediction that is not finite, and runs the others again without them. Rare. */
+  async function answerThoseThatAreFinite(
     jobs: readonly FeatureRows[],
-    refusals: readonly (Refusal | undefined)[],
+    predictions: readonly number[],
   ): Promise<Outcome[]> {
-    const others = await answerBatch(jobs.filter((_, i) => !refusals[i]));
-    return refusals.map((refusal) => refusal ?? others.shift()!);
+    const refusals = shareOut(jobs, (_, start, after) => refusalOf(predictions.slice(start, after)));
+    const finite = jobs.filter((_, i) => refusals[i] === undefined);
+    const answers = await answerBatch(finite);
+    const answerOf = new Map(finite.map((job, i) => [job, answers[i]!]));
+    return jobs.map((job, i) => refusals[i] ?? answerOf.get(job)!);
   }
 
   return answerBatch;

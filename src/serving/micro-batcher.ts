@@ -15,6 +15,8 @@ export interface MicroBatcherOptions<Job, Result> {
   /** Answers jobs in their order. An Error in a place rejects that job alone; a rejection rejects the whole batch. */
   runBatch: (jobs: Job[]) => Promise<(Result | Error)[]>;
   sizeOf: (job: Job) => number;
+  /** Whether a job may be in the run of one that came before it. */
+  mayShareRun: (first: Job, later: Job) => boolean;
   /** The most that one run takes; a single larger job runs alone. */
   maxRunSize: number;
   /** The sum of the sizes of jobs that are not settled. */
@@ -39,13 +41,13 @@ interface Pending<Job, Result> {
 }
 
 export function createMicroBatcher<Job, Result>(options: MicroBatcherOptions<Job, Result>): MicroBatcher<Job, Result> {
-  const { runBatch, sizeOf, maxRunSize, maxPendingSize, refuse } = options;
+  const { runBatch, sizeOf, maxPendingSize, refuse } = options;
   let queue: Pending<Job, Result>[] = [];
   let pendingSize = 0;
   const drained: (() => void)[] = [];
 
   function endTurn(): void {
-    const batches = cutIntoBatches(queue, maxRunSize);
+    const batches = cutIntoBatches(queue, options);
     queue = [];
     for (const batch of batches) void run(batch);
   }
@@ -86,16 +88,21 @@ export function createMicroBatcher<Job, Result>(options: MicroBatcherOptions<Job
 }
 
 /** Batches of jobs in their order, each as full as it may be. */
-function cutIntoBatches<Job extends { size: number }>(jobs: readonly Job[], maxRunSize: number): Job[][] {
-  const batches: Job[][] = [];
+function cutIntoBatches<Job, Queued extends { job: Job; size: number }>(
+  queue: readonly Queued[],
+  { maxRunSize, mayShareRun }: Pick<MicroBatcherOptions<Job, unknown>, 'maxRunSize' | 'mayShareRun'>,
+): Queued[][] {
+  const batches: Queued[][] = [];
   let room = 0;
-  for (const job of jobs) {
-    if (batches.length === 0 || job.size > room) {
-      batches.push([]);
-      room = maxRunSize;
+  for (const next of queue) {
+    const batch = batches.at(-1);
+    if (batch && next.size <= room && mayShareRun(batch[0]!.job, next.job)) {
+      batch.push(next);
+      room -= next.size;
+    } else {
+      batches.push([next]);
+      room = maxRunSize - next.size;
     }
-    batches.at(-1)!.push(job);
-    room -= job.size;
   }
   return batches;
 }

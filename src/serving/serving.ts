@@ -4,9 +4,9 @@
 
 import type { FeatureRows } from '../contract/rows.ts';
 import { RidgelineError } from '../errors.ts';
-import type { Outcome } from './answer.ts';
 import { type BatchAnswererOptions, createBatchAnswerer } from './answer-batch.ts';
 import { createMicroBatcher } from './micro-batcher.ts';
+import type { Outcome } from './outcome.ts';
 
 export interface Serving {
   /** Answers the rows of one request. Rejects where the service cannot answer. */
@@ -17,7 +17,7 @@ export interface Serving {
   drain(): Promise<void>;
 }
 
-export interface ServingOptions extends Omit<BatchAnswererOptions, 'maxRows'> {
+export interface ServingOptions extends Omit<BatchAnswererOptions, 'maxRows' | 'maxJoinedRows'> {
   /** The most rows that one request may bring. */
   maxRequestRows: number;
 }
@@ -33,8 +33,9 @@ export const overloaded = new RidgelineError('overloaded');
 export function createServing({ maxRequestRows, ...options }: ServingOptions): Serving {
   const largestRun = Math.max(RUN_ROWS, maxRequestRows);
   const batcher = createMicroBatcher<FeatureRows, Outcome>({
-    runBatch: createBatchAnswerer({ ...options, maxRows: largestRun }),
+    runBatch: createBatchAnswerer({ ...options, maxRows: largestRun, maxJoinedRows: RUN_ROWS }),
     sizeOf: ({ rows }) => rows,
+    mayShareRun: (first, later) => first.contract === later.contract,
     maxRunSize: RUN_ROWS,
     maxPendingSize: PENDING_RUNS * largestRun,
     refuse: () => overloaded,

@@ -17,7 +17,7 @@ describe('outside production', () => {
       database: 'ok',
       model: 'ok',
       prediction_log: 'ok',
-      model_version: app.app.servedVersion(),
+      model_version: app.app.served()?.pipelineVersion,
       refused_version: null,
       reasons: [],
       backlog: {
@@ -77,7 +77,7 @@ describe('in production', () => {
   });
 
   test('names no version in any answer or header', async () => {
-    const version = app.app.servedVersion()!;
+    const version = app.app.served()!.pipelineVersion;
     const responses = await Promise.all([
       fetch(`${app.url}/health`),
       fetch(`${app.url}/readyz`),

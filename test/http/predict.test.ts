@@ -24,7 +24,7 @@ describe.each(bothWays)('%s', (_way, options) => {
       expect(Object.keys(answer)).toEqual(['prediction', 'prediction_id', 'model_version']);
       expect(Math.abs(answer.prediction - articleAnswer)).toBeLessThan(1e-9);
       expect(answer.prediction_id).toMatch(UUID_V7);
-      expect(answer.model_version).toBe(app.app.servedVersion());
+      expect(answer.model_version).toBe(app.app.served()?.pipelineVersion);
     });
 
     test('does not depend on the order of the keys', async () => {
@@ -183,7 +183,7 @@ describe.each(bothWays)('%s', (_way, options) => {
       expect(rows).toHaveLength(1000);
       for (const { id, crim, prediction } of answers) expect(stored.get(id)).toMatchObject({ crim, prediction });
       const row = rows[0] as unknown as Record<string, unknown>;
-      expect(row.pipeline_version).toBe(app.app.servedVersion());
+      expect(row.pipeline_version).toBe(app.app.served()?.pipelineVersion);
       expect(Math.abs((row.created_at as Date).getTime() - Date.now())).toBeLessThan(60_000);
       expect(Number.parseInt((row.id as string).replaceAll('-', '').slice(0, 12), 16)).toBe(
         (row.created_at as Date).getTime(),

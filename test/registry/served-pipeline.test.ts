@@ -2,14 +2,20 @@ import { mkdtemp, readdir, readFile, rm, unlink, writeFile } from 'node:fs/promi
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { afterAll, afterEach, beforeAll, beforeEach, describe, expect, test } from 'vitest';
+import type { Contract } from '../../src/contract/contract.ts';
 import { createPool, type Pool, transaction } from '../../src/database/pool.ts';
 import { loadPredictor, type Predictor } from '../../src/inference/predictor.ts';
-import { type NewPipeline, type PipelineArtefact, promote } from '../../src/registry/pipeline-versions.ts';
+import {
+  insertPipeline,
+  type NewPipeline,
+  type PipelineArtefact,
+  promote,
+} from '../../src/registry/pipeline-versions.ts';
 import { createServedPipeline, type ServedPipeline } from '../../src/registry/served-pipeline.ts';
 import { publish } from '../../src/training/publish.ts';
 import { trainPipeline } from '../../src/training/train.ts';
 import { createTestDatabase, type TestDatabase } from '../support/database.ts';
-import { loadWines, wines } from '../support/declaration.ts';
+import { contractOf, loadWines, wines } from '../support/declaration.ts';
 import { createNotedLog, type NotedLine } from '../support/noted-log.ts';
 
 /** The first row: which pipeline answers shows in its score. */
@@ -45,17 +51,20 @@ interface Server {
   loaded: string[];
   retired: string[];
   logged: NotedLine[];
+  /** Whether the database is. */
+  isAway: boolean;
 }
 const servers: Server[] = [];
 
 /** What a server has: the real predictor and database, with a note of what is loaded and retired. */
-function startServer({ directory = modelsDir, onLoad = async () => {} } = {}): Server {
+function startServer({ directory = modelsDir, onLoad = async () => {}, isAway = false } = {}): Server {
   const [loaded, retired]: [string[], string[]] = [[], []];
   const { log, lines: logged } = createNotedLog();
-  const served = createServedPipeline<Predictor>({
-    async load(pipeline: PipelineArtefact) {
+  const served: Server['served'] = createServedPipeline<Predictor>({
+    shipped: wines,
+    async load(pipeline: PipelineArtefact, contract: Contract) {
       loaded.push(pipeline.pipelineVersion);
-      const predictor = await loadPredictor(pipeline, wines);
+      const predictor = await loadPredictor(pipeline, contract);
       await onLoad();
       return {
         ...predictor,
@@ -65,11 +74,11 @@ function startServer({ directory = modelsDir, onLoad = async () => {} } = {}): S
         },
       };
     },
-    database: pool,
+    database: { query: (...asked) => (server.isAway ? Promise.reject(new Error('it is away')) : pool.query(...asked)) },
     modelsDir: directory,
     log,
   });
-  const server = { served, loaded, retired, logged };
+  const server: Server = { served, loaded, retired, logged, isAway };
   servers.push(server);
   return server;
 }
@@ -81,8 +90,32 @@ async function publishVersion(which: number): Promise<string> {
     modelsDir: join(modelsDir, '..', 'published'),
     promotedBy: 'test',
     reason: 'test',
+    shipped: wines,
   });
   return pipelineVersion;
+}
+
+/** A pipeline of fewer features, whose rows are no wines. */
+const cellars = contractOf(
+  ['acidity', 'sugar'].map((name) => ({ name, dtype: 'float64' })),
+  { name: 'score' },
+);
+
+async function publishCellars(): Promise<string> {
+  const { X, y } = loadWines();
+  const data = Float64Array.from(
+    { length: 2 * X.rows },
+    (_, i) => X.data[(i >> 1) * X.columns + (i % 2 === 0 ? 0 : 2)]!,
+  );
+  const pipeline = trainPipeline(
+    { X: { rows: X.rows, columns: 2, data }, y },
+    { contract: cellars, alpha: 1, seed: 0 },
+  );
+  return await transaction(pool, async (client) => {
+    const version = await insertPipeline(client, pipeline);
+    await promote(client, version, { promotedBy: 'test', reason: 'another contract' });
+    return version;
+  });
 }
 
 function promoteAgain(version: string): Promise<void> {
@@ -321,6 +354,91 @@ test('while the database is away a refresh rejects, the version serves on, and t
   await expectServed(server, next, 1);
 });
 
+describe('a version of another contract', () => {
+  test('is served beside the last one of the contract before, whose rows it cannot run', async () => {
+    const server = startServer();
+    const ofWines = await publishVersion(0);
+    await server.served.refresh();
+    const ofCellars = await publishCellars();
+    await server.served.refresh();
+    expect(server.served.current()).toMatchObject({ pipelineVersion: ofCellars, contract: { text: cellars.text } });
+    expect(server.served.forContract(wines)?.pipelineVersion).toBe(ofWines);
+    expect(server.retired).toEqual([]);
+    // Back: what had been kept is released at once, as its successor runs the same rows.
+    await promoteAgain(ofWines);
+    await server.served.refresh();
+    expect(server.served.forContract(wines)).toBe(server.served.current());
+    expect(server.retired).toEqual([ofWines]);
+    await server.served.close();
+    expect(server.retired.sort()).toEqual([ofWines, ofWines, ofCellars].sort());
+  });
+
+  test('shares its contract with the versions of the same declaration, whatever the order of its keys', async () => {
+    const server = startServer();
+    await publishCellars();
+    await server.served.refresh();
+    const { contract } = server.served.current()!;
+    const next = await publishCellars();
+    await database.query('update ml_pipeline set declaration = $1 where pipeline_version = $2', [
+      Object.fromEntries(Object.entries(cellars.declaration).reverse()),
+      next,
+    ]);
+    await server.served.refresh();
+    expect(server.served.current()).toMatchObject({ pipelineVersion: next });
+    expect(server.served.current()!.contract).toBe(contract);
+    expect(server.served.forContract(contract)?.pipelineVersion).toBe(next);
+  });
+
+  test('is served from models/, where its declaration is too', async () => {
+    const version = await publishCellars();
+    await startServer().served.refresh();
+    const { served } = startServer({ isAway: true });
+    await expect(served.refresh()).rejects.toThrow('it is away');
+    expect(served.current()).toMatchObject({ pipelineVersion: version, contract: { text: cellars.text } });
+  });
+
+  test('has the contract that ships where it was published before declarations were stored', async () => {
+    const version = await publishVersion(0);
+    await database.query('update ml_pipeline set declaration = null');
+    const server = startServer();
+    await server.served.refresh();
+    await expectServed(server, version, 0);
+    expect(server.served.current()!.contract).toBe(wines);
+    const manifest = JSON.parse(await readFile(join(modelsDir, `pipeline_${version}.json`), 'utf8')) as object;
+    expect(manifest).toMatchObject({ declaration: null });
+    // As it was written by a server of then.
+    await writeFile(
+      join(modelsDir, `pipeline_${version}.json`),
+      JSON.stringify({ ...manifest, declaration: undefined }),
+    );
+    const { served } = startServer({ isAway: true });
+    await expect(served.refresh()).rejects.toThrow('it is away');
+    expect(served.current()!.contract).toBe(wines);
+  });
+
+  test.each([
+    ['a key of a later version', `declaration || '{"retention": 30}'`, /: retention is not known to this version/],
+    ['another task', `jsonb_set(declaration, '{output,task}', '"classification"')`, /output\.task/],
+    ['another type', `jsonb_set(declaration, '{features,0,dtype}', '"float32"')`, /features\[0\]\.dtype/],
+    ['no object', `'[]'`, /declaration cannot be served here/],
+    ['more than is read', `jsonb_build_object('name', repeat('x', 5000000))`, /The declaration has 50\d+ bytes/],
+  ])(
+    'that cannot be served, with %s, is rejected with a sentence, and the one before serves on',
+    async (_, made, why) => {
+      const server = startServer();
+      const good = await publishVersion(0);
+      await server.served.refresh();
+      const bad = await publishCellars();
+      await database.query(`update ml_pipeline set declaration = ${made} where pipeline_version = $1`, [bad]);
+      await server.served.refresh();
+      await expectServed(server, good, 0);
+      expect(server.served.rejection()).toEqual({ pipelineVersion: bad, reason: expect.stringMatching(why) });
+      expect(server.served.rejection()!.reason.length).toBeLessThan(700);
+      expect((await rejectionOf(bad)).rejected_reason).toBe(server.served.rejection()!.reason);
+    },
+  );
+});
+
 describe('without the database', () => {
   /** Three versions of which a server has served all in turn, the given one last. */
   async function serveInTurn(last: number): Promise<string[]> {
@@ -335,10 +453,15 @@ describe('without the database', () => {
     return versions;
   }
 
+  async function startWithoutDatabase(): Promise<Server> {
+    const server = startServer({ isAway: true });
+    await expect(server.served.refresh()).rejects.toThrow('it is away');
+    return server;
+  }
+
   test('the version that was served last is served, also when it is not the newest', async () => {
     const versions = await serveInTurn(0);
-    const server = startServer();
-    await server.served.loadFromDisk();
+    const server = await startWithoutDatabase();
     await expectServed(server, versions[0]!, 0);
     expect(server.loaded).toEqual([versions[0]]);
   });
@@ -346,8 +469,7 @@ describe('without the database', () => {
   test('the newest version is served when it is not known which was served last', async () => {
     const versions = await serveInTurn(0);
     await unlink(join(modelsDir, 'last_served.json'));
-    const server = startServer();
-    await server.served.loadFromDisk();
+    const server = await startWithoutDatabase();
     await expectServed(server, versions[2]!, 2);
   });
 
@@ -357,20 +479,18 @@ describe('without the database', () => {
     bytes[300]! ^= 1;
     await writeFile(join(modelsDir, `pipeline_${v2}.onnx`), bytes);
     await writeFile(join(modelsDir, `pipeline_${v3}.json`), '{"half": ');
-    const server = startServer();
-    await server.served.loadFromDisk();
+    const server = await startWithoutDatabase();
     await expectServed(server, v1!, 0);
     const warned = server.logged.filter(({ level }) => level === 'warn').map(({ fields }) => fields.pipelineVersion);
     expect(warned).toEqual([v2, v3]);
   });
 
   test('nothing is served where models/ is missing or holds nothing that can be served', async () => {
-    const server = startServer();
-    await server.served.loadFromDisk();
+    const server = await startWithoutDatabase();
     expect(server.served.current()).toBeUndefined();
     const versions = await serveInTurn(0);
     for (const version of versions) await unlink(join(modelsDir, `pipeline_${version}.onnx`));
-    await server.served.loadFromDisk();
+    await expect(server.served.refresh()).rejects.toThrow('it is away');
     expect(server.served.current()).toBeUndefined();
   });
 
@@ -379,15 +499,16 @@ describe('without the database', () => {
     const server = startServer();
     await server.served.refresh();
     await promoteAgain(versions[2]!);
-    await server.served.loadFromDisk();
+    server.isAway = true;
+    await expect(server.served.refresh()).rejects.toThrow('it is away');
     expect(server.loaded).toEqual([versions[0]]);
   });
 
   test('a version from disk is replaced by the promoted one as soon as the database answers', async () => {
     const versions = await serveInTurn(0);
-    const server = startServer();
-    await server.served.loadFromDisk();
+    const server = await startWithoutDatabase();
     await promoteAgain(versions[1]!);
+    server.isAway = false;
     await server.served.refresh();
     await expectServed(server, versions[1]!, 1);
     expect(server.retired).toEqual([versions[0]]);

@@ -1,8 +1,8 @@
 import { expect, test } from 'vitest';
 import { RidgelineError } from '../../src/errors.ts';
 import type { PredictionLog } from '../../src/prediction-log/prediction-log.ts';
-import type { Answer, Outcome } from '../../src/serving/answer.ts';
 import { createBatchAnswerer } from '../../src/serving/answer-batch.ts';
+import type { Answer, Outcome } from '../../src/serving/outcome.ts';
 import { contractOf } from '../support/declaration.ts';
 
 const contract = contractOf([{ name: 'n', dtype: 'float64' }]);
@@ -24,7 +24,7 @@ function setUp({ append, refusal }: Partial<Pick<PredictionLog, 'append'>> & { r
   const stored: number[][] = [];
   const warned: object[] = [];
   const answerBatch = createBatchAnswerer({
-    currentPredictor: () => predictor,
+    predictorFor: (asked) => (asked === contract ? predictor : undefined),
     predictionLog: {
       refusal: () => refusal,
       append(batch) {
@@ -32,11 +32,11 @@ function setUp({ append, refusal }: Partial<Pick<PredictionLog, 'append'>> & { r
         return append?.(batch);
       },
     },
-    featureCount: 1,
     maxRows: 100,
+    maxJoinedRows: 100,
     log: { warn: (fields) => warned.push(fields) },
   });
-  return { answerBatch: (...jobs: number[][]) => answerBatch(jobs.map(toRows)), stored, warned };
+  return { answer: answerBatch, answerBatch: (...jobs: number[][]) => answerBatch(jobs.map(toRows)), stored, warned };
 }
 
 const toRows = (features: number[]) => ({ contract, rows: features.length, features });
@@ -95,13 +95,8 @@ test('while predictions cannot be stored no work is done for them', async () => 
   expect(stored).toEqual([]);
 });
 
-test('without a pipeline the batch is refused', async () => {
-  const answerBatch = createBatchAnswerer({
-    currentPredictor: () => undefined,
-    predictionLog: { append: () => undefined, refusal: () => undefined },
-    featureCount: 1,
-    maxRows: 1,
-    log: { warn: () => undefined },
-  });
-  await expect(answerBatch([toRows([1])])).rejects.toMatchObject({ code: 'no_pipeline' });
+test('rows of a contract of which no version is left are refused, with when to send them again', async () => {
+  const { answer } = setUp();
+  const gone = { ...toRows([1]), contract: contractOf([{ name: 'n', dtype: 'float64' }]) };
+  await expect(answer([gone])).rejects.toMatchObject({ code: 'pipeline_replaced', status: 503, retryAfterSeconds: 1 });
 });

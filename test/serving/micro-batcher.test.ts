@@ -6,6 +6,7 @@ import { createMicroBatcher } from '../../src/serving/micro-batcher.ts';
 interface Job {
   id: number;
   size: number;
+  kind: string;
 }
 type Answers = (string | Error)[];
 
@@ -35,11 +36,12 @@ function controlled({ maxRunSize = 100, maxPendingSize = 1000 } = {}) {
         });
       }),
     sizeOf: ({ size }) => size,
+    mayShareRun: (first, later) => first.kind === later.kind,
     maxRunSize,
     maxPendingSize,
     refuse: () => new Error('refused'),
   });
-  return { batcher, runs, submit: (id: number, size = 1) => batcher.submit({ id, size }) };
+  return { batcher, runs, submit: (id: number, size = 1, kind = 'one') => batcher.submit({ id, size, kind }) };
 }
 
 test('jobs of one turn of the event loop share a run', async () => {
@@ -176,12 +178,30 @@ test('a run that rejects rejects its batch alone, and others are still run', asy
   expect(await later).toBe('answer 4');
 });
 
+test('jobs that may not share a run follow each other in runs of their own', async () => {
+  const { runs, submit } = controlled();
+  const jobs = [submit(1), submit(2), submit(3, 1, 'other'), submit(4, 1, 'other'), submit(5)];
+  const settled = Promise.allSettled(jobs);
+  await endOfTurn();
+  expect(runs.map(({ jobs }) => jobs)).toEqual([[1, 2], [3, 4], [5]]);
+  await runs[1]!.fail(new Error('broken'));
+  for (const run of [runs[0]!, runs[2]!]) await run.end();
+  expect((await settled).map(({ status }) => status)).toEqual([
+    'fulfilled',
+    'fulfilled',
+    'rejected',
+    'rejected',
+    'fulfilled',
+  ]);
+});
+
 test('a run that throws before its promise exists rejects its batch as well', async () => {
   const batcher = createMicroBatcher<number, number>({
     runBatch: ([job]) => {
       if (job === 1) throw new Error('thrown');
       return Promise.resolve([job!]);
     },
+    mayShareRun: () => true,
     sizeOf: () => 1,
     maxRunSize: 1,
     maxPendingSize: 10,
@@ -209,7 +229,14 @@ test('drain waits for those who run and those who wait, and for nothing when the
 
 /** What a caller may do to a batcher, and what the function that runs batches may do. */
 const step = fc.oneof(
-  { weight: 5, arbitrary: fc.record({ do: fc.constant('submit' as const), size: fc.integer({ min: 1, max: 12 }) }) },
+  {
+    weight: 5,
+    arbitrary: fc.record({
+      do: fc.constant('submit' as const),
+      size: fc.integer({ min: 1, max: 12 }),
+      kind: fc.constantFrom('one', 'one', 'one', 'other'),
+    }),
+  },
   { weight: 2, arbitrary: fc.record({ do: fc.constant('end the turn' as const) }) },
   {
     weight: 3,
@@ -236,7 +263,9 @@ test('whatever happens in whatever order, it behaves as its description', async 
       function startRuns(): void {
         while (line.length > 0) {
           let count = 1;
-          while (count < line.length && sizeOf(line.slice(0, count + 1)) <= limits.maxRunSize) count++;
+          const fits = (more: Job[]) =>
+            sizeOf(more) <= limits.maxRunSize && more.every(({ kind }) => kind === line[0]!.kind);
+          while (count < line.length && fits(line.slice(0, count + 1))) count++;
           underWay.push(line.slice(0, count));
           expectedRuns.push(underWay.at(-1)!.map(({ id }) => id));
           line = line.slice(count);
@@ -252,12 +281,12 @@ test('whatever happens in whatever order, it behaves as its description', async 
 
       async function perform(action: typeof step extends fc.Arbitrary<infer Step> ? Step : never): Promise<void> {
         if (action.do === 'submit') {
-          const job = { id: outcomes.length, size: action.size };
+          const job = { id: outcomes.length, size: action.size, kind: action.kind };
           const pending = sizeOf(line) + sizeOf(underWay.flat());
           const isFull = pending > 0 && pending + job.size > limits.maxPendingSize;
           if (isFull) expectedOutcomes[job.id] = 'refused';
           else line.push(job);
-          outcomes.push(submit(job.id, job.size).catch((error: Error) => error.message));
+          outcomes.push(submit(job.id, job.size, job.kind).catch((error: Error) => error.message));
         } else if (action.do === 'end the turn') {
           await endOfTurn();
           startRuns();

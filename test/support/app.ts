@@ -3,15 +3,23 @@ import type { FastifyBaseLogger, FastifyInstance } from 'fastify';
 import { pino } from 'pino';
 import { type App, createApp } from '../../src/app.ts';
 import { type Config, loadConfig } from '../../src/config.ts';
+import { migrate } from '../../src/database/migrate.ts';
+import { createPool, transaction } from '../../src/database/pool.ts';
+import { housing } from '../../src/housing/features.ts';
 import { prepareDatabase } from '../../src/process/prepare.ts';
+import type { NewPipeline } from '../../src/registry/pipeline-versions.ts';
+import { publish } from '../../src/training/publish.ts';
 import { createTestDatabase, type TestDatabase } from './database.ts';
 import { makeDirectories } from './directory.ts';
+import { eventually } from './eventually.ts';
 
 export interface TestApp {
   url: string;
   app: App;
   config: Config;
   database: TestDatabase;
+  /** Publishes and promotes, and waits until it is served. */
+  publish(pipeline: NewPipeline): Promise<string>;
   close(): Promise<void>;
 }
 
@@ -19,6 +27,8 @@ export interface TestAppOptions {
   /** False has every request handled the plain way (src/http/fast-path/README.md). */
   fastPath?: boolean;
   log?: FastifyBaseLogger;
+  /** Whether a first version is published, as a start does. */
+  publishesFirst?: boolean;
   /** Told the server before it listens, to register plugins as others would. */
   extend?: (http: FastifyInstance) => void;
 }
@@ -31,7 +41,7 @@ export const bothWays: [way: string, options: TestAppOptions][] = [
 
 export async function startTestApp(
   settings: Record<string, string> = {},
-  { fastPath = true, log = pino({ level: 'silent' }), extend }: TestAppOptions = {},
+  { fastPath = true, log = pino({ level: 'silent' }), publishesFirst = true, extend }: TestAppOptions = {},
 ): Promise<TestApp> {
   const database = await createTestDatabase({ migrated: false });
   const directories = await makeDirectories();
@@ -43,7 +53,9 @@ export async function startTestApp(
     MODELS_DIR: directories.modelsDir,
     ...settings,
   });
-  await prepareDatabase(database.url, { modelsDir: config.modelsDir, onProgress: () => undefined });
+  if (publishesFirst) {
+    await prepareDatabase(database.url, { modelsDir: config.modelsDir, onProgress: () => undefined });
+  } else await migrate(database.url);
   const app = await createApp({
     config,
     databaseUrl: database.url,
@@ -58,6 +70,19 @@ export async function startTestApp(
     app,
     config,
     database,
+    async publish(pipeline) {
+      const pool = createPool({ url: database.url, onError: () => undefined, max: 1 });
+      const { pipelineVersion } = await publish(pipeline, {
+        transaction: (work) => transaction(pool, work),
+        modelsDir: config.modelsDir,
+        promotedBy: 'test',
+        reason: 'test',
+        shipped: housing,
+        breaking: true,
+      }).finally(() => pool.end());
+      await eventually(async () => app.served()?.pipelineVersion === pipelineVersion);
+      return pipelineVersion;
+    },
     async close() {
       await app.close();
       await database.drop();

@@ -1,24 +1,29 @@
 /**
- * POST /predict and POST /predict/batch: from decoded rows to one call of the data plane and back. Each has a scope of its
- * own, as a scope has one decoder of bodies (fast-path/body-bytes.ts).
+ * POST /predict and POST /predict/batch: from decoded rows to one call of the data plane and back. A body is read under the
+ * contract that is served at that moment. Each route has a scope of its own, as a scope has one decoder of bodies
+ * (fast-path/body-bytes.ts).
  */
 import type { FastifyInstance, FastifyReply, FastifyRequest, onRequestHookHandler } from 'fastify';
-import type * as z from 'zod';
+import * as z from 'zod';
 import type { Contract } from '../../contract/contract.ts';
 import type { FeatureRows } from '../../contract/rows.ts';
-import type { RidgelineError } from '../../errors.ts';
-import type { Answer, Refusal } from '../../serving/answer.ts';
+import { RidgelineError } from '../../errors.ts';
+import type { Answer, Refusal } from '../../serving/outcome.ts';
 import { overloaded, type Serving } from '../../serving/serving.ts';
-import { createBatchDecoder, createRowDecoder, type RowDecoder } from '../decode-rows.ts';
+import type { RowDecoder } from '../decode-rows.ts';
 import { registerRowBodies } from '../fast-path/body-bytes.ts';
 import { ownHook } from '../fast-path/own-hooks.ts';
 import { createSendJson } from '../fast-path/send-json.ts';
-import { invalid } from '../schema-faults.ts';
+import { escapePointer } from '../json-faults.ts';
+import type { RowDecoders } from '../row-decoders.ts';
+import { faultsOf, invalid } from '../schema-faults.ts';
 import { noParameters, predictionSchemas } from '../schemas/predictions.ts';
 import { problemResponses } from '../schemas/problem.ts';
 
 export interface PredictRoutesOptions {
-  contract: Contract;
+  /** The contract that is served now; undefined before the first. */
+  servedContract: () => Contract | undefined;
+  decodersOf: (contract: Contract) => RowDecoders;
   maxBatchRows: number;
   exposeModelVersion: boolean;
   serving: Pick<Serving, 'answer' | 'hasRoomFor'>;
@@ -32,52 +37,51 @@ export interface PredictRoutesOptions {
 interface PredictRoute {
   path: string;
   summary: string;
-  body: z.ZodType;
-  decode: RowDecoder;
+  decoder: 'row' | 'batch';
   /** Upper bound of a request's rows, known before its body is read. */
-  mostRowsOf: (request: FastifyRequest) => number;
-  answer: z.ZodType;
+  mostRowsOf: (request: FastifyRequest, decoders: RowDecoders) => number;
   toJson: (answer: Answer) => object;
   /** The JSON pointer of a row in the request's body. */
   pointerOf: (row: number) => string;
+  /** For the documentation: what goes in and out. */
+  schemasOf: (schemas: ReturnType<typeof predictionSchemas>) => { body: z.ZodType; answer: z.ZodType };
 }
 
+/** One shared instance, as `overloaded` is in serving/. */
+const noPipeline = new RidgelineError('no_pipeline');
+
 export function registerPredictRoutes(app: FastifyInstance, options: PredictRoutesOptions): void {
-  const { contract, maxBatchRows, exposeModelVersion, fastPath } = options;
-  const schemas = predictionSchemas(contract, maxBatchRows);
-  const bytesOfRow = fewestBytesOfRow(contract);
+  const { maxBatchRows, exposeModelVersion } = options;
   const versionOf = ({ pipelineVersion }: Answer) => (exposeModelVersion ? pipelineVersion : undefined);
 
   const row: PredictRoute = {
     path: '/predict',
     summary: 'Predict one row',
-    body: schemas.row,
-    decode: createRowDecoder({ contract, row: schemas.row, fastPath }),
+    decoder: 'row',
     mostRowsOf: () => 1,
-    answer: schemas.prediction,
     toJson(answer) {
       const [prediction] = answer.predictions;
       const [prediction_id] = answer.ids;
       return { prediction, prediction_id, model_version: versionOf(answer) };
     },
     pointerOf: () => '',
+    schemasOf: ({ row: body, prediction: answer }) => ({ body, answer }),
   };
   const batch: PredictRoute = {
     path: '/predict/batch',
     summary: `Predict up to ${maxBatchRows} rows`,
-    body: schemas.instances,
-    decode: createBatchDecoder({ contract, row: schemas.row, batch: schemas.instances, maxBatchRows, fastPath }),
+    decoder: 'batch',
     // By its length, so that a small batch does not count as the largest.
-    mostRowsOf({ headers }) {
+    mostRowsOf({ headers }, { fewestBytesOfRow }) {
       const length = Number(headers['content-length']);
-      return length > 0 ? Math.min(maxBatchRows, Math.ceil(length / bytesOfRow)) : 1;
+      return length > 0 ? Math.min(maxBatchRows, Math.ceil(length / fewestBytesOfRow)) : 1;
     },
-    answer: schemas.predictions,
     toJson(answer) {
       const { predictions, ids: prediction_ids } = answer;
       return { predictions, prediction_ids, model_version: versionOf(answer) };
     },
     pointerOf: (place) => `/instances/${place}`,
+    schemasOf: ({ instances: body, predictions: answer }) => ({ body, answer }),
   };
 
   for (const route of [row, batch]) {
@@ -89,15 +93,20 @@ export function registerPredictRoutes(app: FastifyInstance, options: PredictRout
 }
 
 function registerPredictRoute(scope: FastifyInstance, route: PredictRoute, options: PredictRoutesOptions): void {
-  const { serving, isDraining, fastPath } = options;
-  // Nothing is faster for long arrays; the schemas are for the documentation.
-  scope.setSerializerCompiler(() => JSON.stringify);
-  registerRowBodies(scope, { decode: route.decode, fastPath });
+  const { servedContract, decodersOf, maxBatchRows, serving, isDraining, fastPath } = options;
+  const decode: RowDecoder = (body) => {
+    const contract = servedContract();
+    return contract ? decodersOf(contract)[route.decoder](body) : { error: noPipeline };
+  };
+  registerRowBodies(scope, { decode, fastPath });
   const sendJson = createSendJson(scope, { fastPath, isDraining });
 
   // Before the body is parsed: refusing a batch later costs nearly as much as answering it.
-  const refuseWithoutRoom: onRequestHookHandler = (request, _reply, done) =>
-    serving.hasRoomFor(route.mostRowsOf(request)) ? done() : done(overloaded);
+  const refuseEarly: onRequestHookHandler = (request, _reply, done) => {
+    const contract = servedContract();
+    if (!contract) return done(noPipeline);
+    return serving.hasRoomFor(route.mostRowsOf(request, decodersOf(contract))) ? done() : done(overloaded);
+  };
 
   async function answer(reply: FastifyReply, rows: FeatureRows): Promise<void> {
     try {
@@ -111,13 +120,14 @@ function registerPredictRoute(scope: FastifyInstance, route: PredictRoute, optio
   }
 
   scope.post<{ Body: FeatureRows }>(route.path, {
-    onRequest: ownHook(refuseWithoutRoom),
-    schema: {
-      tags: ['Predictions'],
-      summary: route.summary,
-      querystring: noParameters,
-      body: route.body,
-      response: { 200: route.answer, ...problemsOf(scope) },
+    onRequest: ownHook(refuseEarly),
+    schema: { tags: ['Predictions'], summary: route.summary, querystring: noParameters, body: z.unknown() },
+    config: {
+      schemaUnder(contract) {
+        const schemas = predictionSchemas(contract, maxBatchRows);
+        const { body, answer } = route.schemasOf(schemas);
+        return { body, response: { 200: answer, ...problemsOf(scope, contract, schemas.row) } };
+      },
     },
     handler: ({ body }, reply) => void answer(reply, body),
   });
@@ -128,19 +138,17 @@ function toProblem({ faults }: Refusal, { pointerOf }: PredictRoute): RidgelineE
   return invalid('outside_model_domain', errors);
 }
 
-function problemsOf({ initialConfig }: FastifyInstance) {
+function problemsOf({ initialConfig }: FastifyInstance, { names }: Contract, row: z.ZodType) {
+  const noNaN = 'JSON has no NaN and no Infinity; send a finite number.';
+  const unreadable = { pointer: `/${escapePointer(names[0]!)}`, code: 'unreadable', message: noNaN };
   return problemResponses(
-    'invalid_json',
-    ['body_too_large', String(initialConfig.bodyLimit)],
+    ['invalid_json', { detail: `At line 1, column 9: ${noNaN}`, errors: [unreadable] }],
+    ['body_too_large', { detail: String(initialConfig.bodyLimit) }],
     'unsupported_media_type',
-    'invalid_features',
+    ['invalid_features', { errors: faultsOf(row, {}, '').slice(0, 1) }],
     'invalid_parameters',
     'internal',
     'overloaded',
+    'no_pipeline',
   );
-}
-
-/** Of a row in JSON without white space and with one digit a value. */
-function fewestBytesOfRow({ features }: Contract): number {
-  return JSON.stringify(Object.fromEntries(features.map(({ name }) => [name, 0]))).length;
 }

@@ -39,14 +39,10 @@ export function toProblem(error: RidgelineError, status: number, requestId: stri
   };
 }
 
+type ErrorOptions = ConstructorParameters<typeof RidgelineError>[1];
+
 /** What varies from one problem to another, as the documentation shows it. */
-const exampleOptions: Partial<Record<ErrorCode, ConstructorParameters<typeof RidgelineError>[1]>> = {
-  invalid_json: {
-    detail: 'At line 1, column 9: JSON has no NaN and no Infinity; send a finite number.',
-    errors: [
-      { pointer: '/CRIM', code: 'unreadable', message: 'JSON has no NaN and no Infinity; send a finite number.' },
-    ],
-  },
+const exampleOptions: Partial<Record<ErrorCode, ErrorOptions>> = {
   invalid_parameters: {
     errors: [
       {
@@ -56,20 +52,17 @@ const exampleOptions: Partial<Record<ErrorCode, ConstructorParameters<typeof Rid
       },
     ],
   },
-  invalid_features: {
-    errors: [{ pointer: '/AGE', code: 'missing', message: 'This field is required: send a finite number.' }],
-  },
 };
 
 /**
  * The `response` entries of a route for the errors that it can answer with: the most usual ones of each status. A code may
- * come with the detail of its example, if that depends on the settings.
+ * come with what its example tells, if that depends on the settings or on the contract.
  */
-export function problemResponses(...errors: (ErrorCode | [code: ErrorCode, detail: string])[]) {
+export function problemResponses(...errors: (ErrorCode | [code: ErrorCode, example: ErrorOptions])[]) {
   const byStatus = new Map<number, RidgelineError[]>();
   for (const one of errors) {
-    const [code, detail] = typeof one === 'string' ? [one] : one;
-    const error = new RidgelineError(code, detail === undefined ? exampleOptions[code] : { detail });
+    const [code, example] = typeof one === 'string' ? [one, exampleOptions[one]] : one;
+    const error = new RidgelineError(code, example);
     byStatus.set(error.status!, [...(byStatus.get(error.status!) ?? []), error]);
   }
   const responses = [...byStatus].map(([status, ofStatus]) => {
