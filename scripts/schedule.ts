@@ -2,6 +2,7 @@
 import { createClosers } from '../src/closers.ts';
 import { loadConfig } from '../src/config.ts';
 import { reasonOf } from '../src/errors.ts';
+import { housing } from '../src/housing/features.ts';
 import { complain, openLog } from '../src/log.ts';
 import { openDatabase } from '../src/process/open-database.ts';
 import { endInOrder } from '../src/process/shutdown.ts';
@@ -26,7 +27,7 @@ try {
     database.close(),
   );
   ending.signal.throwIfAborted();
-  closers.push(startScheduler({ cron, databaseUrl, log }).close);
+  closers.push(startScheduler({ cron, databaseUrl, shipped: housing, log }).close);
 } catch (error) {
   // A start that a signal has ended has not failed; the shutdown exits.
   if (!ending?.signal.aborted) {

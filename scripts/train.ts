@@ -1,17 +1,24 @@
 /** npm run train: fits the pipeline, checks it, publishes it. Running servers take it over by themselves. */
 import { ConfigError } from '../src/config.ts';
+import type { ContractChanges } from '../src/contract/compare.ts';
+import type { Column, Contract } from '../src/contract/contract.ts';
 import { migrate } from '../src/database/migrate.ts';
-import { createPool, transaction } from '../src/database/pool.ts';
+import { createPool, type Pool, transaction } from '../src/database/pool.ts';
 import { diskAdvice } from '../src/disk-advice.ts';
 import { reasonOf } from '../src/errors.ts';
+import type { Dataset } from '../src/estimators/dense-matrix.ts';
 import { loadHousingDataset } from '../src/housing/dataset.ts';
 import { housing } from '../src/housing/features.ts';
+import { missingFeatureColumns } from '../src/prediction-log/postgres/feature-columns.ts';
 import { DEFAULT_ALPHA, DEFAULT_SEED } from '../src/process/first-version.ts';
 import { withDatabase } from '../src/process/open-database.ts';
+import { type NewPipeline, promotedVersions } from '../src/registry/pipeline-versions.ts';
+import { contractOfStored } from '../src/registry/stored-declaration.ts';
+import { changesForCallers, refuseBreaking } from '../src/training/contract-changes.ts';
 import { readDecimal } from '../src/training/decimal.ts';
-import { publish } from '../src/training/publish.ts';
+import { type Published, publish } from '../src/training/publish.ts';
 import { MAX_SEED, trainPipeline } from '../src/training/train.ts';
-import { readTrainingData } from '../src/training/training-data.ts';
+import { readTrainingData, type TrainingData } from '../src/training/training-data.ts';
 import { failUsage, readCommandLine } from './command-line.ts';
 import { createProgress } from './progress.ts';
 import { loadSettings } from './settings.ts';
@@ -20,7 +27,8 @@ const usage = `Usage: npm run train -- [options]
 
   --alpha NUMBER  strength of the ridge penalty, above 0 (default ${DEFAULT_ALPHA.toFixed(1)})
   --seed NUMBER   decides the folds of the cross-validation (default ${DEFAULT_SEED})
-  --data FILE     a CSV file with the declared features and the target as header (default Boston housing)
+  --data FILE     a CSV file with the features and the target of what is served as header (default Boston housing)
+  --breaking      also publish what refuses requests of today's callers, such as other features
   --reason TEXT   kept in the history of promotions
   --json          print one JSON object as the last line
   --help`;
@@ -30,41 +38,97 @@ interface Arguments {
   seed: number;
   data: string | undefined;
   json: boolean;
+  breaking: boolean;
   promotedBy: string;
   reason: string;
 }
 
-async function train({ alpha, seed, data, json, promotedBy, reason }: Arguments): Promise<void> {
+async function train(asked: Arguments): Promise<void> {
   const started = performance.now();
   const config = loadSettings();
+  await withDatabase(config, async ({ url }) => {
+    await migrate(url, { retryForMs: 60_000 });
+    const pool = createPool({ url, onError: () => undefined, max: 1 });
+    try {
+      const { contract, dataset, notes } = await readRows(asked, pool);
+      const { served, ...changes } = await changesForCallers(pool, { contract, shipped: housing });
+      if (!asked.breaking) refuseBreaking(changes);
+      const columns = await missingFeatureColumns(pool, contract, [housing, ...served]);
+      if (!asked.json) showPlan({ notes, columns, ...changes });
+      const pipeline = trainOn(dataset, contract, asked);
+      const { alpha, json, breaking, promotedBy, reason } = asked;
+      const published = await publish(pipeline, {
+        transaction: (work) => transaction(pool, work),
+        modelsDir: config.modelsDir,
+        promotedBy,
+        reason,
+        shipped: housing,
+        breaking,
+      });
+      const durationMs = Math.round(performance.now() - started);
+      if ('error' in published.file) {
+        const why = `${reasonOf(published.file.error)}. ${diskAdvice(published.file.error, 'MODELS_DIR')}`;
+        console.error(`Published, but not written to ${config.modelsDir}: ${why}`);
+      }
+      (json ? showAsJson : show)(pipeline, published, { alpha, durationMs });
+    } finally {
+      await pool.end();
+    }
+  });
+}
+
+/** Those of the file, by the columns of what is served; without a file those that ship. */
+async function readRows(
+  { data }: Arguments,
+  pool: Pool,
+): Promise<Pick<TrainingData, 'contract' | 'dataset' | 'notes'>> {
+  if (data === undefined) return { contract: housing, dataset: loadHousingDataset(), notes: [] };
+  const [served] = await promotedVersions(pool);
+  return await readTrainingData({ data, served: contractOfStored(served?.declaration, housing) });
+}
+
+function trainOn(dataset: Dataset, contract: Contract, { alpha, seed, json }: Arguments): NewPipeline {
   const progress = createProgress({ quiet: json });
-  const dataset =
-    data === undefined ? loadHousingDataset() : (await readTrainingData({ data, served: housing })).dataset;
-  const pipeline = trainPipeline(dataset, { contract: housing, alpha, seed, onProgress: progress.show });
-  progress.end();
-  await withDatabase(config, async (database) => {
-    await migrate(database.url, { retryForMs: 60_000 });
-    const pool = createPool({ url: database.url, onError: () => undefined, max: 1 });
-    const { pipelineVersion, file } = await publish(pipeline, {
-      transaction: (work) => transaction(pool, work),
-      modelsDir: config.modelsDir,
-      promotedBy,
-      reason,
-    }).finally(() => pool.end());
-    const { sha256, metrics, hyperparameters } = pipeline;
-    const durationMs = Math.round(performance.now() - started);
-    if ('error' in file) {
-      const reason = `${reasonOf(file.error)}. ${diskAdvice(file.error, 'MODELS_DIR')}`;
-      console.error(`Published, but not written to ${config.modelsDir}: ${reason}`);
-    }
-    if (json) {
-      console.log(
-        JSON.stringify({ version: pipelineVersion, sha256, promoted: true, metrics, duration_ms: durationMs }),
-      );
-      return;
-    }
-    const shown = (name: string) => (metrics[name] ?? Number.NaN).toFixed(4).padStart(10);
-    console.log(`Published pipeline version ${pipelineVersion} in ${durationMs} ms (alpha ${alpha}, ${metrics.rows} rows)
+  try {
+    return trainPipeline(dataset, { contract, alpha, seed, onProgress: progress.show });
+  } finally {
+    progress.end();
+  }
+}
+
+interface Plan extends ContractChanges {
+  notes: readonly string[];
+  columns: readonly Column[];
+}
+
+/** What a person should read before it is published. */
+function showPlan({ notes, columns, breaking, compatible }: Plan): void {
+  for (const note of notes) console.log(note);
+  if (columns.length > 0) {
+    const added = columns.map(({ name, type }) => `${name} ${type}`);
+    console.log(`\nColumns that are added to predictions: ${added.join(', ')}`);
+  }
+  const changes = [...breaking, ...compatible];
+  if (changes.length > 0) console.log(['\nWhat changes for callers:', ...changes].join('\n  '));
+}
+
+interface Shown {
+  alpha: number;
+  durationMs: number;
+}
+
+function showAsJson(
+  { sha256, metrics }: NewPipeline,
+  { pipelineVersion: version }: Published,
+  { durationMs }: Shown,
+): void {
+  console.log(JSON.stringify({ version, sha256, promoted: true, metrics, duration_ms: durationMs }));
+}
+
+function show(pipeline: NewPipeline, { pipelineVersion, file }: Published, { alpha, durationMs }: Shown): void {
+  const { sha256, metrics, hyperparameters } = pipeline;
+  const shown = (name: string) => (metrics[name] ?? Number.NaN).toFixed(4).padStart(10);
+  console.log(`Published pipeline version ${pipelineVersion} in ${durationMs} ms (alpha ${alpha}, ${metrics.rows} rows)
 
                             RMSE       MAE        R2
   ${`${hyperparameters.folds}-fold cross-validation`.padEnd(24)}${shown('cv_rmse')}${shown('cv_mae')}${shown('cv_r2')}
@@ -74,7 +138,6 @@ async function train({ alpha, seed, data, json, promotedBy, reason }: Arguments)
 
   SHA-256 ${sha256}
   ${'path' in file ? file.path : ''}`);
-  });
 }
 
 const command = {
@@ -87,6 +150,7 @@ const command = {
     reason: { type: 'string', default: 'new training' },
     by: { type: 'string', default: 'train' },
     json: { type: 'boolean', default: false },
+    breaking: { type: 'boolean', default: false },
   },
 } as const;
 
@@ -99,7 +163,8 @@ function readArguments(): Arguments {
     failUsage(command, `--seed ${values.seed}: expected a whole number from 0 to ${MAX_SEED}`);
   }
   if (values.data === '') failUsage(command, '--data: expected the name of a file');
-  return { alpha, seed, data: values.data, json: values.json, promotedBy: values.by, reason: values.reason };
+  const { data, json, breaking, by: promotedBy, reason } = values;
+  return { alpha, seed, data, json, breaking, promotedBy, reason };
 }
 
 function numberArgument(name: string, text: string): number {

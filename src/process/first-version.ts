@@ -2,6 +2,7 @@
 import { type Pool, transaction } from '../database/pool.ts';
 import { loadHousingDataset } from '../housing/dataset.ts';
 import { housing } from '../housing/features.ts';
+import { BY_START } from '../registry/pipeline-versions.ts';
 import { publish } from '../training/publish.ts';
 import { trainPipeline } from '../training/train.ts';
 
@@ -17,7 +18,8 @@ export async function publishFirstVersion(pool: Pool, modelsDir: string): Promis
   await publish(pipeline, {
     transaction: (work) => transaction(pool, work),
     modelsDir,
-    promotedBy: 'start',
+    promotedBy: BY_START,
     reason: 'first version',
+    shipped: housing,
   });
 }

@@ -4,7 +4,7 @@ import { extname, join } from 'node:path';
 import { promisify } from 'node:util';
 import { reasonOf } from '../errors.ts';
 import { projectRoot } from '../project-root.ts';
-import type { RetrainingOptions } from './schedule.ts';
+import type { RetrainingOptions } from './retraining.ts';
 
 const run = promisify(execFile);
 

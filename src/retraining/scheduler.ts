@@ -1,21 +1,25 @@
 /** Retraining put together: the schedule, the database it claims its runs in, the command that trains. */
+import type { Contract } from '../contract/contract.ts';
 import { withAdvisoryLock } from '../database/advisory-lock.ts';
 import { createPool } from '../database/pool.ts';
 import type { Log } from '../log.ts';
 import { trainInChildProcess } from './child-training.ts';
-import { startRetraining } from './schedule.ts';
+import { startRetraining } from './retraining.ts';
 
 export interface SchedulerOptions {
   cron: string;
   databaseUrl: string;
+  /** The contract of the rows that ship. */
+  shipped: Contract;
   log: Log;
 }
 
-export function startScheduler({ cron, databaseUrl, log }: SchedulerOptions): { close: () => Promise<void> } {
+export function startScheduler({ cron, databaseUrl, shipped, log }: SchedulerOptions): { close: () => Promise<void> } {
   const pool = createPool({ url: databaseUrl, onError: () => undefined, max: 1 });
   const retraining = startRetraining({
     cron,
     database: pool,
+    shipped,
     exclusively: (work) => withAdvisoryLock(databaseUrl, 'ridgeline_retraining', { wait: false }, work),
     train: trainInChildProcess,
     log,

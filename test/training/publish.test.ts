@@ -5,11 +5,12 @@ import { join } from 'node:path';
 import { Client } from 'pg';
 import { afterAll, afterEach, beforeAll, beforeEach, describe, expect, test } from 'vitest';
 import { createPool, type Pool, transaction } from '../../src/database/pool.ts';
-import { type NewPipeline, PROMOTION_CHANNEL } from '../../src/registry/pipeline-versions.ts';
+import { type NewPipeline, PROMOTION_CHANNEL, promote } from '../../src/registry/pipeline-versions.ts';
 import { type Published, type PublishOptions, publish } from '../../src/training/publish.ts';
 import { trainPipeline } from '../../src/training/train.ts';
 import { createTestDatabase, type TestDatabase } from '../support/database.ts';
 import { loadWines, wines } from '../support/declaration.ts';
+import { eventually } from '../support/eventually.ts';
 
 const VERSION = /^\d{4}_\d\d_\d\d__\d\d_\d\d_\d\d$/;
 
@@ -40,6 +41,7 @@ function publishNow(changed: Partial<PublishOptions> = {}, what = pipeline): Pro
     modelsDir,
     promotedBy: 'test',
     reason: 'because',
+    shipped: wines,
     ...changed,
   });
 }
@@ -80,6 +82,7 @@ describe('a publication', () => {
         code_sha256: pipeline.codeSha256,
         golden_rows: pipeline.goldenRows,
         feature_profile: pipeline.featureProfile,
+        declaration: wines.declaration,
         rejected_at: null,
         rejected_reason: null,
       },
@@ -113,8 +116,49 @@ describe('a publication', () => {
       pipeline_version: pipelineVersion,
       sha256: pipeline.sha256,
       golden_rows: pipeline.goldenRows,
+      declaration: wines.declaration,
     });
     expect(await readdir(modelsDir)).toHaveLength(2);
+  });
+
+  test('adds the columns of its features, with it and not before', async () => {
+    await database.query('alter table predictions drop column if exists acidity');
+    const columns = () =>
+      database.query(
+        `select attname from pg_attribute where attrelid = 'predictions'::regclass and attname = 'acidity'`,
+      );
+    await expect(
+      publishNow({
+        transaction: (work) =>
+          transaction(pool, async (client) => {
+            await work(client);
+            throw new Error('the connection is lost');
+          }),
+      }),
+    ).rejects.toThrow('the connection is lost');
+    expect([await columns(), await versions()]).toEqual([[], []]);
+    await publishNow();
+    expect(await columns()).toHaveLength(1);
+  });
+
+  test('that has to wait for a lock on the table lets those pass who store predictions, and tries again', async () => {
+    await database.query('alter table predictions drop column if exists acidity');
+    const reader = new Client({ connectionString: database.url });
+    await reader.connect();
+    await reader.query('begin; select count(*) from predictions');
+    let tries = 0;
+    const published = publishNow({
+      transaction: (work) => {
+        tries++;
+        return transaction(pool, work);
+      },
+    });
+    await eventually(async () => tries === 2);
+    expect(await versions()).toEqual([]);
+    await reader.query('rollback');
+    await reader.end();
+    await published;
+    expect(await versions()).toHaveLength(1);
   });
 
   test('is announced to listeners, with the version, once it is committed and not before', async () => {
@@ -134,6 +178,94 @@ describe('a publication', () => {
     expect(await announced).toBe(pipelineVersion);
     expect(await versions()).toEqual([{ pipeline_version: pipelineVersion }]);
     await client.end();
+  });
+});
+
+describe('a change of the contract', () => {
+  const [acidity, ...others] = wines.declaration.features;
+  const declaring = (...features: object[]): NewPipeline => ({
+    ...pipeline,
+    declaration: { ...wines.declaration, features } as NewPipeline['declaration'],
+  });
+  const withoutAcidity = () => declaring(...others);
+  const withPrice = () =>
+    declaring(acidity!, ...others, { ...acidity, name: 'price', column: 'price', optional: true });
+  const refused = {
+    code: 'breaking_change',
+    message: expect.stringContaining('acidity is gone: requests that send it'),
+  };
+
+  test('that breaks requests of today is refused, and nothing of it is there', async () => {
+    await publishNow();
+    const before = [await versions(), await readdir(modelsDir)];
+    await expect(publishNow({}, withoutAcidity())).rejects.toMatchObject(refused);
+    expect([await versions(), await readdir(modelsDir)]).toEqual(before);
+    expect(await database.query('select * from ml_pipeline_promotion')).toHaveLength(1);
+  });
+
+  test('that breaks them is published where that is asked for', async () => {
+    await publishNow();
+    await publishNow({ breaking: true }, withoutAcidity());
+    expect(await versions()).toHaveLength(2);
+  });
+
+  test('that only adds what may be left out needs no word', async () => {
+    await publishNow();
+    await publishNow({}, withPrice());
+    expect(await versions()).toHaveLength(2);
+  });
+
+  test('from what a start has published by itself breaks nobody, also after a roll back to it', async () => {
+    const { pipelineVersion } = await publishNow({ promotedBy: 'start' });
+    await publishNow({}, withoutAcidity());
+    await transaction(pool, (client) => promote(client, pipelineVersion, { promotedBy: 'me', reason: 'roll back' }));
+    await publishNow({}, withoutAcidity());
+    expect(await versions()).toHaveLength(3);
+  });
+
+  test('is held against the last version that was not rejected too, which servers may have stayed with', async () => {
+    await publishNow();
+    const { pipelineVersion } = await publishNow({ breaking: true }, withoutAcidity());
+    await publishNow({}, withoutAcidity());
+    await database.query('update ml_pipeline set rejected_at = now() where pipeline_version >= $1', [pipelineVersion]);
+    await expect(publishNow({}, withoutAcidity())).rejects.toMatchObject(refused);
+    await expect(publishNow()).rejects.toMatchObject({
+      message: expect.stringContaining('acidity is new and required'),
+    });
+  });
+
+  test('from a declaration that is not known here may break anything', async () => {
+    await publishNow();
+    await database.query(`update ml_pipeline set declaration = declaration || '{"later": 1}'`);
+    await expect(publishNow()).rejects.toMatchObject({
+      code: 'breaking_change',
+      message: expect.stringMatching(/is not known here: .*: later is not known to this version/),
+    });
+  });
+
+  test('is judged by what is served when it comes to be, not by what was when it began', async () => {
+    await publishNow();
+    let second: Promise<Published> | undefined;
+    await publishNow(
+      {
+        breaking: true,
+        transaction: (work) =>
+          transaction(pool, async (client) => {
+            const result = await work(client);
+            second = publishNow();
+            second.catch(() => undefined);
+            await eventually(() =>
+              database
+                .query('select from pg_locks where locktype = $1 and not granted', ['advisory'])
+                .then(({ length }) => length > 0),
+            );
+            return result;
+          }),
+      },
+      withoutAcidity(),
+    );
+    await expect(second).rejects.toMatchObject({ code: 'breaking_change' });
+    expect(await versions()).toHaveLength(2);
   });
 });
 

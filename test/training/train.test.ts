@@ -171,6 +171,7 @@ describe('what cannot be trained on is refused with the reason, and nothing is p
       modelsDir,
       promotedBy: 'test',
       reason: 'test',
+      shipped: options.contract,
     });
   }
 

@@ -1,6 +1,8 @@
 import { afterEach, describe, expect, test, vi } from 'vitest';
-import { alternativesOf } from '../../src/retraining/cron.ts';
-import { startRetraining } from '../../src/retraining/schedule.ts';
+import type { Contract } from '../../src/contract/contract.ts';
+import { alternativesOf } from '../../src/retraining/cron-alternatives.ts';
+import { startRetraining } from '../../src/retraining/retraining.ts';
+import { everyType, wines } from '../support/declaration.ts';
 import { createNotedLog } from '../support/noted-log.ts';
 
 describe('day of month and day of week', () => {
@@ -32,19 +34,28 @@ describe('the schedule', () => {
   afterEach(() => vi.useRealTimers());
 
   /** The slots that are claimed in so many days from the first of the year 2027, a Friday, and what the log says. */
-  async function slotsOf(cron: string, days: number, onTrain: () => Promise<void> = async () => {}) {
+  async function slotsOf(
+    cron: string,
+    days: number,
+    { onTrain = async () => {}, served = wines }: { onTrain?: () => Promise<void>; served?: Contract } = {},
+  ) {
     vi.useFakeTimers({ now: new Date('2027-01-01T00:00:30Z') });
     const slots: string[] = [];
+    const outcomes: unknown[][] = [];
     const { log, messages } = createNotedLog();
     const retraining = startRetraining({
       cron,
-      // The table as these two statements see it: what is claimed here is nobody else's.
+      // The tables as these statements see them: what is claimed here is nobody else's.
       database: {
         async query(text, values) {
           if (text.startsWith('insert into retraining')) slots.push((values![0] as Date).toISOString().slice(0, 16));
+          if (text.startsWith('update retraining')) outcomes.push(values!.slice(1));
+          if (text.includes('as declaration_bytes'))
+            return { rows: [{ declaration: served.declaration, declaration_bytes: 1 }] };
           return { rows: text.startsWith('insert') ? [{}] : [] };
         },
       },
+      shipped: wines,
       exclusively: (work) => work(),
       async train() {
         await onTrain();
@@ -54,7 +65,7 @@ describe('the schedule', () => {
     });
     await vi.advanceTimersByTimeAsync(days * day);
     await retraining.close();
-    return { slots, logged: messages() };
+    return { slots, outcomes, logged: messages() };
   }
 
   test('takes each day that is the first, the fifteenth or a Monday, once', async () => {
@@ -71,8 +82,25 @@ describe('the schedule', () => {
 
   test('skips what is due while a run has not ended, also when the other field names it', async () => {
     const fiveDays = () => new Promise<void>((resolve) => setTimeout(resolve, 5 * day));
-    const { slots, logged } = await slotsOf('0 3 1 * 1', 9, fiveDays);
+    const { slots, logged } = await slotsOf('0 3 1 * 1', 9, { onTrain: fiveDays });
     expect(slots).toEqual(['2027-01-01T03:00']);
     expect(logged).toContain('retraining is skipped: the run before it has not ended');
+  });
+
+  test('trains nothing where what is served takes other rows than those that ship, and says what to do', async () => {
+    let trainings = 0;
+    const { outcomes, logged } = await slotsOf('0 3 * * *', 2, {
+      served: everyType,
+      onTrain: async () => void trainings++,
+    });
+    expect(trainings).toBe(0);
+    const sentence = expect.stringMatching(
+      /takes rows of test; the rows that ship are of test.* npm run train -- --data FILE/,
+    );
+    expect(outcomes).toEqual([
+      ['failed', null, sentence],
+      ['failed', null, sentence],
+    ]);
+    expect(logged).toContain('retraining failed; what is served stays');
   });
 });

@@ -3,16 +3,20 @@
  * and one training runs at a time (an advisory lock); a scheduler that skips a minute logs it.
  */
 import { schedule, type TaskOptions } from 'node-cron';
+import type { Contract } from '../contract/contract.ts';
 import { reasonOf } from '../errors.ts';
 import type { Log } from '../log.ts';
 import { newestAlpha, type Queryable } from '../registry/pipeline-versions.ts';
-import { alternativesOf } from './cron.ts';
+import { alternativesOf } from './cron-alternatives.ts';
 import { claimSlot, finishRun } from './runs.ts';
+import { checkShippedRowsFit } from './shipped-rows.ts';
 
 export interface RetrainingOptions {
   /** Five cron fields, read in UTC. */
   cron: string;
   database: Queryable;
+  /** The contract of the rows that ship. */
+  shipped: Contract;
   /** Runs its argument while no other session holds the lock; undefined when one does. */
   exclusively: <Result>(work: () => Promise<Result>) => Promise<Result | undefined>;
   /** Trains and publishes; resolves with the version. Aborting the signal ends the training. */
@@ -24,7 +28,7 @@ export interface RetrainingOptions {
 const TIME_LIMIT_MS = 15 * 60_000;
 
 /** Starts the schedule; `close` ends it and a training under way. */
-export function startRetraining({ cron, database, exclusively, train, log }: RetrainingOptions) {
+export function startRetraining({ cron, database, shipped, exclusively, train, log }: RetrainingOptions) {
   const closing = new AbortController();
   let underWay: Promise<void> | undefined;
   let lastSlot: number | undefined;
@@ -48,6 +52,7 @@ export function startRetraining({ cron, database, exclusively, train, log }: Ret
   async function trainFor(slot: Date): Promise<void> {
     log.info({ slot }, 'retraining begins');
     try {
+      await checkShippedRowsFit(database, shipped);
       const signal = AbortSignal.any([closing.signal, AbortSignal.timeout(TIME_LIMIT_MS)]);
       // Whoever chose another penalty than the default chose it for the versions to come as well.
       const pipelineVersion = await train({ alpha: await newestAlpha(database), signal });
