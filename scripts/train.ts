@@ -1,12 +1,11 @@
 /** npm run train: fits the pipeline, checks it, publishes it. Running servers take it over by themselves. */
-import { ConfigError } from '../src/config.ts';
+import { type Config, ConfigError } from '../src/config.ts';
 import type { ContractChanges } from '../src/contract/compare.ts';
-import type { Column, Contract } from '../src/contract/contract.ts';
+import type { Column } from '../src/contract/contract.ts';
 import { migrate } from '../src/database/migrate.ts';
 import { createPool, type Pool, transaction } from '../src/database/pool.ts';
 import { diskAdvice } from '../src/disk-advice.ts';
 import { reasonOf } from '../src/errors.ts';
-import type { Dataset } from '../src/estimators/dense-matrix.ts';
 import { loadHousingDataset } from '../src/housing/dataset.ts';
 import { housing } from '../src/housing/features.ts';
 import { missingFeatureColumns } from '../src/prediction-log/postgres/feature-columns.ts';
@@ -46,35 +45,50 @@ interface Arguments {
 async function train(asked: Arguments): Promise<void> {
   const started = performance.now();
   const config = loadSettings();
-  await withDatabase(config, async ({ url }) => {
+  const plan = await withPool(config, (pool) => makePlan(asked, pool));
+  if (!asked.json) showPlan(plan);
+  // With no database open, as Ctrl-C ends a long training at once then.
+  const pipeline = trainOn(plan, asked);
+  const { alpha, json, breaking, promotedBy, reason } = asked;
+  const published = await withPool(config, (pool) =>
+    publish(pipeline, {
+      transaction: (work) => transaction(pool, work),
+      modelsDir: config.modelsDir,
+      promotedBy,
+      reason,
+      shipped: housing,
+      breaking,
+    }),
+  );
+  const durationMs = Math.round(performance.now() - started);
+  if ('error' in published.file) {
+    const why = `${reasonOf(published.file.error)}. ${diskAdvice(published.file.error, 'MODELS_DIR')}`;
+    console.error(`Published, but not written to ${config.modelsDir}: ${why}`);
+  }
+  (json ? showAsJson : show)(pipeline, published, { alpha, durationMs });
+}
+
+function withPool<Result>(config: Config, work: (pool: Pool) => Promise<Result>): Promise<Result> {
+  return withDatabase(config, async ({ url }) => {
     await migrate(url, { retryForMs: 60_000 });
     const pool = createPool({ url, onError: () => undefined, max: 1 });
-    try {
-      const { contract, dataset, notes } = await readRows(asked, pool);
-      const { served, ...changes } = await changesForCallers(pool, { contract, shipped: housing });
-      if (!asked.breaking) refuseBreaking(changes);
-      const columns = await missingFeatureColumns(pool, contract, [housing, ...served]);
-      if (!asked.json) showPlan({ notes, columns, ...changes });
-      const pipeline = trainOn(dataset, contract, asked);
-      const { alpha, json, breaking, promotedBy, reason } = asked;
-      const published = await publish(pipeline, {
-        transaction: (work) => transaction(pool, work),
-        modelsDir: config.modelsDir,
-        promotedBy,
-        reason,
-        shipped: housing,
-        breaking,
-      });
-      const durationMs = Math.round(performance.now() - started);
-      if ('error' in published.file) {
-        const why = `${reasonOf(published.file.error)}. ${diskAdvice(published.file.error, 'MODELS_DIR')}`;
-        console.error(`Published, but not written to ${config.modelsDir}: ${why}`);
-      }
-      (json ? showAsJson : show)(pipeline, published, { alpha, durationMs });
-    } finally {
-      await pool.end();
-    }
+    return await work(pool).finally(() => pool.end());
   });
+}
+
+/** What is going to be trained, and what its publication would change. */
+interface Plan extends ContractChanges, Pick<TrainingData, 'contract' | 'dataset' | 'notes'> {
+  /** Those that are added to `predictions`. */
+  columns: readonly Column[];
+}
+
+/** Throws, before anything is trained, what the publication would be refused for. */
+async function makePlan(asked: Arguments, pool: Pool): Promise<Plan> {
+  const { contract, dataset, notes } = await readRows(asked, pool);
+  const { served, ...changes } = await changesForCallers(pool, { contract, shipped: housing });
+  if (!asked.breaking) refuseBreaking(changes);
+  const columns = await missingFeatureColumns(pool, contract, [housing, ...served]);
+  return { contract, dataset, notes, columns, ...changes };
 }
 
 /** Those of the file, by the columns of what is served; without a file those that ship. */
@@ -87,18 +101,13 @@ async function readRows(
   return await readTrainingData({ data, served: contractOfStored(served?.declaration, housing) });
 }
 
-function trainOn(dataset: Dataset, contract: Contract, { alpha, seed, json }: Arguments): NewPipeline {
+function trainOn({ dataset, contract }: Plan, { alpha, seed, json }: Arguments): NewPipeline {
   const progress = createProgress({ quiet: json });
   try {
     return trainPipeline(dataset, { contract, alpha, seed, onProgress: progress.show });
   } finally {
     progress.end();
   }
-}
-
-interface Plan extends ContractChanges {
-  notes: readonly string[];
-  columns: readonly Column[];
 }
 
 /** What a person should read before it is published. */

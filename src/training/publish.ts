@@ -11,7 +11,8 @@ import { writeArtefact } from '../registry/artefacts.ts';
 import { insertPipeline, type NewPipeline, promote, type Queryable } from '../registry/pipeline-versions.ts';
 import { changesForCallers, refuseBreaking } from './contract-changes.ts';
 
-const LOCK_NOT_AVAILABLE = '55P03';
+/** A lock is held by another session for too long, or each of two sessions waits for the other's. */
+const BEHIND_LOCKS = ['55P03', '40P01'];
 /** Each waits two seconds for the lock. */
 const TRIES = 10;
 const AGAIN_MS = 1_000;
@@ -74,7 +75,7 @@ async function againBehindLocks<Result>(attempt: () => Promise<Result>): Promise
     try {
       return await attempt();
     } catch (cause) {
-      if ((cause as { code?: string }).code !== LOCK_NOT_AVAILABLE) throw cause;
+      if (!BEHIND_LOCKS.includes((cause as { code?: string }).code ?? '')) throw cause;
       if (tries < TRIES) await delay(AGAIN_MS);
       else throw new RidgelineError('database_setup', { detail: LOCKED, cause });
     }
