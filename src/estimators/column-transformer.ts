@@ -3,13 +3,23 @@
  * one block of indicators for each categorical column.
  */
 import type { DenseMatrix } from './dense-matrix.ts';
-import { type FittedOneHotEncoder, fitOneHotEncoder, indicatorPositions } from './one-hot-encoder.ts';
+import {
+  type FittedOneHotEncoder,
+  fitOneHotEncoder,
+  indicatorPositions,
+  type KnownCategories,
+} from './one-hot-encoder.ts';
 import { type FittedStandardScaler, fitStandardScaler } from './standard-scaler.ts';
 
 /** Positions of the numerical and of the categorical columns in X. */
 export interface ColumnRoles {
   numerical: readonly number[];
   categorical: readonly number[];
+}
+
+export interface ColumnTransformerParameters extends ColumnRoles {
+  /** By default every category of the data. */
+  known?: KnownCategories;
 }
 
 export interface FittedColumnTransformer extends ColumnRoles {
@@ -19,13 +29,18 @@ export interface FittedColumnTransformer extends ColumnRoles {
   width: number;
 }
 
-export function fitColumnTransformer(X: DenseMatrix, roles: ColumnRoles): FittedColumnTransformer {
-  const encoder = fitOneHotEncoder(X, roles.categorical);
+/** Fits to an X in which nothing is missing. */
+export function fitColumnTransformer(
+  X: DenseMatrix,
+  { numerical, categorical, known }: ColumnTransformerParameters,
+): FittedColumnTransformer {
+  const encoder = fitOneHotEncoder(X, categorical, known);
   return {
-    ...roles,
-    scaler: fitStandardScaler(X, roles.numerical),
+    numerical,
+    categorical,
+    scaler: fitStandardScaler(X, numerical),
     encoder,
-    width: encoder.categories.reduce((width, categories) => width + categories.length, roles.numerical.length),
+    width: encoder.categories.reduce((width, categories) => width + categories.length, numerical.length),
   };
 }
 

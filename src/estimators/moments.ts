@@ -25,7 +25,7 @@ function zeroMoments(origin: Float64Array): Moments {
   return { rows: 0, origin, sums: new Float64Array(w), products: new Float64Array(w * w) };
 }
 
-/** The moments of the samples in `rows`, of which there is at least one. Each of their categories is known to the encoder. */
+/** The moments of the samples in `rows`, of which there is at least one. */
 export function momentsOf(
   { X, y }: Dataset,
   rows: Uint32Array,
@@ -51,13 +51,15 @@ export function momentsOf(
       sums[j]! += value;
       for (let k = 0; k <= j; k++) products[j * width + k]! += value * values[k]!;
     }
-    // An indicator is 1 for one category of a column and 0 for the others, which then add nothing.
+    // An indicator is 1 for one category of a column, or for none that is unknown; those that are 0 add nothing.
+    let found = 0;
     for (let c = 0; c < categorical.length; c++) {
-      const j = positions[c]!.get(X.data[from + categorical[c]!]!)!;
-      present[c] = j;
+      const j = positions[c]!.get(X.data[from + categorical[c]!]!);
+      if (j === undefined) continue;
+      present[found++] = j;
       sums[j]! += 1;
       for (let k = 0; k < measured; k++) products[j * width + k]! += values[k]!;
-      for (let other = 0; other <= c; other++) products[j * width + present[other]!]! += 1;
+      for (let other = 0; other < found; other++) products[j * width + present[other]!]! += 1;
     }
   }
   return moments;

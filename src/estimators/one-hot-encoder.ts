@@ -6,8 +6,17 @@ export interface FittedOneHotEncoder {
   categories: Float64Array[];
 }
 
-export function fitOneHotEncoder(X: DenseMatrix, columns: readonly number[]): FittedOneHotEncoder {
-  return { categories: columns.map((column) => distinct(X, column)) };
+/** By column, the categories that may be learned; any where a column has no entry. */
+export type KnownCategories = ReadonlyMap<number, ReadonlySet<number>>;
+
+export function fitOneHotEncoder(
+  X: DenseMatrix,
+  columns: readonly number[],
+  known: KnownCategories = new Map(),
+): FittedOneHotEncoder {
+  return {
+    categories: columns.map((column) => distinct(X, column).filter((value) => known.get(column)?.has(value) ?? true)),
+  };
 }
 
 function distinct(X: DenseMatrix, column: number): Float64Array {

@@ -1,26 +1,47 @@
-/** The fit of the whole pipeline from moments: what `fitPipeline` makes of the samples themselves, but for rounding. */
-import type { Moments } from './moments.ts';
-import type { FittedOneHotEncoder } from './one-hot-encoder.ts';
+/** The fit of the pipeline from moments: what `fitPipeline` makes of the samples themselves, but for rounding. */
+import type { Dataset } from './dense-matrix.ts';
+import { type Moments, momentsOf } from './moments.ts';
+import { type FittedOneHotEncoder, fitOneHotEncoder } from './one-hot-encoder.ts';
 import type { FittedPipeline, PipelineParameters } from './pipeline.ts';
 import { type NormalEquations, solveRidge } from './ridge.ts';
+import { fitSimpleImputer, impute, noImputer } from './simple-imputer.ts';
 import { type FittedStandardScaler, scaleOf } from './standard-scaler.ts';
 
 /**
- * Fits to moments whose indicators are those of `encoder`, on data of `nFeaturesIn` columns; a category that none of
- * the samples has is not learned. Throws as `fitRidge` does.
+ * Fits to samples with many categories: their moments are added up without the indicators that are 0, nearly all of them,
+ * so that time grows with the number of columns of X and not of the indicators. Throws as `fitRidge` does.
+ */
+export function fitWidePipeline({ X, y }: Dataset, parameters: PipelineParameters): FittedPipeline {
+  const imputer = fitSimpleImputer(X, parameters.imputed ?? []);
+  const filled = impute(imputer, X);
+  const encoder = fitOneHotEncoder(filled, parameters.categorical, parameters.known);
+  const moments = momentsOf({ X: filled, y }, Uint32Array.from(y.keys()), parameters, encoder);
+  return { ...fitPipelineFromMoments(moments, encoder, parameters, X.columns), imputer };
+}
+
+/**
+ * Fits to moments of imputed samples whose indicators are those of `encoder`, on data of `nFeaturesIn` columns; a category
+ * that none of the samples has is not learned. Throws as `fitRidge` does.
  */
 export function fitPipelineFromMoments(
   moments: Moments,
   encoder: FittedOneHotEncoder,
-  { alpha, ...roles }: PipelineParameters,
+  { alpha, numerical, categorical }: Pick<PipelineParameters, 'alpha' | 'numerical' | 'categorical'>,
   nFeaturesIn: number,
 ): FittedPipeline {
-  const scaler = scalerOf(moments, roles.numerical.length);
-  const counts = moments.sums.subarray(roles.numerical.length + 1);
+  const scaler = scalerOf(moments, numerical.length);
+  const counts = moments.sums.subarray(numerical.length + 1);
   const equations = normalEquations(moments, scaler, counts);
   return {
     nFeaturesIn,
-    transformer: { ...roles, scaler, encoder: seenCategories(encoder, counts), width: equations.moment.length },
+    imputer: noImputer,
+    transformer: {
+      numerical,
+      categorical,
+      scaler,
+      encoder: seenCategories(encoder, counts),
+      width: equations.moment.length,
+    },
     ridge: solveRidge(equations, { alpha }),
   };
 }

@@ -3,7 +3,7 @@
  * work on each row by itself, because a run joins the rows of several callers. The columns of every value are counted, so
  * that no graph, however small, asks for more memory than the widest pipeline does.
  *
- *     rows [N, columns] --Gather, Sub, Div, Equal, Cast, Concat, MatMul, Add--> rows [N, columns]
+ *     rows [N, columns] --IsNaN, Where, Gather, Sub, Div, Equal, Cast, Concat, MatMul, Add--> rows [N, columns]
  */
 import { AttributeType, DataType } from './messages.ts';
 import { type Operator, operators } from './operators.ts';
@@ -45,6 +45,9 @@ const MAX_COLUMNS = 65_536;
 /** A constant, or a value with a number of columns for each row. A value with `isLast` may not be computed with. */
 type Value = { dims: number[]; isDouble: boolean } | { columns: number; isLast?: boolean };
 
+/** How many inputs an operator takes where it is not two, or any number. */
+const inputCounts: Partial<Record<Operator, number>> = { IsNaN: 1, Cast: 1, Where: 3 };
+
 /** Says why a graph is not let in, or undefined. `columns` are those of an input whose shape does not tell. */
 export function graphProblem(graph: DecodedGraph, columns: number): string | undefined {
   const values = new Map<string, Value>();
@@ -80,27 +83,30 @@ export function graphProblem(graph: DecodedGraph, columns: number): string | und
 /** The value that a node makes of its inputs, or undefined when it would not be rows of the same number. */
 function resultOf(operator: Operator, inputs: Value[]): { columns: number; isLast?: boolean } | undefined {
   if (inputs.some((value) => 'columns' in value && value.isLast)) return undefined;
-  const [a, b] = inputs as [Value, Value];
   if (operator === 'Concat') {
     if (!inputs.every((value) => 'columns' in value)) return undefined;
     return { columns: inputs.reduce((sum, value) => sum + value.columns, 0) };
   }
-  if (inputs.length !== (operator === 'Cast' ? 1 : 2)) return undefined;
-  if (operator === 'Cast') return 'columns' in a ? a : undefined;
+  if (inputs.length !== (inputCounts[operator] ?? 2)) return undefined;
+  const [a, ...others] = inputs as [Value, ...Value[]];
+  if (!('columns' in a)) return undefined;
+  const [b] = others;
   if (operator === 'Gather') {
-    if (!('columns' in a) || !('dims' in b) || b.isDouble || b.dims.length !== 1) return undefined;
+    if (!b || !('dims' in b) || b.isDouble || b.dims.length !== 1) return undefined;
     return { columns: b.dims[0]! };
   }
-  if ('dims' in b && !b.isDouble) return undefined;
   if (operator === 'MatMul') {
-    if (!('columns' in a) || !('dims' in b) || b.dims[0] !== a.columns) return undefined;
+    if (!b || !('dims' in b) || !b.isDouble || b.dims[0] !== a.columns) return undefined;
     return b.dims.length === 2 ? { columns: b.dims[1]! } : { columns: 1, isLast: true };
   }
-  // Elementwise: one constant for all rows, or one for each column.
-  if (!('columns' in a)) return undefined;
-  if ('columns' in b) return a.columns === b.columns ? a : undefined;
-  const [columns = 1, rows = 1] = b.dims.toReversed();
-  return rows === 1 && (columns === 1 || columns === a.columns) ? a : undefined;
+  return others.every((value) => isElementwise(value, a.columns)) ? a : undefined;
+}
+
+/** Whether a value stands beside rows element by element: rows as wide, one constant for all, or one for each column. */
+function isElementwise(value: Value, width: number): boolean {
+  if ('columns' in value) return value.columns === width;
+  const [columns = 1, rows = 1] = value.dims.toReversed();
+  return value.isDouble && rows === 1 && (columns === 1 || columns === width);
 }
 
 function nodeProblem(node: DecodedNode): string | undefined {

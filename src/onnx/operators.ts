@@ -7,6 +7,8 @@ import { DataType } from './messages.ts';
  * by 0 end the process.
  */
 export const operators = {
+  IsNaN: {},
+  Where: {},
   Gather: { axis: 1 },
   Sub: {},
   Div: {},

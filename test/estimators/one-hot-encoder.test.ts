@@ -65,6 +65,12 @@ describe('for any column', () => {
     expect(categoriesOf([[7], [7], [7]], [0])).toEqual([[7]]);
   });
 
+  test('of a column whose categories are known, others are not learned, nor those that no row has', () => {
+    const X = { rows: 3, columns: 2, data: Float64Array.of(4, 4, 2, 2, 7, 7) };
+    const { categories } = fitOneHotEncoder(X, [0, 1], new Map([[1, new Set([2, 7, 9])]]));
+    expect(categories).toEqual([Float64Array.of(2, 4, 7), Float64Array.of(2, 7)]);
+  });
+
   test('the columns do not mix and keep the order in which they are asked for', () => {
     const rows = [
       [1, 20, 5],

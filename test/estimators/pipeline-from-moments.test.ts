@@ -10,8 +10,9 @@ import {
   fitPipeline,
   type PipelineParameters,
   predictPipeline,
+  transformedWidth,
 } from '../../src/estimators/pipeline.ts';
-import { fitPipelineFromMoments } from '../../src/estimators/pipeline-from-moments.ts';
+import { fitPipelineFromMoments, fitWidePipeline } from '../../src/estimators/pipeline-from-moments.ts';
 import { loadHousingDataset } from '../../src/housing/dataset.ts';
 import { housing } from '../../src/housing/features.ts';
 
@@ -124,6 +125,32 @@ describe('a fit from moments is the fit to the samples:', () => {
     expect(transformer.width).toBe(4);
     expectClose(ridge.coef, expected.ridge.coef, 1e-14);
   });
+});
+
+test('a wide fit is the fit to the samples, with values that are missing and categories that are not known', () => {
+  const rows = Array.from({ length: 40 }, (_, i) => [
+    i % 5 === 2 ? Number.NaN : 1e6 + Math.sin(i * 3),
+    i % 7 === 3 ? Number.NaN : i % 4,
+    i % 6,
+    Math.cos(i),
+  ]);
+  const data = { X: matrix(rows), y: Float64Array.from(rows, (_, i) => Math.sin(i) + (i % 4)) };
+  const how: PipelineParameters = {
+    alpha: 0.3,
+    numerical: [3, 0],
+    categorical: [2, 1],
+    imputed: [
+      { column: 0, strategy: 'mean' },
+      { column: 1, strategy: 'constant', fillValue: 99 },
+    ],
+    known: new Map([[2, new Set([0, 1, 2, 77])]]),
+  };
+  const [actual, expected] = [fitWidePipeline(data, how), fitPipeline(data, how)];
+  expect(actual.imputer).toEqual(expected.imputer);
+  expect(actual.transformer.encoder).toEqual(expected.transformer.encoder);
+  expect(actual.transformer.encoder.categories).toEqual([Float64Array.of(0, 1, 2), Float64Array.of(0, 1, 2, 3, 99)]);
+  expectClose(predictPipeline(actual, data.X), predictPipeline(expected, data.X), 1e-12);
+  expect(transformedWidth(data.X, how)).toBe(expected.transformer.width);
 });
 
 test('with alpha 0 indicators are singular also when nearly all samples have one category', () => {

@@ -3,7 +3,12 @@ import { describe, expect, test } from 'vitest';
 import { disagreement, sizeOf } from '../../src/agreement.ts';
 import { featuresOfKind } from '../../src/contract/contract.ts';
 import type { Dataset, DenseMatrix } from '../../src/estimators/dense-matrix.ts';
-import { type FittedPipeline, fitPipeline, predictPipeline } from '../../src/estimators/pipeline.ts';
+import {
+  type FittedPipeline,
+  fitPipeline,
+  type PipelineParameters,
+  predictPipeline,
+} from '../../src/estimators/pipeline.ts';
 import { loadHousingDataset } from '../../src/housing/dataset.ts';
 import { housing } from '../../src/housing/features.ts';
 import { openOnnxSession } from '../../src/inference/onnx-session.ts';
@@ -149,6 +154,68 @@ test('the same fit and metadata give the same bytes, another fit or other metada
   expect(exportPipeline(fitHousing(1), metadata)).toEqual(bytes);
   expect(exportPipeline(fitHousing(10), metadata)).not.toEqual(bytes);
   expect(exportPipeline(fitHousing(1), { ...metadata, dataFingerprint: 'cd'.repeat(32) })).not.toEqual(bytes);
+});
+
+describe('missing values', () => {
+  const X = matrix([
+    [3, 1.5, 0, 20],
+    [Number.NaN, 2.5, 1, Number.NaN],
+    [3, 0.5, Number.NaN, 40],
+    [2, 9.5, 0, 30],
+  ]);
+  const how: PipelineParameters = {
+    alpha: 0.5,
+    numerical: [3, 1],
+    categorical: [2, 0],
+    imputed: [
+      { column: 3, strategy: 'mean' },
+      { column: 2, strategy: 'constant', fillValue: 7 },
+      { column: 0, strategy: 'constant', fillValue: 3 },
+    ],
+  };
+  const names = ['c', 'a', 'd', 'b'];
+  const pipeline = fitPipeline({ X, y: Float64Array.of(1, 5, 2, 8) }, how);
+  const bytes = exportPipeline(pipeline, { ...metadata, featureNames: names });
+  const graphOf = (model: Uint8Array) => decodeModel(model).graph as { node: { opType: string }[] };
+
+  test('are replaced before anything else, by two nodes', async () => {
+    expectClose(await answersOf(bytes, X, 1, names), predictPipeline(pipeline, X), 1e-12);
+    const [first, second, third] = graphOf(bytes).node.map(({ opType }) => opType);
+    expect([first, second, third]).toEqual(['IsNaN', 'Where', 'Gather']);
+  });
+
+  test('of a column that is not imputed show in the answer', async () => {
+    expect(await answersOf(bytes, matrix([[1, Number.NaN, 0, 20]]), 1, names)).toEqual([Number.NaN]);
+  });
+
+  test('that cannot be leave the graph as it was', () => {
+    const whole = { X: matrix([[3, 1.5, 0, 20]]), y: Float64Array.of(1) };
+    const { imputed: _, ...without } = how;
+    const nodes = graphOf(exportPipeline(fitPipeline(whole, without), { ...metadata, featureNames: names })).node;
+    expect(nodes.map(({ opType }) => opType)).not.toContain('Where');
+  });
+});
+
+test('a categorical column of which nothing is known adds nothing', async () => {
+  const X = matrix([
+    [3, 1],
+    [4, 5],
+  ]);
+  const pipeline = fitPipeline(
+    { X, y: Float64Array.of(1, 2) },
+    { alpha: 1, numerical: [1], categorical: [0], known: new Map([[0, new Set()]]) },
+  );
+  const bytes = exportPipeline(pipeline, { ...metadata, featureNames: ['c', 'a'] });
+  expectClose(await answersOf(bytes, X, 2, ['c', 'a']), predictPipeline(pipeline, X), 1e-12);
+});
+
+test('categories are called by their names in what the file says of itself', () => {
+  const categoryName = (column: number, category: number) => (column === 3 ? ['no', 'yes'][category]! : category);
+  const { metadataProps } = decodeModel(exportPipeline(fitHousing(1), { ...metadata, categoryName })) as {
+    metadataProps: { key: string; value: string }[];
+  };
+  const { value } = metadataProps.find(({ key }) => key === 'categories')!;
+  expect(JSON.parse(value)).toEqual({ CHAS: ['no', 'yes'], RAD: [1, 2, 3, 4, 5, 6, 7, 8, 24] });
 });
 
 describe('the exported model', () => {

@@ -48,6 +48,25 @@ describe('what is exported is let in', () => {
     expect(refusalOf(artefact, names)).toBeUndefined();
   });
 
+  test('with missing values replaced by one constant for all rows, one for each column, or what is computed of the row', () => {
+    for (const replacement of [graphWith([0]), graphWith([3, 4]), graphWith(undefined)]) {
+      expect(refusalOf(replacement)).toBeUndefined();
+    }
+    const session = openOnnxSession(graphWith([3, 4]), namesOf(2));
+    expect(Array.from(session.run(Float64Array.of(Number.NaN, 2, 1, Number.NaN), 2))).toEqual([5, 5]);
+    session.release();
+
+    function graphWith(constant: number[] | undefined): Uint8Array {
+      return graphOf((graph) => {
+        const replacement = constant
+          ? graph.float64('c', [1, constant.length], constant)
+          : graph.add('Add', 'twice', ['x', 'x']);
+        const filled = graph.add('Where', 'filled', [graph.add('IsNaN', 'missing', ['x']), replacement, 'x']);
+        graph.add('MatMul', 'y', [filled, graph.float64('ones', [2, 1], [1, 1])]);
+      });
+    }
+  });
+
   test('with numbers as lists and texts for people, as other tools write them', () => {
     const graph = createGraphBuilder();
     addSum(graph, 2);
@@ -154,6 +173,46 @@ describe('what computes anything else than an exported pipeline is refused:', ()
       'the rows as columns',
       graphOf((graph) => graph.add('MatMul', 'y', [graph.float64('c', [1, 2], [1, 2]), 'x'])),
       /each row by itself/,
+    ],
+    [
+      'one row in the place of another',
+      graphOf((graph) =>
+        graph.add('Where', 'y', [graph.add('IsNaN', 'm', ['x']), graph.float64('c', [2, 2], [1, 2, 3, 4]), 'x']),
+      ),
+      /The node y \(Where\) does not work on each row by itself/,
+    ],
+    [
+      'rows chosen by what is no row',
+      graphOf((graph) => graph.add('Where', 'y', [graph.float64('c', [1, 2], [1, 0]), 'x', 'x'])),
+      /\(Where\) does not work on each row/,
+    ],
+    [
+      'rows chosen from narrower ones',
+      graphOf((graph) => {
+        const one = graph.add('Gather', 'one', ['x', graph.int64('i', [0])], { axis: 1 });
+        graph.add('Where', 'y', [graph.add('IsNaN', 'm', ['x']), one, 'x']);
+      }),
+      /\(Where\) does not work on each row/,
+    ],
+    [
+      'positions in the place of numbers',
+      graphOf((graph) => graph.add('Where', 'y', [graph.add('IsNaN', 'm', ['x']), graph.int64('i', [0, 1]), 'x'])),
+      /\(Where\) does not work on each row/,
+    ],
+    [
+      'a choice without a second side',
+      graphOf((graph) => graph.add('Where', 'y', [graph.add('IsNaN', 'm', ['x']), 'x'])),
+      /does not fit the shapes of its inputs/,
+    ],
+    [
+      'what is missing of constants',
+      graphOf((graph) => graph.add('IsNaN', 'y', [graph.float64('c', [1, 2], [1, 0])])),
+      /\(IsNaN\) does not work on each row/,
+    ],
+    [
+      'infinities, which the exporter does not look for',
+      graphOf((graph) => graph.add('IsInf', 'y', ['x'])),
+      /\(IsInf\) is not let in/,
     ],
     [
       'numbers of one row with those of others, by way of a list',

@@ -86,6 +86,14 @@ describe('moments that are added up give what fits to the rows themselves give:'
     .map(([values, outlier, value]): Column => {
       return (foldOf) => foldOf.map((_, row) => (row === outlier ? value : values[row]!));
     });
+  /** Missing at random, in all rows but one fold's, or everywhere. */
+  const withMissing = fc
+    .tuple(integers, fc.constantFrom<'some' | 'but in one fold' | 'all'>('some', 'but in one fold', 'all'), fold)
+    .map(([values, where, held]): Column => {
+      const isMissing = (at: number, row: number) =>
+        where === 'all' || (where === 'some' ? (values[row]! * 7) % 3 === 0 : at !== held);
+      return (foldOf) => foldOf.map((at, row) => (isMissing(at, row) ? Number.NaN : 1e6 + values[row]!));
+    });
   const categorical = fc.oneof(
     integers.map(
       (values): Column =>
@@ -140,6 +148,24 @@ describe('moments that are added up give what fits to the rows themselves give:'
     fc.assert(
       fc.property(any, fc.constantFrom(0.1, 1, 100), ({ data, roles, folds }, alpha) => {
         expectDefinition(data, { ...roles, alpha }, folds);
+      }),
+      { numRuns: 200 },
+    );
+  });
+
+  test('on data with missing values, each part imputed by what is in it', () => {
+    const any = samples(
+      fc.array(fc.oneof(withMissing, steps), { minLength: 1, maxLength: 4 }),
+      fc.array(categorical, { maxLength: 2 }),
+    );
+    fc.assert(
+      fc.property(any, fc.constantFrom(0.1, 1, 100), ({ data, roles, folds }, alpha) => {
+        const imputed = roles.numerical.map((column) => ({ column, strategy: 'mean' }) as const);
+        expectDefinition(
+          data,
+          { ...roles, alpha, imputed, known: new Map([[roles.numerical.length, new Set([0, 1])]]) },
+          folds,
+        );
       }),
       { numRuns: 200 },
     );
