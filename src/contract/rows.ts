@@ -56,6 +56,11 @@ export function fromValues(contract: Contract, rows: readonly (readonly Value[])
   return { contract, rows: rows.length, features, ...(texts.length > 0 && { texts }) };
 }
 
+/** Whether a slot is a text that the contract does not know. */
+export function isUnknownText({ dtype }: Feature, slot: number, { texts }: Contract): boolean {
+  return dtype === 'string' && slot >= texts.length;
+}
+
 /** The value that a slot stands for. */
 export function valueOfSlot(
   { dtype }: Feature,

@@ -8,7 +8,7 @@ import { projectRoot } from '../project-root.ts';
 declare const BUILT_CODE_SHA256: string | undefined;
 
 /** The directories whose files decide what a training makes. */
-const DIRECTORIES = ['estimators', 'onnx', 'training'];
+const DIRECTORIES = ['contract', 'estimators', 'onnx', 'training'];
 
 /** SHA-256 over the names and contents of those files, the same for the sources and for what was built from them. */
 export function fingerprintCode(): string {

@@ -1,40 +1,70 @@
 /** What the training data looked like, kept beside the version so that live data can be held against it. */
 import type { Contract } from '../contract/contract.ts';
+import type { Feature } from '../contract/declaration.ts';
+import { isUnknownText, valueOfSlot } from '../contract/rows.ts';
 import type { DenseMatrix } from '../estimators/dense-matrix.ts';
 
-/** The profile of one feature: range, mean and deciles (0 to 100 % in steps of 10), or how often each category is seen. */
-export type ColumnProfile =
-  | { kind: 'numerical'; min: number; max: number; mean: number; deciles: number[] }
-  | { kind: 'categorical'; counts: Record<string, number> };
+/**
+ * The profile of one feature: range, mean and deciles (0 to 100 % in steps of 10; none without any value), or how often
+ * each category is seen, by name, and how often a text that the contract does not know. `missing` counts nulls.
+ */
+export type ColumnProfile = NumericalProfile | CategoricalProfile;
 
-/** Profiles the n x p matrix whose columns are in the declared order. */
-export function featureProfile(X: DenseMatrix, { features }: Contract): Record<string, ColumnProfile> {
-  const values = new Float64Array(X.rows);
+interface NumericalProfile {
+  kind: 'numerical';
+  min: number | null;
+  max: number | null;
+  mean: number | null;
+  deciles: number[];
+  missing: number;
+}
+
+interface CategoricalProfile {
+  kind: 'categorical';
+  counts: Record<string, number>;
+  unknown: number;
+  missing: number;
+}
+
+/** Profiles the n x p matrix of slots whose columns are in the declared order. */
+export function featureProfile(X: DenseMatrix, contract: Contract): Record<string, ColumnProfile> {
+  const slots = new Float64Array(X.rows);
   return Object.fromEntries(
-    features.map(({ name, kind }, column) => {
-      for (let row = 0; row < X.rows; row++) values[row] = X.data[row * X.columns + column]!;
-      return [name, kind === 'numerical' ? numericalProfile(values) : categoricalProfile(values)];
+    contract.features.map((feature, column) => {
+      for (let row = 0; row < X.rows; row++) slots[row] = X.data[row * X.columns + column]!;
+      const { name, kind } = feature;
+      return [name, kind === 'numerical' ? numericalProfile(slots) : categoricalProfile(slots, feature, contract)];
     }),
   );
 }
 
-/** Sorts the values on the way. */
-function numericalProfile(values: Float64Array): ColumnProfile {
-  let sum = 0;
-  for (const value of values) sum += value;
-  const sorted = values.sort();
+function numericalProfile(slots: Float64Array): NumericalProfile {
+  const sorted = slots.filter((slot) => !Number.isNaN(slot)).sort();
   const last = sorted.length - 1;
   return {
     kind: 'numerical',
-    min: sorted[0]!,
-    max: sorted[last]!,
-    mean: sum / sorted.length,
-    deciles: Array.from({ length: 11 }, (_, i) => sorted[Math.round((i * last) / 10)]!),
+    min: sorted[0] ?? null,
+    max: sorted[last] ?? null,
+    mean: last < 0 ? null : sorted.reduce((sum, value) => sum + value, 0) / sorted.length,
+    deciles: last < 0 ? [] : Array.from({ length: 11 }, (_, i) => sorted[Math.round((i * last) / 10)]!),
+    missing: slots.length - sorted.length,
   };
 }
 
-function categoricalProfile(values: Float64Array): ColumnProfile {
-  const counts: Record<string, number> = {};
-  for (const value of values) counts[value] = (counts[value] ?? 0) + 1;
-  return { kind: 'categorical', counts };
+function categoricalProfile(slots: Float64Array, feature: Feature, contract: Contract): CategoricalProfile {
+  const counts: [name: string, count: number][] = [];
+  let missing = 0;
+  let unknown = 0;
+  for (const [slot, count] of countsOf(slots)) {
+    if (Number.isNaN(slot)) missing = count;
+    else if (isUnknownText(feature, slot, contract)) unknown += count;
+    else counts.push([String(valueOfSlot(feature, slot, { contract })), count]);
+  }
+  return { kind: 'categorical', counts: Object.fromEntries(counts), unknown, missing };
+}
+
+function countsOf(slots: Float64Array): Map<number, number> {
+  const counts = new Map<number, number>();
+  for (const slot of slots) counts.set(slot, (counts.get(slot) ?? 0) + 1);
+  return counts;
 }

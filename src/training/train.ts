@@ -2,21 +2,25 @@
  * One training run, from rows to a pipeline that is ready to be published:
  * check the data -> cross-validate -> fit on all rows -> export ONNX -> compare ONNX with the fit, row by row.
  */
-import { createHash } from 'node:crypto';
 import { agrees, disagreement, sizeOf } from '../agreement.ts';
-import { type Contract, featuresOfKind } from '../contract/contract.ts';
+import type { Contract } from '../contract/contract.ts';
 import type { GoldenRows } from '../contract/rows.ts';
 import { RidgelineError } from '../errors.ts';
 import type { Dataset, DenseMatrix } from '../estimators/dense-matrix.ts';
-import { fitPipeline, predictPipeline } from '../estimators/pipeline.ts';
+import { fitPipeline, predictPipeline, transformedWidth } from '../estimators/pipeline.ts';
+import { fitWidePipeline } from '../estimators/pipeline-from-moments.ts';
 import { checkGoldenRows } from '../inference/golden-rows.ts';
 import { openOnnxSession } from '../inference/onnx-session.ts';
 import { exportPipeline } from '../onnx/export-pipeline.ts';
 import { sha256Of } from '../registry/artefacts.ts';
 import type { NewPipeline } from '../registry/pipeline-versions.ts';
+import { checkDataset } from './check-dataset.ts';
 import { fingerprintCode } from './code-fingerprint.ts';
 import { crossValidate, kFold } from './cross-validation.ts';
+import { fingerprintData } from './data-fingerprint.ts';
 import { featureProfile } from './feature-profile.ts';
+import { goldenRows } from './golden-rows.ts';
+import { categoryName, pipelineParameters } from './pipeline-parameters.ts';
 import { regressionMetrics } from './regression-metrics.ts';
 
 export interface TrainingOptions {
@@ -32,38 +36,41 @@ export interface TrainingOptions {
 const FOLDS = 10;
 export const MAX_SEED = 2 ** 32 - 1;
 
-const GOLDEN_ROWS = 16;
 const PARITY_BLOCK_ROWS = 4096;
 
+/** From here on a fit to the rows themselves would spend nearly all of its time on indicators that are 0. */
+const WIDE = 100;
+/** Of this many columns the fits, eleven systems to be solved, take about a minute, and 400 MB. */
+const MAX_WIDTH = 2000;
+
 /**
- * Trains on a data set whose columns are in the declared order. Same data, alpha and seed give the same bytes. Throws
- * `training_data`, `singular_system` or `parity`; nothing has been written by then.
+ * Trains on a data set of slots (contract/rows.ts) whose columns are in the declared order. Same data, alpha and seed give
+ * the same bytes. Throws `training_data`, `singular_system` or `parity`; nothing has been written by then.
  */
 export function trainPipeline(dataset: Dataset, options: TrainingOptions): NewPipeline {
   const { contract, alpha, seed, onProgress = () => undefined } = options;
   checkParameters(options);
   checkDataset(dataset, contract);
-  const parameters = {
-    alpha,
-    numerical: featuresOfKind(contract, 'numerical'),
-    categorical: featuresOfKind(contract, 'categorical'),
-  };
+  const parameters = pipelineParameters(contract, alpha);
+  const width = transformedWidth(dataset.X, parameters);
+  checkWidth(width);
   const folds = Math.min(FOLDS, dataset.X.rows);
   const crossValidation = crossValidate(dataset, parameters, kFold(dataset.X.rows, folds, seed), (done) =>
     onProgress(`cross-validation, fold ${done} of ${folds}`, (0.9 * done) / folds),
   );
   onProgress('fit on all rows', 0.9);
-  const pipeline = fitPipeline(dataset, parameters);
+  const pipeline = width > WIDE ? fitWidePipeline(dataset, parameters) : fitPipeline(dataset, parameters);
   const fitted = predictPipeline(pipeline, dataset.X);
   const training = regressionMetrics(dataset.y, fitted);
   const dataSha256 = fingerprintData(dataset, contract);
   const artefact = exportPipeline(pipeline, {
     featureNames: contract.names,
+    categoryName: (column, category) => categoryName(contract, column, category),
     targetName: contract.declaration.output.name,
     dataFingerprint: dataSha256,
   });
   onProgress('compare the exported ONNX with the fit', 0.95);
-  const golden = goldenRows(dataset.X, fitted);
+  const golden = goldenRows(dataset.X, fitted, contract);
   const maxParityDifference = compareWithFit(artefact, contract, { X: dataset.X, fitted, golden });
   onProgress('done', 1);
   const metrics = {
@@ -90,6 +97,18 @@ export function trainPipeline(dataset: Dataset, options: TrainingOptions): NewPi
   };
 }
 
+function checkWidth(width: number): void {
+  const refuse = (detail: string) => new RidgelineError('training_data', { detail });
+  if (width === 0) {
+    throw refuse('No feature is a number, and no row has a declared category. Declare the categories of the texts.');
+  }
+  if (width > MAX_WIDTH) {
+    throw refuse(
+      `Numbers and categories make ${width} columns; at most ${MAX_WIDTH} are fitted. Leave out a feature with many categories, or declare fewer of them.`,
+    );
+  }
+}
+
 /** A measure that is no number would be stored as null, and look like one that was not taken. */
 function checkMetrics(metrics: Record<string, number>): void {
   const overflown = Object.keys(metrics).filter((name) => !Number.isFinite(metrics[name]));
@@ -106,30 +125,6 @@ function checkParameters({ alpha, seed }: TrainingOptions): void {
   }
   if (!Number.isInteger(seed) || seed < 0 || seed > MAX_SEED) {
     throw new RidgelineError('training_data', { detail: `The seed is ${seed}; it must be from 0 to ${MAX_SEED}.` });
-  }
-}
-
-function checkDataset({ X, y }: Dataset, contract: Contract): void {
-  const refuse = (detail: string) => new RidgelineError('training_data', { detail });
-  const { names } = contract;
-  if (X.columns !== names.length || X.data.length !== X.rows * X.columns || y.length !== X.rows) {
-    throw refuse(`Expected ${names.length} columns (${names.join(', ')}) and one target a row.`);
-  }
-  if (X.rows < 2) throw refuse(`There are ${X.rows} rows; at least 2 are needed to fit and to cross-validate.`);
-  const categorical = new Set(featuresOfKind(contract, 'categorical'));
-  for (let row = 0; row < X.rows; row++) {
-    for (let column = 0; column < X.columns; column++) {
-      const value = X.data[row * X.columns + column]!;
-      if (!Number.isFinite(value))
-        throw refuse(`Row ${row + 1}, ${names[column]}: not a finite number. Drop or impute it.`);
-      if (categorical.has(column) && !Number.isSafeInteger(value)) {
-        throw refuse(
-          `Row ${row + 1}, ${names[column]}: ${value} is not a whole number, but the feature is categorical.`,
-        );
-      }
-    }
-    if (!Number.isFinite(y[row]))
-      throw refuse(`Row ${row + 1}, ${contract.declaration.output.name}: not a finite number. Drop it.`);
   }
 }
 
@@ -165,24 +160,4 @@ function compareWithFit(
     session.release();
   }
   return largest;
-}
-
-/** Rows spread evenly over the data set, the first and the last among them. */
-function goldenRows(X: DenseMatrix, fitted: Float64Array): GoldenRows {
-  const count = Math.min(GOLDEN_ROWS, X.rows);
-  const rows = Array.from({ length: count }, (_, i) => Math.round((i * (X.rows - 1)) / Math.max(1, count - 1)));
-  return {
-    features: rows.map((row) => Array.from(X.data.subarray(row * X.columns, (row + 1) * X.columns))),
-    predictions: rows.map((row) => fitted[row]!),
-  };
-}
-
-/** SHA-256 over the names and kinds of the columns, then the numbers as little-endian float64. */
-function fingerprintData({ X, y }: Dataset, { features, declaration }: Contract): string {
-  const declared = [...features.map(({ name, kind }) => [name, kind]), [declaration.output.name, 'target']];
-  return createHash('sha256').update(JSON.stringify(declared)).update(bytesOf(X.data)).update(bytesOf(y)).digest('hex');
-}
-
-function bytesOf(values: Float64Array): Uint8Array {
-  return new Uint8Array(values.buffer, values.byteOffset, values.byteLength);
 }

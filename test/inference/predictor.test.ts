@@ -2,6 +2,7 @@ import { setImmediate as nextTurn } from 'node:timers/promises';
 import fc from 'fast-check';
 import { beforeAll, describe, expect, test } from 'vitest';
 import { featuresOfKind } from '../../src/contract/contract.ts';
+import type { Value } from '../../src/contract/declaration.ts';
 import { fromValues, type GoldenRows } from '../../src/contract/rows.ts';
 import { RidgelineError } from '../../src/errors.ts';
 import { fitPipeline } from '../../src/estimators/pipeline.ts';
@@ -162,6 +163,55 @@ test.each<[string, unknown, RegExp]>([
   ],
 ])('golden rows that are %s are refused with a sentence', async (_, goldenRows, message) => {
   expect(await refusalOf({ goldenRows: goldenRows as LoadablePipeline['goldenRows'] })).toMatch(message);
+});
+
+describe('golden rows of every type', () => {
+  const apartments = contractOf([
+    { name: 'size', dtype: 'float64', nullable: true },
+    { name: 'district', dtype: 'string', categories: ['Wola', 'Ochota'] },
+    { name: 'lift', dtype: 'bool' },
+  ]);
+  const rows: Value[][] = [
+    [50, 'Wola', true],
+    [null, 'Ochota', false],
+    [70, 'Praga', true],
+    [40, 'Wola', false],
+  ];
+  const data = Float64Array.from(fromValues(apartments, rows).features);
+  const X = { rows: 4, columns: 3, data };
+  const trained = trainPipeline({ X, y: Float64Array.of(5, 6, 7, 3) }, { contract: apartments, alpha: 1, seed: 0 });
+  const load = (features: unknown[][], predictions = trained.goldenRows.predictions) =>
+    loadPredictor(
+      { ...trained, pipelineVersion: 'v1', goldenRows: { features, predictions } as GoldenRows },
+      apartments,
+    );
+  const golden = trained.goldenRows.features;
+
+  test('are run as the slots of their values: nulls, and texts whether they are known or not', async () => {
+    expect(golden).toContainEqual([null, 'Ochota', false]);
+    expect(golden).toContainEqual([70, 'unknown', true]);
+    (await load(golden.map((row) => [...row]))).retire();
+    const otherText = golden.map(([size, district, lift]) => [
+      size,
+      district === 'unknown' ? 'Żoliborz' : district,
+      lift,
+    ]);
+    (await load(otherText)).retire();
+    const wrongText = golden.map(([size, district, lift]) => [
+      size,
+      district === 'unknown' ? 'Ochota' : district,
+      lift,
+    ]);
+    await expect(load(wrongText)).rejects.toThrow(/^Golden row \d gives/);
+  });
+
+  test.each<[string, unknown[], RegExp]>([
+    ['null where nothing may be missing', [50, null, true], /row 1 holds a value of district that is not string/],
+    ['a number for a boolean', [50, 'Wola', 1], /row 1 holds a value of lift that is not bool/],
+    ['nothing for a number', [undefined, 'Wola', true], /row 1 holds a value of size that is not float64/],
+  ])('are refused with %s', async (_, row, message) => {
+    await expect(load([row], [1])).rejects.toThrow(message);
+  });
 });
 
 describe('an answer that depends on the rows beside it is refused:', () => {

@@ -1,5 +1,7 @@
 import fc from 'fast-check';
-import { expect, test } from 'vitest';
+import { describe, expect, test } from 'vitest';
+import type { Value } from '../../src/contract/declaration.ts';
+import { fromValues } from '../../src/contract/rows.ts';
 import { featureProfile } from '../../src/training/feature-profile.ts';
 import { contractOf } from '../support/declaration.ts';
 
@@ -15,15 +17,57 @@ function profile(rows: number[][]) {
 test('a numerical feature has its range, mean and deciles, a categorical one its counts', () => {
   const rows = Array.from({ length: 11 }, (_, i) => [100 - 10 * i, i < 3 ? -1 : 24]);
   expect(profile(rows)).toEqual({
-    SIZE: { kind: 'numerical', min: 0, max: 100, mean: 50, deciles: [0, 10, 20, 30, 40, 50, 60, 70, 80, 90, 100] },
-    ZONE: { kind: 'categorical', counts: { '-1': 3, '24': 8 } },
+    SIZE: {
+      kind: 'numerical',
+      min: 0,
+      max: 100,
+      mean: 50,
+      deciles: [0, 10, 20, 30, 40, 50, 60, 70, 80, 90, 100],
+      missing: 0,
+    },
+    ZONE: { kind: 'categorical', counts: { '-1': 3, '24': 8 }, unknown: 0, missing: 0 },
   });
 });
 
 test('one row is a profile too', () => {
   expect(profile([[2.5, 7]])).toEqual({
-    SIZE: { kind: 'numerical', min: 2.5, max: 2.5, mean: 2.5, deciles: Array(11).fill(2.5) },
-    ZONE: { kind: 'categorical', counts: { '7': 1 } },
+    SIZE: { kind: 'numerical', min: 2.5, max: 2.5, mean: 2.5, deciles: Array(11).fill(2.5), missing: 0 },
+    ZONE: { kind: 'categorical', counts: { '7': 1 }, unknown: 0, missing: 0 },
+  });
+});
+
+describe('what is missing', () => {
+  const nullable = contractOf([
+    { name: 'SIZE', dtype: 'float64', nullable: true },
+    { name: 'ZONE', dtype: 'string', nullable: true, categories: ['north', '__proto__'] },
+    { name: 'LIFT', dtype: 'bool', nullable: true },
+  ]);
+  const profileOf = (rows: Value[][]) => {
+    const { features } = fromValues(nullable, rows);
+    return featureProfile({ rows: rows.length, columns: 3, data: Float64Array.from(features) }, nullable);
+  };
+
+  test('is counted, and the values that are there have their names', () => {
+    const rows: Value[][] = [
+      [1, 'north', true],
+      [null, '__proto__', null],
+      [3, null, false],
+      [null, 'north', true],
+      [5, 'south', true],
+    ];
+    expect(profileOf(rows)).toEqual({
+      SIZE: { kind: 'numerical', min: 1, max: 5, mean: 3, deciles: [1, 1, 1, 3, 3, 3, 3, 3, 5, 5, 5], missing: 2 },
+      ZONE: { kind: 'categorical', counts: { north: 2, ['__proto__']: 1 }, unknown: 1, missing: 1 },
+      LIFT: { kind: 'categorical', counts: { true: 3, false: 1 }, unknown: 0, missing: 1 },
+    });
+  });
+
+  test('may be everything', () => {
+    expect(profileOf([[null, null, null]])).toEqual({
+      SIZE: { kind: 'numerical', min: null, max: null, mean: null, deciles: [], missing: 1 },
+      ZONE: { kind: 'categorical', counts: {}, unknown: 0, missing: 1 },
+      LIFT: { kind: 'categorical', counts: {}, unknown: 0, missing: 1 },
+    });
   });
 });
 

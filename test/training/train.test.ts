@@ -4,17 +4,20 @@ import { join } from 'node:path';
 import { afterAll, beforeAll, describe, expect, test } from 'vitest';
 import { AGREEMENT_TOLERANCE } from '../../src/agreement.ts';
 import type { Contract } from '../../src/contract/contract.ts';
+import type { Value } from '../../src/contract/declaration.ts';
+import { fromValues } from '../../src/contract/rows.ts';
 import { createPool, type Pool, transaction } from '../../src/database/pool.ts';
 import { RidgelineError } from '../../src/errors.ts';
 import type { Dataset } from '../../src/estimators/dense-matrix.ts';
 import { loadHousingDataset } from '../../src/housing/dataset.ts';
 import { housing } from '../../src/housing/features.ts';
 import { loadPredictor } from '../../src/inference/predictor.ts';
+import { decodeModel } from '../../src/onnx/messages.ts';
 import { sha256Of } from '../../src/registry/artefacts.ts';
 import { publish } from '../../src/training/publish.ts';
 import { type TrainingOptions, trainPipeline } from '../../src/training/train.ts';
 import { createTestDatabase, type TestDatabase } from '../support/database.ts';
-import { contractOf } from '../support/declaration.ts';
+import { contractOf, everyType } from '../support/declaration.ts';
 import { takeRows } from './take-rows.ts';
 
 const options: TrainingOptions = { contract: housing, alpha: 1, seed: 0 };
@@ -58,6 +61,12 @@ describe('a training on the housing data', () => {
     expect(metrics.cv_rmse).toBeGreaterThan(metrics.train_rmse!);
     expect(metrics.cv_r2).toBeLessThan(metrics.train_r2!);
     expect(metrics.max_parity_difference).toBeLessThanOrEqual(AGREEMENT_TOLERANCE);
+  });
+
+  test('gives the bytes that it gave before values could be missing', () => {
+    expect(trainPipeline(dataset, options).sha256).toBe(
+      'e3db4ffbff984588c450c2ffc1b95f6d47fd46318166570ad097c6dc6522eb5e',
+    );
   });
 
   test('the seed decides the cross-validation and nothing that is served', async () => {
@@ -149,6 +158,56 @@ describe('small and odd data are trained on:', () => {
   });
 });
 
+describe('a training on every type, with missing values and unknown texts,', () => {
+  /** Prices that follow from the size, the district and the garden. */
+  const rows = Array.from({ length: 60 }, (_, i): Value[] => [
+    40 + (i % 17) * 5,
+    i % 6 === 0 ? null : 1 + (i % 4),
+    i % 9 === 0 ? null : i % 3,
+    i % 2 === 0,
+    i % 5 === 0 ? null : i % 3 === 0,
+    ['Mokotów', 'Śródmieście', 'Wola', 'Praga'][i % 4]!,
+    [null, 'gas', 'district', 'none'][i % 4]!,
+    i % 4 === 0 ? null : 'garage',
+    i % 7 === 0 ? null : Math.sin(i),
+  ]);
+  const X = { rows: 60, columns: 9, data: Float64Array.from(fromValues(everyType, rows).features) };
+  const data = { X, y: Float64Array.from(rows, ([size], i) => 10 * Number(size) + (i % 4) * 20 + Math.cos(i)) };
+  const trained = trainPipeline(data, { contract: everyType, alpha: 0.1, seed: 0 });
+
+  test('hands over the declaration, and golden rows that hold what is odd first', async () => {
+    expect(trained.declaration).toBe(everyType.declaration);
+    const { features } = trained.goldenRows;
+    expect(features[0]).toEqual([40, null, null, true, null, 'Mokotów', null, null, null]);
+    expect(features.slice(0, 3).map((row) => row[5])).toContain('unknown');
+    const predictor = await loadPredictor({ pipelineVersion: 'new', ...trained }, everyType);
+    predictor.retire();
+  });
+
+  test('agrees with the fit, and says what it has learned', () => {
+    expect(trained.metrics.max_parity_difference).toBeLessThanOrEqual(AGREEMENT_TOLERANCE);
+    expect(trained.metrics.cv_r2).toBeGreaterThan(0.99);
+    const { metadataProps } = decodeModel(trained.artefact) as { metadataProps: { key: string; value: string }[] };
+    expect(JSON.parse(metadataProps.find(({ key }) => key === 'categories')!.value)).toEqual({
+      floor: [0, 1, 2, null],
+      lift: [false, true],
+      garden: [false, true, null],
+      district: ['Mokotów', 'Śródmieście', 'Wola'],
+      heating: ['gas', 'district', 'none'],
+      'remark/~': [null],
+    });
+    expect(trained.featureProfile).toMatchObject({ heating: { missing: 15 }, district: { unknown: 15 } });
+  });
+
+  test('has another fingerprint when the same places mean other texts', () => {
+    const features = everyType.declaration.features.map((feature) =>
+      feature.name === 'district' ? { ...feature, categories: ['Mokotów', 'Wola', 'Śródmieście'] } : feature,
+    );
+    const other = trainPipeline(data, { contract: contractOf(features), alpha: 0.1, seed: 0 });
+    expect(other.dataSha256).not.toBe(trained.dataSha256);
+  });
+});
+
 describe('what cannot be trained on is refused with the reason, and nothing is published:', () => {
   let database: TestDatabase;
   let pool: Pool;
@@ -199,6 +258,20 @@ describe('what cannot be trained on is refused with the reason, and nothing is p
     ['alpha Infinity', dataset, { alpha: Number.POSITIVE_INFINITY }, 'training_data', /^alpha is Infinity/],
     ['a fractional seed', dataset, { seed: 0.5 }, 'training_data', /^The seed is 0\.5/],
     ['alpha 0', dataset, { alpha: 0 }, 'training_data', /^alpha is 0; it must be a finite number above 0/],
+    [
+      'texts of which none is declared',
+      { X: { rows: 2, columns: 1, data: Float64Array.of(0, 1) }, y: Float64Array.of(1, 2) },
+      { contract: contractOf([{ name: 'remark', dtype: 'string' }]) },
+      'training_data',
+      /^No feature is a number, and no row has a declared category\. Declare/,
+    ],
+    [
+      'more categories than can be fitted',
+      { X: { rows: 2001, columns: 1, data: new Float64Array(2001).map((_, i) => i) }, y: new Float64Array(2001) },
+      { contract: contractWith('categorical') },
+      'training_data',
+      /make 2001 columns; at most 2000 are fitted\. Leave out/,
+    ],
     [
       'an alpha that vanishes beside indicators, which always sum to 1',
       dataset,
