@@ -1,7 +1,10 @@
 /** The documentation page as a developer uses it: opened in a browser, a route unfolded, tried out. */
 import { type Browser, chromium, type Page } from 'playwright-core';
 import { afterAll, beforeAll, beforeEach, expect, test } from 'vitest';
+import { exampleRow } from '../../src/contract/rows.ts';
+import { trainPipeline } from '../../src/training/train.ts';
 import { startTestApp, type TestApp } from '../support/app.ts';
+import { loadWines, wines } from '../support/declaration.ts';
 import { startPrefixProxy } from '../support/prefix-proxy.ts';
 
 /** A name that is not this machine's own, as a colleague's browser knows the service by. Browsers trust only localhost. */
@@ -96,4 +99,21 @@ test('works behind a proxy that takes a prefix off', async () => {
   origin = before;
   await page.close();
   await proxy.close();
+});
+
+test('follows a swap to a pipeline that takes other rows: the page that is opened then sends those', async () => {
+  const first = app.app.served()!.pipelineVersion;
+  await app.publish(trainPipeline(loadWines(), { contract: wines, alpha: 1, seed: 0 }));
+  await page.reload();
+  const { status, answer } = await tryOut('/predict');
+  expect(status).toBe('200');
+  expect(await page.locator('.opblock-body textarea').inputValue()).toBe(JSON.stringify(exampleRow(wines), null, 2));
+  expect(JSON.parse(answer)).toMatchObject({ model_version: app.app.served()!.pipelineVersion });
+  expect(complaints).toEqual([]);
+  await app.database.query(
+    `insert into ml_pipeline_promotion (pipeline_version, promoted_by, reason) values ($1, 'test', 'roll back')`,
+    [first],
+  );
+  await app.database.query('notify ridgeline_promotion');
+  await expect.poll(() => app.app.served()!.pipelineVersion).toBe(first);
 });

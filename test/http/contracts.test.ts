@@ -1,6 +1,7 @@
 /** What callers see of a swap to a pipeline that takes other rows. */
 import { once } from 'node:events';
 import { connect } from 'node:net';
+import type { FastifyInstance } from 'fastify';
 import { afterAll, beforeAll, describe, expect, test } from 'vitest';
 import type { Contract } from '../../src/contract/contract.ts';
 import { exampleRow } from '../../src/contract/rows.ts';
@@ -44,8 +45,16 @@ const storedAs =
 
 describe.each(bothWays)('%s', (_way, options) => {
   let app: TestApp;
+  /** What the hook of a plugin waits for, when rows have been read and are not yet run. */
+  let hookEnds: Promise<void> | undefined;
+  let waiting = 0;
   beforeAll(async () => {
-    app = await startTestApp({}, { ...options, publishesFirst: false });
+    const extend = (http: FastifyInstance) =>
+      http.addHook('preHandler', async () => {
+        waiting++;
+        await hookEnds;
+      });
+    app = await startTestApp({}, { ...options, publishesFirst: false, extend });
   });
   afterAll(() => app.close());
 
@@ -108,6 +117,24 @@ describe.each(bothWays)('%s', (_way, options) => {
     await expectServed(ofCellars, cellars);
     await app.publish(ofWines);
     await expectServed(ofWines, wines);
+  });
+
+  test('rows that wait in a hook while the contract changes are answered by the version that they were read for', async () => {
+    const version = await app.publish(ofWines);
+    const { row, answer } = goldenOf(ofWines, wines);
+    let endHook!: () => void;
+    hookEnds = new Promise((resolve) => (endHook = resolve));
+    const before = waiting;
+    const late = post(`${app.url}/predict`, row);
+    await eventually(async () => waiting > before);
+    await app.publish(ofCellars);
+    endHook();
+    hookEnds = undefined;
+    expect(await (await late).json()).toMatchObject({
+      prediction: expect.closeTo(answer, 9),
+      model_version: version,
+    });
+    await expectServed(ofCellars, cellars);
   });
 
   test('rows of the contract before are refused by their names', async () => {

@@ -18,8 +18,8 @@ export interface TestApp {
   app: App;
   config: Config;
   database: TestDatabase;
-  /** Publishes and promotes, and waits until it is served. */
-  publish(pipeline: NewPipeline): Promise<string>;
+  /** Publishes and promotes, and waits until it is served. `beforehand` is told the version before any server is. */
+  publish(pipeline: NewPipeline, beforehand?: (version: string) => void): Promise<string>;
   close(): Promise<void>;
 }
 
@@ -29,6 +29,8 @@ export interface TestAppOptions {
   log?: FastifyBaseLogger;
   /** Whether a first version is published, as a start does. */
   publishesFirst?: boolean;
+  /** Another app, whose database this one shares. It closes last. */
+  beside?: TestApp;
   /** Told the server before it listens, to register plugins as others would. */
   extend?: (http: FastifyInstance) => void;
 }
@@ -41,9 +43,9 @@ export const bothWays: [way: string, options: TestAppOptions][] = [
 
 export async function startTestApp(
   settings: Record<string, string> = {},
-  { fastPath = true, log = pino({ level: 'silent' }), publishesFirst = true, extend }: TestAppOptions = {},
+  { fastPath = true, log = pino({ level: 'silent' }), publishesFirst = true, beside, extend }: TestAppOptions = {},
 ): Promise<TestApp> {
-  const database = await createTestDatabase({ migrated: false });
+  const database = beside?.database ?? (await createTestDatabase({ migrated: false }));
   const directories = await makeDirectories();
   const config = loadConfig({
     DATABASE_URL: database.url,
@@ -70,10 +72,15 @@ export async function startTestApp(
     app,
     config,
     database,
-    async publish(pipeline) {
+    async publish(pipeline, beforehand) {
       const pool = createPool({ url: database.url, onError: () => undefined, max: 1 });
       const { pipelineVersion } = await publish(pipeline, {
-        transaction: (work) => transaction(pool, work),
+        transaction: (work) =>
+          transaction(pool, async (client) => {
+            const result = await work(client);
+            beforehand?.(result as string);
+            return result;
+          }),
         modelsDir: config.modelsDir,
         promotedBy: 'test',
         reason: 'test',
@@ -85,7 +92,7 @@ export async function startTestApp(
     },
     async close() {
       await app.close();
-      await database.drop();
+      if (!beside) await database.drop();
       await directories.remove();
     },
   };
