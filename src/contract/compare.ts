@@ -9,8 +9,8 @@ export interface ContractChanges {
   compatible: string[];
 }
 
-/** So many categories are named. */
-const MOST_NAMED = 10;
+/** So many names or categories are listed in a sentence. */
+const MOST_LISTED = 20;
 
 /** The changes from one contract to another. None at all: whatever differs is for readers, such as a description. */
 export function compareContracts(from: Contract, to: Contract): ContractChanges {
@@ -18,12 +18,9 @@ export function compareContracts(from: Contract, to: Contract): ContractChanges 
   const after = new Map(to.features.map((feature) => [feature.name, feature]));
   const removed = from.features.filter(({ name }) => !after.has(name));
   const added = to.features.filter(({ name }) => !before.has(name));
-  const newNames = new Map(
-    removed.flatMap((feature) => added.filter((other) => isRenamed(feature, other)).map(({ name }) => [feature, name])),
-  );
   const changes = [
-    ...removed.map((feature) => removal(feature, newNames.get(feature))),
-    ...added.map(addition),
+    ...removals(removed, added),
+    ...additions(added),
     ...to.features.flatMap((feature) => {
       const found = before.get(feature.name);
       return found ? changesOf(found, feature) : [];
@@ -39,20 +36,34 @@ interface Change {
   sentence: string;
 }
 
-/** What one name has been stored as, and another is going to be, is the same thing by another name. */
-function isRenamed(feature: Feature, other: Feature): boolean {
-  return feature.column === other.column && feature.dtype === other.dtype;
+function removals(removed: readonly Feature[], added: readonly Feature[]): Change[] {
+  // What one name has been stored as, and another is going to be, is the same thing by another name.
+  const newNameOf = (feature: Feature) =>
+    added.find(({ column, dtype }) => column === feature.column && dtype === feature.dtype)?.name;
+  const renamed = removed.flatMap((feature) => {
+    const newName = newNameOf(feature);
+    return newName === undefined ? [] : { breaks: true, sentence: `${feature.name} is called ${newName} now.` };
+  });
+  return [...renamed, ...telling(removed, 'gone: requests with', 'are refused', true)];
 }
 
-function removal({ name }: Feature, newName: string | undefined): Change {
-  const what = newName === undefined ? 'is gone' : `is called ${newName} now`;
-  return { breaks: true, sentence: `${name} ${what}: requests that send it are refused.` };
+function additions(added: readonly Feature[]): Change[] {
+  const optional = added.filter((feature) => feature.optional);
+  const required = added.filter((feature) => !feature.optional);
+  const nullable = required.filter((feature) => feature.nullable);
+  return [
+    ...telling(required, 'new and required: requests without', 'are refused', true),
+    ...telling(nullable, 'required though null may be sent: make', 'optional', true),
+    ...telling(optional, 'new: requests without', 'are right', false),
+  ];
 }
 
-function addition({ name, optional, nullable }: Feature): Change {
-  if (optional) return { breaks: false, sentence: `${name} is new, and may be left out.` };
-  const hint = nullable ? ', also where it would be null; make it optional' : '';
-  return { breaks: true, sentence: `${name} is new and required: requests without it are refused${hint}.` };
+/** One sentence about all of these features, or none where there are none. */
+function telling(features: readonly Feature[], begins: string, ends: string, breaks: boolean): Change[] {
+  if (features.length === 0) return [];
+  const names = features.map(({ name }) => name);
+  const [are, them] = names.length === 1 ? ['is', 'it'] : ['are', 'them'];
+  return [{ breaks, sentence: `${listOf(names)} ${are} ${begins} ${them} ${ends}.` }];
 }
 
 function changesOf(from: Feature, to: Feature): Change[] {
@@ -95,8 +106,17 @@ function changesOfCategories(from: Feature, to: Feature): Change[] {
   const lost = missingIn(to, from);
   const gained = missingIn(from, to);
   return [
-    ...(lost.length > 0 ? [{ breaks: true, sentence: `${to.name} no longer takes ${listOf(lost)}.` }] : []),
-    ...(gained.length > 0 ? [{ breaks: false, sentence: `${to.name} takes ${listOf(gained)} too.` }] : []),
+    ...(lost.length > 0
+      ? [
+          {
+            breaks: true,
+            sentence: `${to.name} no longer takes ${listOf(lost.map((value) => JSON.stringify(value)))}.`,
+          },
+        ]
+      : []),
+    ...(gained.length > 0
+      ? [{ breaks: false, sentence: `${to.name} takes ${listOf(gained.map((value) => JSON.stringify(value)))} too.` }]
+      : []),
   ];
 }
 
@@ -105,10 +125,10 @@ function missingIn({ categories = [] }: Feature, { categories: wanted = [] }: Fe
   return wanted.filter((value) => !known.has(value));
 }
 
-function listOf(values: readonly Value[]): string {
-  const named = values.slice(0, MOST_NAMED).map((value) => JSON.stringify(value));
-  const more = values.length - named.length;
-  return `${named.join(', ')}${more > 0 ? ` and ${more} more` : ''}`;
+function listOf(values: readonly string[]): string {
+  const listed = values.slice(0, MOST_LISTED);
+  const more = values.length - listed.length;
+  return `${listed.join(', ')}${more > 0 ? ` and ${more} more` : ''}`;
 }
 
 function changesOfOutput(

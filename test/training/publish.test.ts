@@ -192,7 +192,7 @@ describe('a change of the contract', () => {
     declaring(acidity!, ...others, { ...acidity, name: 'price', column: 'price', optional: true });
   const refused = {
     code: 'breaking_change',
-    message: expect.stringContaining('acidity is gone: requests that send it'),
+    message: expect.stringContaining('acidity is gone: requests with it'),
   };
 
   test('that breaks requests of today is refused, and nothing of it is there', async () => {
