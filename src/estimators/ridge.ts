@@ -2,8 +2,8 @@
  * Ridge as in scikit-learn with `solver='cholesky'`: minimises |y - Xw - b|^2 + alpha |w|^2 with the intercept b not
  * penalised, by w = (Xc' Xc + alpha I)^-1 Xc' yc on centred data and b = mean(y) - mean(X) w.
  */
-import { CholeskyDecomposition, Matrix } from 'ml-matrix';
 import { RidgelineError } from '../errors.ts';
+import { factorise, solveFactorised } from './cholesky.ts';
 
 /** What was learned: `coef_` (one element for each column of the design matrix) and `intercept_` of scikit-learn. */
 export interface FittedRidge {
@@ -90,37 +90,23 @@ function centredNormalEquations(design: DesignMatrix, y: Float64Array): NormalEq
   return { rows: design.rows, columnMeans, targetMean, gram, moment };
 }
 
-/** Xc' Xc + alpha I, whole. */
-function penalised({ gram, moment }: NormalEquations, alpha: number): Matrix {
+function solvePenalised({ rows, gram, moment }: NormalEquations, alpha: number): Float64Array {
   const p = moment.length;
-  const matrix = Matrix.zeros(p, p);
+  const matrix = gram.slice();
+  let largest = 0;
   for (let j = 0; j < p; j++) {
-    for (let k = 0; k < j; k++) {
-      matrix.set(j, k, gram[j * p + k]!);
-      matrix.set(k, j, gram[j * p + k]!);
-    }
-    matrix.set(j, j, gram[j * p + j]! + alpha);
+    matrix[j * p + j]! += alpha;
+    largest = Math.max(largest, matrix[j * p + j]!);
   }
-  return matrix;
-}
-
-function solvePenalised(equations: NormalEquations, alpha: number): Float64Array {
-  const { rows, moment } = equations;
-  if (moment.length === 0) return new Float64Array(0);
-  const matrix = penalised(equations, alpha);
-  if (!matrix.to1DArray().every(Number.isFinite)) throw overflow();
-  const cholesky = new CholeskyDecomposition(matrix);
-  const pivots = cholesky.lowerTriangularMatrix.diagonal().map((root) => root * root);
+  if (!matrix.every(Number.isFinite)) throw overflow();
   // A pivot below this is rounding error, of the n additions of a sum (Higham 2002, section 4.2) or of the elimination of
   // p columns (section 10.3), and a solution would be noise. Indicators that sum to 1 were seen to leave a last pivot of
   // 0.24 n times epsilon and the largest element, where 0 is right.
-  const smallest = (rows + moment.length) * Number.EPSILON * Math.max(...matrix.diagonal());
-  if (!cholesky.isPositiveDefinite() || !pivots.every((pivot) => pivot > smallest)) {
-    throw new RidgelineError('singular_system', {
-      detail: `Some columns are combinations of others and alpha is ${alpha}. Use a larger alpha, such as --alpha 1.0.`,
-    });
-  }
-  return Float64Array.from(cholesky.solve(Matrix.columnVector(moment)).to1DArray());
+  const smallest = (rows + p) * Number.EPSILON * largest;
+  if (factorise(matrix, p) > smallest) return solveFactorised(matrix, moment);
+  throw new RidgelineError('singular_system', {
+    detail: `Some columns are combinations of others and alpha is ${alpha}. Use a larger alpha, such as --alpha 1.0.`,
+  });
 }
 
 function overflow(): RidgelineError {

@@ -40,7 +40,7 @@ const PARITY_BLOCK_ROWS = 4096;
 
 /** From here on a fit to the rows themselves would spend nearly all of its time on indicators that are 0. */
 const WIDE = 100;
-/** Of this many columns the fits, eleven systems to be solved, take about a minute, and 400 MB. */
+/** Of this many columns the fits, eleven systems to be solved, take half a minute and 400 MB. */
 const MAX_WIDTH = 2000;
 
 /**
