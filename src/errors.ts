@@ -5,11 +5,7 @@
 const catalogue = {
   invalid_json: [400, 'The body is not valid JSON', '%s Send one JSON object encoded in UTF-8.'],
   invalid_request: [400, 'The request cannot be read', 'Send a well-formed HTTP/1.1 request. %s'],
-  not_found: [
-    404,
-    'No such route',
-    'The routes are POST /predict, POST /predict/batch, GET /health, /livez and /readyz.',
-  ],
+  not_found: [404, 'No such route', 'This port has no such route. %s'],
   method_not_allowed: [405, 'Method not allowed', 'Use one of the methods in the Allow header: %s.'],
   request_timeout: [408, 'The request took too long to arrive', 'Send the whole request within %s seconds.'],
   body_too_large: [413, 'The body is too large', 'Send at most %s bytes; split large batches.'],

@@ -56,8 +56,15 @@ export interface Health {
   refusedVersion: HealthFacts['refusedVersion'];
   /** Why it is not ok, and what to do about it; empty when it is. */
   reasons: string[];
-  backlog: Pick<PredictionLogFacts, 'rows' | 'oldestAgeSeconds' | 'bytes' | 'limitBytes' | 'deadLetters' | 'lastError'>;
+  backlog: Backlog;
 }
+
+/** null: not known. */
+type Backlog = {
+  [Fact in 'rows' | 'oldestAgeSeconds' | 'bytes' | 'limitBytes' | 'deadLetters' | 'lastError']:
+    | PredictionLogFacts[Fact]
+    | null;
+};
 
 /** Records that wait longer show that Postgres takes none, or fewer than come. */
 const BEHIND_AFTER_SECONDS = 60;
@@ -96,13 +103,32 @@ export function describeHealth({ facts, silences }: Gathered<HealthFacts>): Heal
   };
 }
 
+/** Of a service none of whose workers answers the primary; what only they know is not known. */
+export function describeSilence({ mode, databaseFault }: SilentService): Health {
+  return {
+    status: 'unavailable',
+    database: databaseFault === null ? 'ok' : 'unavailable',
+    model: 'unavailable',
+    predictionLog: mode === 'off' ? 'off' : 'refusing',
+    servedVersion: null,
+    refusedVersion: null,
+    reasons: ['No worker answers: the log says why they end or do not start. One that is held up has to be ended.'],
+    backlog: { rows: null, oldestAgeSeconds: null, bytes: null, limitBytes: null, deadLetters: null, lastError: null },
+  };
+}
+
+interface SilentService {
+  mode: PredictionLogFacts['mode'];
+  databaseFault: string | null;
+}
+
 /** The age of what cannot be taken over is unknown; it was answered before this process started. */
 function fallsBehind({ oldestAgeSeconds, failuresInARow, obstacle }: PredictionLogFacts): boolean {
   const waitsLong = (oldestAgeSeconds ?? 0) > BEHIND_AFTER_SECONDS;
   return waitsLong || failuresInARow >= BEHIND_AFTER_FAILURES || obstacle !== null;
 }
 
-function backlogOf(logs: PredictionLogFacts[]): Health['backlog'] {
+function backlogOf(logs: PredictionLogFacts[]): Backlog {
   const sum = (pick: (of: PredictionLogFacts) => number) => logs.reduce((total, of) => total + pick(of), 0);
   const ages = logs.flatMap(({ oldestAgeSeconds }) => oldestAgeSeconds ?? []);
   return {
@@ -134,7 +160,7 @@ function refusalReason(mode: PredictionLogFacts['mode'], why: string): string {
   return `Predictions are refused, because they cannot be stored: ${sentence(why)} ${whatToDo}; no restart is needed.`;
 }
 
-function behindReasons(backlog: Health['backlog'], obstacle: string | null): string[] {
+function behindReasons(backlog: Backlog, obstacle: string | null): string[] {
   const cannot = `A part of the spool that an earlier process has left cannot be taken over: ${sentence(obstacle ?? '')}`;
   return [
     ...(obstacle === null ? [] : [`${cannot} Make it readable for the service, or move it away; it is tried again.`]),
@@ -142,7 +168,7 @@ function behindReasons(backlog: Health['backlog'], obstacle: string | null): str
   ];
 }
 
-function behindReason({ rows, oldestAgeSeconds, lastError }: Health['backlog']): string {
+function behindReason({ rows, oldestAgeSeconds, lastError }: Backlog): string {
   const waiting = `${rows} answered predictions wait to be moved to Postgres`;
   const since = oldestAgeSeconds === null ? '' : `, the oldest for ${Math.round(oldestAgeSeconds)} s`;
   if (lastError === null) return `${waiting}${since}. Postgres takes fewer than come: look at what slows it down.`;

@@ -4,17 +4,23 @@
  */
 import cluster from 'node:cluster';
 import { join } from 'node:path';
+import { type Admin, openAdmin } from './admin.ts';
 import { type App, createApp } from './app.ts';
 import { type Closers, createClosers } from './closers.ts';
 import { type Config, loadConfig } from './config.ts';
+import { createPool } from './database/pool.ts';
+import { createProbe } from './database/probe.ts';
 import { tellable } from './errors.ts';
 import { housing } from './housing/features.ts';
+import type { Operations } from './http/admin.ts';
 import { complain, type OpenLog, openLog } from './log.ts';
+import { createProcessSamples } from './metrics/process-samples.ts';
 import { listen, urlOf } from './process/listen.ts';
 import { openDatabase } from './process/open-database.ts';
 import { prepareNowOrLater } from './process/prepare.ts';
 import { type Ending, endInOrder } from './process/shutdown.ts';
 import { welcome } from './process/welcome.ts';
+import { gatherOperations } from './process/worker-operations.ts';
 import { obeyPrimary, reportToPrimary, startWorkers } from './process/workers.ts';
 import { tuneForServing } from './runtime.ts';
 
@@ -25,9 +31,11 @@ interface Context extends Pick<OpenLog, 'log' | 'print'> {
   config: Config;
   closers: Closers;
   ending: Ending;
+  droppedLines: OpenLog['dropped'];
 }
 
-async function runPrimary({ config, closers, ending, log, print }: Context): Promise<void> {
+async function runPrimary(context: Context): Promise<void> {
+  const { config, closers, ending, log, print } = context;
   const onProgress = (message: string) => log.info({}, message);
   const opening = openDatabase({ ...config, signal: ending.signal, onProgress });
   const { url: databaseUrl } = await closers.open(opening, (database) => database.close());
@@ -35,28 +43,59 @@ async function runPrimary({ config, closers, ending, log, print }: Context): Pro
   closers.push(await prepareNowOrLater(databaseUrl, { modelsDir: config.modelsDir, log }));
   ending.signal.throwIfAborted();
 
-  let port: number;
-  let served: ReturnType<App['served']>;
-  if (config.workers > 1) {
-    const workers = startWorkers({ count: config.workers, databaseUrl, log });
-    closers.push(workers.close);
-    ending.departBy(workers);
-    ({ port } = await workers.address);
-  } else {
-    const app = await openApp(databaseUrl, { config, closers, ending, log, print });
-    ({ port } = await listen(app.http, config));
-    served = app.served();
-  }
+  const serve = config.workers > 1 ? serveByWorkers : serveHere;
+  const { port, adminPort, served } = await serve(databaseUrl, context);
   ending.signal.throwIfAborted();
   const url = urlOf(config.host, port);
-  log.info({ url, pipelineVersion: served?.pipelineVersion }, 'listening');
-  if (!config.production) print(welcome(url, config, served));
+  const adminUrl = adminPort === undefined ? undefined : urlOf(config.adminHost, adminPort);
+  log.info({ url, adminUrl, pipelineVersion: served?.pipelineVersion }, 'listening');
+  if (!config.production) print(welcome({ url, adminUrl, config, served }));
 
   if (config.retrainCron) {
     const { startScheduler } = await import('./retraining/scheduler.ts');
     const scheduler = startScheduler({ cron: config.retrainCron, databaseUrl, shipped: housing, log });
     closers.push(scheduler.close);
   }
+}
+
+interface Served {
+  port: number;
+  adminPort: number | undefined;
+  served: ReturnType<App['served']>;
+}
+
+async function serveHere(databaseUrl: string, context: Context): Promise<Served> {
+  const openAdminPort = prepareAdminPort(context);
+  const app = await openApp(databaseUrl, context);
+  const adminPort = await openAdminPort(app.operations);
+  const { port } = await listen(app.http, context.config);
+  return { port, adminPort, served: app.served() };
+}
+
+async function serveByWorkers(databaseUrl: string, context: Context): Promise<Served> {
+  const { config, closers, ending, log, droppedLines } = context;
+  const onError = (err: Error) => log.debug({ err }, 'a database connection broke');
+  const pool = createPool({ url: databaseUrl, onError, max: 2 });
+  closers.push(() => pool.end());
+  const probeDatabase = createProbe(pool);
+  const operations = gatherOperations({ config, probeDatabase, ownSamples: createProcessSamples({ droppedLines }) });
+  const adminPort = await prepareAdminPort(context)(operations);
+  const workers = startWorkers({ count: config.workers, databaseUrl, log });
+  closers.push(workers.close);
+  ending.departBy(workers);
+  const { port } = await workers.address;
+  return { port, adminPort, served: undefined };
+}
+
+/** To be called before what serves callers is opened: the admin port shows how that ends, so it is closed after it. */
+function prepareAdminPort({ config, closers, log }: Context) {
+  let admin: Admin | undefined;
+  closers.push((withinMs) => admin?.close(withinMs));
+  return async (operations: Operations): Promise<number | undefined> => {
+    if (config.adminPort === undefined) return undefined;
+    admin = await openAdmin({ config, operations, log });
+    return admin.port;
+  };
 }
 
 /** A worker is handed the database by its primary, which has prepared it. */
@@ -66,8 +105,9 @@ async function runWorker(databaseUrl: string, context: Context): Promise<void> {
   await listen(app.http, context.config);
 }
 
-async function openApp(databaseUrl: string, { config, closers, ending, log }: Context): Promise<App> {
-  const opening = createApp({ config, databaseUrl, spoolRoot: join(config.dataDir, 'spool'), log });
+async function openApp(databaseUrl: string, { config, closers, ending, log, droppedLines }: Context): Promise<App> {
+  const spoolRoot = join(config.dataDir, 'spool');
+  const opening = createApp({ config, databaseUrl, spoolRoot, log, droppedLines });
   const app = await closers.open(opening, ({ close }, withinMs) => close(withinMs), APP_SHARE);
   ending.signal.throwIfAborted();
   ending.departBy({ leave: ({ drainMs }) => app.drain(drainMs) });
@@ -96,7 +136,7 @@ try {
     drainSeconds: config.drainSeconds,
     log,
   });
-  const context = { config, closers, ending, log, print: opened.print };
+  const context = { config, closers, ending, log, print: opened.print, droppedLines: opened.dropped };
   await (cluster.isWorker ? runWorker(config.databaseUrl!, context) : runPrimary(context)).catch(
     async (error: unknown) => {
       // A start that a signal has ended has not failed; the shutdown exits.

@@ -13,7 +13,7 @@ const levels = [
   ['setting-names'],
   ['database-url'],
   ['agreement', 'backoff', 'closers', 'config', 'disk-advice', 'errors', 'health', 'line-sink', 'runtime'],
-  ['log', 'contract'],
+  ['log', 'contract', 'metrics'],
   ['outage'],
   ['estimators', 'onnx', 'database', 'embedded-postgres'],
   ['inference', 'registry', 'prediction-log'],
@@ -21,12 +21,12 @@ const levels = [
   ['retraining', 'http'],
   ['housing'],
   ['process'],
-  ['app'],
+  ['app', 'admin'],
   ['server'],
   ['scripts'],
 ];
 /** Who composes the house and may know the data set by name. */
-const composition = ['process', 'app', 'server', 'scripts'];
+const composition = ['process', 'app', 'admin', 'server', 'scripts'];
 
 interface Import {
   /** The importing file, from the root, such as src/app.ts. */
@@ -161,6 +161,10 @@ describe('one place alone knows', () => {
     expect(importersOf('onnxruntime-node')).toEqual(['src/inference/onnx-session.ts']);
   });
 
+  test('prom-client: metrics/exposition.ts', () => {
+    expect(importersOf('prom-client')).toEqual(['src/metrics/exposition.ts']);
+  });
+
   test('process.env: config.ts, and runtime.ts for what a library reads', () => {
     const knowing = files.filter((file) =>
       /process\.env|\{[^}]*\benv\b[^}]*\} = process|import.*\benv\b.*'node:process'/.test(sources.get(file)!),
@@ -271,7 +275,6 @@ const testedBy: Record<string, string> = {
   'scripts/schedule.ts': 'server/schedule',
   'scripts/spool.ts': 'server/spool',
   'scripts/train.ts': 'server/swap',
-  'src/app.ts': 'http/predict',
   'src/contract/': 'contract/declaration',
   'src/database/probe.ts': 'http/health',
   'src/embedded-postgres/': 'embedded-postgres/embedded-postgres',
@@ -284,6 +287,7 @@ const testedBy: Record<string, string> = {
   'src/http/routes/health.ts': 'http/health',
   'src/http/schemas/': 'http/docs',
   'src/log.ts': 'line-sink',
+  'src/metrics/service-samples.ts': 'http/metrics',
   'src/onnx/': 'onnx/fence',
   'src/outage.ts': 'prediction-log/relay/relay',
   'src/prediction-log/intake.ts': 'prediction-log/prediction-log',

@@ -24,8 +24,11 @@ const defaults = {
   databaseUrl: undefined,
   host: '127.0.0.1',
   port: 3000,
+  adminHost: '127.0.0.1',
+  adminPort: undefined,
   production: false,
   docsPath: '/docs',
+  adminDocsPath: '/docs',
   exposeModelVersion: true,
   logLevel: 'info',
   dataDir: join(projectRoot, '.data'),
@@ -54,6 +57,7 @@ describe('the defaults', () => {
     const config = loadConfig({ NODE_ENV: 'production' });
     expect(config).toMatchObject({ production: true, exposeModelVersion: false });
     expect(config.docsPath).toBeUndefined();
+    expect(config.adminDocsPath).toBe('/docs');
   });
 
   test('leave room for a full batch in the body', () => {
@@ -74,14 +78,22 @@ describe('a setting is read:', () => {
       { HOST: '0.0.0.0', PORT: '0' },
       { host: '0.0.0.0', port: 0 },
     ],
+    [
+      { ADMIN_HOST: '0.0.0.0', ADMIN_PORT: '3001' },
+      { adminHost: '0.0.0.0', adminPort: 3001 },
+    ],
+    [
+      { PORT: '0', ADMIN_PORT: '0' },
+      { port: 0, adminPort: 0 },
+    ],
     [{ NODE_ENV: 'test' }, { production: false }],
     [
       { NODE_ENV: 'production', DOCS_ENABLED: 'true', EXPOSE_MODEL_VERSION: '1' },
-      { docsPath: '/docs', exposeModelVersion: true },
+      { docsPath: '/docs', adminDocsPath: '/docs', exposeModelVersion: true },
     ],
     [
       { DOCS_ENABLED: 'false', EXPOSE_MODEL_VERSION: '0' },
-      { docsPath: undefined, exposeModelVersion: false },
+      { docsPath: undefined, adminDocsPath: undefined, exposeModelVersion: false },
     ],
     [{ DOCS_PATH: '/internal/api-docs' }, { docsPath: '/internal/api-docs' }],
     [{ DOCS_PATH: '/healthy-docs' }, { docsPath: '/healthy-docs' }],
@@ -133,11 +145,14 @@ describe('a wrong setting is refused with its name and its valid values:', () =>
     ['PORT', '80.5', '0 (any free port) to 65535'],
     ['PORT', '0x50', '0 (any free port) to 65535'],
     ['PORT', '30 00', '0 (any free port) to 65535'],
+    ['ADMIN_PORT', '65536', '0 (any free port) to 65535, or unset for none'],
+    ['ADMIN_PORT', '3000', 'another port than PORT, which is 3000'],
     ['NODE_ENV', 'prod', 'development, test or production'],
     ['DOCS_ENABLED', 'yes', 'true or false'],
     ['DOCS_PATH', 'docs', 'a path such as /docs'],
     ['DOCS_PATH', '/', 'a path such as /docs'],
     ['DOCS_PATH', '/predict', 'not of another route'],
+    ['DOCS_PATH', '/metrics', 'not of another route'],
     ['DOCS_PATH', '/health/docs', 'not of another route'],
     ['EXPOSE_MODEL_VERSION', 'TRUE', 'true or false'],
     ['LOG_LEVEL', 'verbose', 'trace, debug, info, warn, error, fatal or silent'],

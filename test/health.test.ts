@@ -1,5 +1,5 @@
 import { describe, expect, test } from 'vitest';
-import { describeHealth, type HealthFacts, type PredictionLogFacts } from '../src/health.ts';
+import { describeHealth, describeSilence, type HealthFacts, type PredictionLogFacts } from '../src/health.ts';
 
 const wellLog: PredictionLogFacts = {
   mode: 'spool',
@@ -86,6 +86,21 @@ describe('one process', () => {
     expect(health).toMatchObject(expected);
     expect(health.reasons).toEqual([expect.stringMatching(reason)]);
     for (const text of health.reasons) expect(text).toMatch(/^[A-Z0-9].*[.]$/);
+  });
+});
+
+test('a service none of whose workers answers is unavailable, and what only they know is not known', () => {
+  expect(describeSilence({ mode: 'spool', databaseFault: null })).toMatchObject({
+    status: 'unavailable',
+    database: 'ok',
+    model: 'unavailable',
+    predictionLog: 'refusing',
+    reasons: [expect.stringMatching(/^No worker answers/)],
+    backlog: { rows: null, oldestAgeSeconds: null, bytes: null, limitBytes: null, deadLetters: null, lastError: null },
+  });
+  expect(describeSilence({ mode: 'off', databaseFault: 'gone' })).toMatchObject({
+    database: 'unavailable',
+    predictionLog: 'off',
   });
 });
 

@@ -3,15 +3,18 @@ import Fastify, { type FastifyBaseLogger, type FastifyInstance } from 'fastify';
 import { createClientErrorHandler } from './connections/client-errors.ts';
 import { registerConnections } from './connections/connections.ts';
 import { WholeBodyRequest } from './fast-path/whole-body-request.ts';
+import { type AnswerCounts, createAnswerCounts } from './plugins/answer-counts.ts';
 import { registerJsonBody } from './plugins/json-body.ts';
 import { registerProblemDetails, sendProblem, toRidgelineError } from './plugins/problem-details.ts';
 import { createRequestIds } from './plugins/request-id.ts';
-import { createRequestLog } from './plugins/request-log.ts';
+import { createRequestLog, type RequestLog } from './plugins/request-log.ts';
 import { registerZodSchemas } from './plugins/zod-schemas.ts';
 
 export interface HttpOptions {
   /** Of one request. */
   bodyLimitBytes: number;
+  /** Where its answers are counted, for whoever asks for them. */
+  counts?: AnswerCounts;
   log: FastifyBaseLogger;
 }
 
@@ -23,13 +26,17 @@ const SLOWEST_BYTES_A_SECOND = 100_000;
 const IDLE_MS = 72_000;
 
 /** Fastify with everything that is true of every route: its body is JSON, its schemas are zod's, its errors problems. */
-export function createHttp({ bodyLimitBytes, log }: HttpOptions): FastifyInstance {
+export function createHttp({ bodyLimitBytes, counts = createAnswerCounts(), log }: HttpOptions): FastifyInstance {
   const requestIdOf = createRequestIds();
   const requestLog = createRequestLog(log);
+  const refused: RequestLog['refused'] = (problem, about) => {
+    requestLog.refused(problem, about);
+    counts.refused(problem);
+  };
   const requestTimeoutMs = requestTimeout(bodyLimitBytes);
   const onClientError = createClientErrorHandler({
     requestIdOf,
-    requestLog,
+    refused,
     headersTimeoutMs: HEADERS_TIMEOUT_MS,
     requestTimeoutMs,
   });
@@ -57,12 +64,14 @@ export function createHttp({ bodyLimitBytes, log }: HttpOptions): FastifyInstanc
       sendProblem(reply, toRidgelineError(error, request));
       // These come before all hooks.
       requestLog.failed(request, reply);
+      counts.failed(request, reply);
     },
     clientErrorHandler: onClientError,
   });
-  registerConnections(http.server, { idleMs: IDLE_MS, onClientError, requestIdOf, requestLog });
+  registerConnections(http.server, { idleMs: IDLE_MS, onClientError, requestIdOf, refused });
   registerProblemDetails(http);
   requestLog.register(http);
+  counts.register(http);
   registerJsonBody(http);
   registerZodSchemas(http);
   return http;

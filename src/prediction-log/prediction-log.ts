@@ -10,6 +10,7 @@ import type { Column } from '../contract/contract.ts';
 import type { RidgelineError } from '../errors.ts';
 import type { PredictionLogFacts } from '../health.ts';
 import type { Log } from '../log.ts';
+import type { RelayFacts } from '../metrics/service-samples.ts';
 import { createIntake, type Intake } from './intake.ts';
 import type { PredictionBatch } from './prediction-batch.ts';
 import type { PredictionStore } from './prediction-store.ts';
@@ -30,6 +31,8 @@ export interface PredictionLog {
   /** Why callers are refused; undefined while they are not. */
   refusedBecause(): string | undefined;
   facts(): PredictionLogFacts;
+  /** What has become of the statements that move records, since the start. */
+  relayed(): RelayFacts;
   /** Moves what is left to Postgres, as long as that takes it and `withinMs` lasts. The rest stays in the spool. */
   close(withinMs: number): Promise<void>;
 }
@@ -82,6 +85,7 @@ export function createPredictionLog(options: PredictionLogOptions): PredictionLo
         lastError: intake.bypassedBecause() ?? lastError ?? obstacle,
       };
     },
+    relayed: relay.facts,
     async close(withinMs) {
       intake.close();
       await relay.close(withinMs);

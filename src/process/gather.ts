@@ -58,10 +58,28 @@ function tell(message: Message): void {
   if (process.connected) process.send!(message, undefined, undefined, () => undefined);
 }
 
+export interface GatherOptions<Facts> {
+  /** How many workers there should be. */
+  count: number;
+  /** What the primary knows of itself. */
+  own?: () => Promise<Facts>;
+  /**
+   * For facts that count: what stays true of a worker's last answer when it is gone, together with what stays true of those
+   * before it. Then a worker that is silent is also taken by its last answer.
+   */
+  keep?: (last: Facts, kept: Facts | undefined) => Facts;
+}
+
 /** In the primary: asks its workers of a topic, and answers those that ask. */
-export function gatherFromWorkers<Facts>(topic: string, count: number): () => Promise<Gathered<Facts> | undefined> {
+export function gatherFromWorkers<Facts>(
+  topic: string,
+  { count, own, keep }: GatherOptions<Facts>,
+): () => Promise<Gathered<Facts> | undefined> {
   const joined = new Set<Worker>();
+  const answered = new Set<Worker>();
+  /** The newest answer of each worker that lives. */
   const answers = new Map<Worker, Facts>();
+  let kept: Facts | undefined;
   let incompleteSince: number | undefined = performance.now();
   let underWay: Promise<void> | undefined;
   let complete: (() => void) | undefined;
@@ -72,38 +90,42 @@ export function gatherFromWorkers<Facts>(topic: string, count: number): () => Pr
   }
 
   function noteAnswers(): void {
-    if ([...joined].every((worker) => answers.has(worker))) complete?.();
+    if ([...joined].every((worker) => answered.has(worker))) complete?.();
   }
 
   cluster.on('exit', (worker) => {
-    joined.delete(worker);
+    const last = answers.get(worker);
+    if (keep && last !== undefined) kept = keep(last, kept);
+    for (const known of [joined, answered, answers]) known.delete(worker);
     noteMembers();
   });
   cluster.on('message', (worker, message: Message) => {
-    if (message.gather === undefined || message.topic !== topic) return;
+    // What a dead worker has sent may be read after its exit.
+    if (message.gather === undefined || message.topic !== topic || worker.isDead()) return;
     if (message.gather === 'join') {
       joined.add(worker);
       noteMembers();
     } else if (message.gather === 'answer') {
+      answered.add(worker);
       answers.set(worker, message.facts as Facts);
       noteAnswers();
     } else if (message.gather === 'ask') {
-      void ask().then(() => {
-        const gathered = gatheredFor(worker);
+      void ask(worker).then((gathered) => {
         if (gathered && worker.isConnected()) worker.send({ gather: 'gathered', topic, gathered } satisfies Message);
       });
     }
   });
 
-  function ask(): Promise<void> {
+  async function ask(asking?: Worker): Promise<Gathered<Facts> | undefined> {
     underWay ??= askEach().finally(() => {
       underWay = undefined;
     });
-    return underWay;
+    await underWay;
+    return await gatheredFor(asking);
   }
 
   async function askEach(): Promise<void> {
-    answers.clear();
+    answered.clear();
     const all = new Promise<void>((resolve) => {
       complete = resolve;
     });
@@ -112,16 +134,17 @@ export function gatherFromWorkers<Facts>(topic: string, count: number): () => Pr
     await within(ANSWER_MS, all, () => undefined);
   }
 
-  /** Undefined when no worker has answered. */
-  function gatheredFor(asking?: Worker): Gathered<Facts> | undefined {
-    const [first, ...others] = [...answers.keys()].sort((a, b) => Number(b === asking) - Number(a === asking));
-    if (!first) return undefined;
-    const facts: [Facts, ...Facts[]] = [answers.get(first)!, ...others.map((worker) => answers.get(worker)!)];
-    return { facts, silences: silences() };
+  /** Undefined when nobody has answered. */
+  async function gatheredFor(asking?: Worker): Promise<Gathered<Facts> | undefined> {
+    const workers = [...answers.keys()].filter((worker) => keep || answered.has(worker));
+    workers.sort((a, b) => Number(b === asking) - Number(a === asking));
+    const others = [...(kept === undefined ? [] : [kept]), ...(own ? [await own()] : [])];
+    const [first, ...rest] = [...workers.map((worker) => answers.get(worker)!), ...others];
+    return first === undefined ? undefined : { facts: [first, ...rest], silences: silences() };
   }
 
   function silences(): string[] {
-    const silent = [...joined].filter((worker) => !answers.has(worker)).map((worker) => worker.process.pid);
+    const silent = [...joined].filter((worker) => !answered.has(worker)).map((worker) => worker.process.pid);
     const isMissing = incompleteSince !== undefined && performance.now() - incompleteSince > START_MS;
     return [
       ...silent.map(
@@ -133,8 +156,5 @@ export function gatherFromWorkers<Facts>(topic: string, count: number): () => Pr
     ];
   }
 
-  return async () => {
-    await ask();
-    return gatheredFor();
-  };
+  return ask;
 }

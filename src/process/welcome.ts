@@ -4,16 +4,21 @@ import type { Contract } from '../contract/contract.ts';
 import { exampleRow } from '../contract/rows.ts';
 import { describeUrl } from '../database/pool.ts';
 
-/** `served` is what this process answers with, if it answers at all. */
-export function welcome(
-  url: string,
-  config: Config,
-  served: { pipelineVersion: string; contract: Contract } | undefined,
-): string {
+export interface Welcome {
+  url: string;
+  /** Of the admin port, if there is one. */
+  adminUrl: string | undefined;
+  config: Config;
+  /** What this process answers with, if it answers at all. */
+  served: { pipelineVersion: string; contract: Contract } | undefined;
+}
+
+export function welcome({ url, adminUrl, config, served }: Welcome): string {
   return `
 Ridgeline ${config.version} answers at ${url}
   pipeline  ${served?.pipelineVersion ?? `see ${url}/health`}
   docs      ${config.docsPath ? `${url}${config.docsPath}/` : 'off'}
+  metrics   ${adminUrl ?? url}/metrics
   database  ${config.databaseUrl ? describeUrl(config.databaseUrl) : `embedded PostgreSQL in ${config.dataDir}`}
 ${served ? requestToTry(url, served.contract) : ''}`;
 }

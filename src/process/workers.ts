@@ -9,7 +9,6 @@ import { createBackoff } from '../backoff.ts';
 import { ConfigError } from '../config.ts';
 import { RidgelineError, reasonOf, tellable } from '../errors.ts';
 import type { Log } from '../log.ts';
-import { gatherFromWorkers } from './gather.ts';
 import type { Departure, Ending, Terms } from './shutdown.ts';
 
 export interface WorkersOptions {
@@ -105,7 +104,6 @@ export function startWorkers({ count, databaseUrl, log }: WorkersOptions): Worke
   }
 
   const address = once(events, 'listening').then(([where]) => where as { port: number });
-  gatherFromWorkers('health', count);
   for (let i = 0; i < count; i++) startWorker();
   log.info({ count }, 'workers are started');
   return {

@@ -17,6 +17,7 @@
 import type { Contract } from '../contract/contract.ts';
 import { RidgelineError, reasonOf } from '../errors.ts';
 import type { Log } from '../log.ts';
+import type { ServedPipelineFacts } from '../metrics/service-samples.ts';
 import { checkSha256 } from './artefacts.ts';
 import { createLoadedVersions, type LoadedVersion, type LoadedVersions } from './loaded-versions.ts';
 import { createModelsDirectory } from './models-directory.ts';
@@ -48,6 +49,8 @@ export interface Rejection {
 export interface ServedPipeline<Loaded> extends Pick<LoadedVersions<Loaded>, 'current' | 'forContract'> {
   /** The newest promotion, while it is not served because it was rejected or cannot be loaded now. */
   rejection(): Rejection | undefined;
+  /** What has been counted since the start. */
+  facts(): ServedPipelineFacts;
   /**
    * Reads the newest promotion and serves it if it can be served. Rejects only when the database cannot be read; where nothing
    * is served yet, what is in models/ is by then.
@@ -73,6 +76,7 @@ export function createServedPipeline<Loaded extends LoadedVersion>(
   const models = createModelsDirectory(modelsDir, log);
   const versions = createLoadedVersions<Loaded>(log);
   const { current } = versions;
+  const facts: ServedPipelineFacts = { served: undefined, swaps: 0, refusals: 0 };
   /** Of the newest promotion. */
   let failure: Failure | undefined;
   /** Earlier promotions that were rejected, of those that are looked at. */
@@ -85,8 +89,10 @@ export function createServedPipeline<Loaded extends LoadedVersion>(
     return await load(pipeline, contractOfStored(pipeline.declaration, shipped, versions.contracts()));
   }
 
-  function swap(next: Loaded, source: string): void {
+  function swap(next: Loaded, { sha256 }: PipelineArtefact, source: string): void {
     const previous = versions.swap(next);
+    facts.served = { pipelineVersion: next.pipelineVersion, sha256 };
+    facts.swaps++;
     log.info(
       { pipelineVersion: next.pipelineVersion, previous: previous?.pipelineVersion, source },
       'pipeline version is served',
@@ -131,7 +137,7 @@ export function createServedPipeline<Loaded extends LoadedVersion>(
     }
     if (!pipeline) return failed('There is no such version.', false);
     try {
-      swap(await checkAndLoad(pipeline), 'database');
+      swap(await checkAndLoad(pipeline), pipeline, 'database');
     } catch (error) {
       // An error that no check threw is no fault of the version: files or memory may be short.
       if (!(error instanceof RidgelineError)) return failed(reasonOf(error), false);
@@ -142,6 +148,7 @@ export function createServedPipeline<Loaded extends LoadedVersion>(
   }
 
   function reject(rejected: Failure): Failure {
+    facts.refusals++;
     rejections.add(rejected.pipelineVersion, rejected.reason);
     return rejected;
   }
@@ -206,12 +213,13 @@ export function createServedPipeline<Loaded extends LoadedVersion>(
 
   async function loadFromDisk(): Promise<void> {
     if (current()) return;
-    await models.serveBest(async (pipeline) => swap(await checkAndLoad(pipeline), 'models/'));
+    await models.serveBest(async (pipeline) => swap(await checkAndLoad(pipeline), pipeline, 'models/'));
   }
 
   return {
     current,
     forContract: versions.forContract,
+    facts: () => ({ ...facts }),
     rejection: () => failure && { pipelineVersion: failure.pipelineVersion, reason: failure.reason },
     refresh() {
       // A notice during a refresh may be of a later promotion than the one that is being read.

@@ -9,6 +9,7 @@ import type { PredictionLog } from '../prediction-log/prediction-log.ts';
 import { createBatchMemory } from './batch-memory.ts';
 import type { Answer, Outcome, Refusal } from './outcome.ts';
 import { createPredictionIds } from './prediction-ids.ts';
+import type { ServingCounts } from './serving-counts.ts';
 
 export interface BatchAnswererOptions {
   /** The version that runs rows of this contract. Called once a run, so that one version answers all of it. */
@@ -18,6 +19,7 @@ export interface BatchAnswererOptions {
   maxRows: number;
   /** The most rows of a batch of more than one request. */
   maxJoinedRows: number;
+  counts: Pick<ServingCounts, 'ran' | 'answered'>;
   log: Pick<Log, 'warn'>;
 }
 
@@ -29,7 +31,7 @@ export interface BatchAnswererOptions {
 export type BatchAnswerer = (jobs: readonly FeatureRows[]) => Promise<Outcome[]>;
 
 export function createBatchAnswerer(options: BatchAnswererOptions): BatchAnswerer {
-  const { predictorFor, predictionLog, log } = options;
+  const { predictorFor, predictionLog, counts, log } = options;
   const newPredictionIds = createPredictionIds();
   const memory = createBatchMemory(options);
   let failingVersion: string | undefined;
@@ -45,8 +47,10 @@ export function createBatchAnswerer(options: BatchAnswererOptions): BatchAnswere
     const rows = jobs.reduce((sum, job) => sum + job.rows, 0);
     const { features, texts } = memory.join(jobs);
     const output = memory.predictions(rows);
+    const startedAt = performance.now();
     try {
       predictor.predict(features, rows, output);
+      counts.ran((performance.now() - startedAt) / 1000);
     } catch (error) {
       if (jobs.length > 1) return await answerOneByOne(jobs);
       noteFailure(predictor, error);
@@ -68,6 +72,7 @@ export function createBatchAnswerer(options: BatchAnswererOptions): BatchAnswere
       pipelineVersion,
       createdAt,
     });
+    counts.answered(rows);
     return shareOut(
       jobs,
       (_, start, after): Answer => ({

@@ -23,6 +23,8 @@ export interface MicroBatcherOptions<Job, Result> {
   maxPendingSize: number;
   /** Makes the error for a job that is refused. */
   refuse: () => Error;
+  /** Told how many seconds each job has waited for its run. */
+  waited: (seconds: number) => void;
 }
 
 export interface MicroBatcher<Job, Result> {
@@ -36,12 +38,14 @@ export interface MicroBatcher<Job, Result> {
 interface Pending<Job, Result> {
   job: Job;
   size: number;
+  /** On the clock of performance.now(). */
+  submittedAt: number;
   resolve: (result: Result) => void;
   reject: (error: Error) => void;
 }
 
 export function createMicroBatcher<Job, Result>(options: MicroBatcherOptions<Job, Result>): MicroBatcher<Job, Result> {
-  const { runBatch, sizeOf, maxPendingSize, refuse } = options;
+  const { runBatch, sizeOf, maxPendingSize, refuse, waited } = options;
   let queue: Pending<Job, Result>[] = [];
   let pendingSize = 0;
   const drained: (() => void)[] = [];
@@ -53,6 +57,8 @@ export function createMicroBatcher<Job, Result>(options: MicroBatcherOptions<Job
   }
 
   async function run(batch: Pending<Job, Result>[]): Promise<void> {
+    const now = performance.now();
+    for (const { submittedAt } of batch) waited((now - submittedAt) / 1000);
     let results: (Result | Error)[];
     try {
       results = await runBatch(batch.map(({ job }) => job));
@@ -79,7 +85,7 @@ export function createMicroBatcher<Job, Result>(options: MicroBatcherOptions<Job
       if (!hasRoomFor(size)) return Promise.reject(refuse());
       pendingSize += size;
       return new Promise((resolve, reject) => {
-        queue.push({ job, size, resolve, reject });
+        queue.push({ job, size, submittedAt: performance.now(), resolve, reject });
         if (queue.length === 1) setImmediate(endTurn);
       });
     },

@@ -4,9 +4,11 @@
 
 import type { FeatureRows } from '../contract/rows.ts';
 import { RidgelineError } from '../errors.ts';
+import type { ServingFacts } from '../metrics/service-samples.ts';
 import { type BatchAnswererOptions, createBatchAnswerer } from './answer-batch.ts';
 import { createMicroBatcher } from './micro-batcher.ts';
 import type { Outcome } from './outcome.ts';
+import { createServingCounts } from './serving-counts.ts';
 
 export interface Serving {
   /** Answers the rows of one request. Rejects where the service cannot answer. */
@@ -15,9 +17,11 @@ export interface Serving {
   hasRoomFor(rows: number): boolean;
   /** Resolves when everybody has been answered. */
   drain(): Promise<void>;
+  /** What has been counted since the start. */
+  facts(): ServingFacts;
 }
 
-export interface ServingOptions extends Omit<BatchAnswererOptions, 'maxRows' | 'maxJoinedRows'> {
+export interface ServingOptions extends Omit<BatchAnswererOptions, 'maxRows' | 'maxJoinedRows' | 'counts'> {
   /** The most rows that one request may bring. */
   maxRequestRows: number;
 }
@@ -32,13 +36,15 @@ export const overloaded = new RidgelineError('overloaded');
 
 export function createServing({ maxRequestRows, ...options }: ServingOptions): Serving {
   const largestRun = Math.max(RUN_ROWS, maxRequestRows);
+  const counts = createServingCounts();
   const batcher = createMicroBatcher<FeatureRows, Outcome>({
-    runBatch: createBatchAnswerer({ ...options, maxRows: largestRun, maxJoinedRows: RUN_ROWS }),
+    runBatch: createBatchAnswerer({ ...options, maxRows: largestRun, maxJoinedRows: RUN_ROWS, counts }),
     sizeOf: ({ rows }) => rows,
     mayShareRun: (first, later) => first.contract === later.contract,
     maxRunSize: RUN_ROWS,
     maxPendingSize: PENDING_RUNS * largestRun,
     refuse: () => overloaded,
+    waited: counts.waited,
   });
-  return { answer: batcher.submit, hasRoomFor: batcher.hasRoomFor, drain: batcher.drain };
+  return { answer: batcher.submit, hasRoomFor: batcher.hasRoomFor, drain: batcher.drain, facts: counts.facts };
 }

@@ -68,7 +68,7 @@ async function tryOut(path: string, body?: string): Promise<{ status: string; an
 
 test('lists the routes, without a complaint of the browser or a request to anybody else', async () => {
   const paths = await page.locator('.opblock-summary-path').evaluateAll((all) => all.map((path) => path.textContent));
-  expect(paths.sort()).toEqual(['/health', '/livez', '/predict', '/predict/batch', '/readyz']);
+  expect(paths.sort()).toEqual(['/health', '/livez', '/metrics', '/predict', '/predict/batch', '/readyz']);
   expect(complaints).toEqual([]);
 });
 

@@ -44,7 +44,14 @@ describe('outside production', () => {
       paths: Record<string, Record<string, never>>;
     };
     expect(document.openapi).toMatch(/^3\.1\./);
-    expect(Object.keys(document.paths).sort()).toEqual(['/health', '/livez', '/predict', '/predict/batch', '/readyz']);
+    expect(Object.keys(document.paths).sort()).toEqual([
+      '/health',
+      '/livez',
+      '/metrics',
+      '/predict',
+      '/predict/batch',
+      '/readyz',
+    ]);
     expect(JSON.stringify(document.paths['/predict'])).toContain(JSON.stringify(articleRow));
   });
 });

@@ -166,6 +166,8 @@ describe('a promotion', () => {
     await expectServed(server, second, 1);
     expect(server.loaded).toEqual([first, second]);
     expect(server.retired).toEqual([first]);
+    const { sha256 } = trained[1]!;
+    expect(server.served.facts()).toEqual({ served: { pipelineVersion: second, sha256 }, swaps: 2, refusals: 0 });
   });
 
   test('of an older version rolls back', async () => {
@@ -282,15 +284,17 @@ describe('a bad version never takes over:', () => {
   });
 
   test('it is not tried again for the same promotion, and is for a new one', async () => {
-    const { server, bad } = await serveAndSpoil(breakGoldenRows);
+    const { server, good, bad } = await serveAndSpoil(breakGoldenRows);
     const tries = () => server.loaded.filter((version) => version === bad).length;
     await server.served.refresh();
     await server.served.refresh();
     expect(tries()).toBe(1);
     expect(server.logged.filter(({ level }) => level === 'error')).toHaveLength(1);
+    expect(server.served.facts()).toMatchObject({ served: { pipelineVersion: good }, swaps: 1, refusals: 1 });
     await promoteAgain(bad);
     await server.served.refresh();
     expect(tries()).toBe(2);
+    expect(server.served.facts()).toMatchObject({ served: { pipelineVersion: good }, swaps: 1, refusals: 2 });
   });
 
   test('once it is repaired, a new promotion serves it and the rejection is over', async () => {

@@ -3,6 +3,7 @@ import { RidgelineError } from '../../src/errors.ts';
 import type { PredictionLog } from '../../src/prediction-log/prediction-log.ts';
 import { createBatchAnswerer } from '../../src/serving/answer-batch.ts';
 import type { Answer, Outcome } from '../../src/serving/outcome.ts';
+import { createServingCounts } from '../../src/serving/serving-counts.ts';
 import { contractOf } from '../support/declaration.ts';
 
 const contract = contractOf([{ name: 'n', dtype: 'float64' }]);
@@ -23,6 +24,7 @@ const predictor = {
 function setUp({ append, refusal }: Partial<Pick<PredictionLog, 'append'>> & { refusal?: RidgelineError } = {}) {
   const stored: number[][] = [];
   const warned: object[] = [];
+  const counts = createServingCounts();
   const answerBatch = createBatchAnswerer({
     predictorFor: (asked) => (asked === contract ? predictor : undefined),
     predictionLog: {
@@ -34,9 +36,11 @@ function setUp({ append, refusal }: Partial<Pick<PredictionLog, 'append'>> & { r
     },
     maxRows: 100,
     maxJoinedRows: 100,
+    counts,
     log: { warn: (fields) => warned.push(fields) },
   });
-  return { answer: answerBatch, answerBatch: (...jobs: number[][]) => answerBatch(jobs.map(toRows)), stored, warned };
+  const answerRows = (...jobs: number[][]) => answerBatch(jobs.map(toRows));
+  return { answer: answerBatch, answerBatch: answerRows, stored, warned, counts };
 }
 
 const toRows = (features: number[]) => ({ contract, rows: features.length, features });
@@ -69,6 +73,17 @@ test('a run that gives up costs the request alone that it gives up on, which hea
   expect(stored).toEqual([[1], [3]]);
   await answerBatch([13]);
   expect(warned).toEqual([{ pipelineVersion: 'v1', reason: expect.any(String) }]);
+});
+
+test('rows are counted once they are answered, however often they were run', async () => {
+  const { answerBatch, counts } = setUp();
+  await answerBatch([1], [2, 99, 3], [4, 5]);
+  expect(counts.facts().rows).toBe(3);
+  const runs = () => counts.facts().runs.counts.reduce((sum, count) => sum + count);
+  expect(runs()).toBe(2);
+  const failing = setUp({ append: () => Promise.reject(new Error('not stored')) });
+  await expect(failing.answerBatch([1])).rejects.toThrow('not stored');
+  expect(failing.counts.facts().rows).toBe(0);
 });
 
 test('nobody is answered before the batch is stored, nor when it cannot be', async () => {

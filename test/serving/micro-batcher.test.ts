@@ -20,6 +20,7 @@ async function afterwards(): Promise<void> {
 function controlled({ maxRunSize = 100, maxPendingSize = 1000 } = {}) {
   const runs: { jobs: number[]; end: (answers?: Answers) => Promise<void>; fail: (error: Error) => Promise<void> }[] =
     [];
+  const waits: number[] = [];
   const batcher = createMicroBatcher<Job, string>({
     runBatch: (jobs) =>
       new Promise((resolve, reject) => {
@@ -39,9 +40,10 @@ function controlled({ maxRunSize = 100, maxPendingSize = 1000 } = {}) {
     mayShareRun: (first, later) => first.kind === later.kind,
     maxRunSize,
     maxPendingSize,
+    waited: (seconds) => waits.push(seconds),
     refuse: () => new Error('refused'),
   });
-  return { batcher, runs, submit: (id: number, size = 1, kind = 'one') => batcher.submit({ id, size, kind }) };
+  return { batcher, runs, waits, submit: (id: number, size = 1, kind = 'one') => batcher.submit({ id, size, kind }) };
 }
 
 test('jobs of one turn of the event loop share a run', async () => {
@@ -51,6 +53,20 @@ test('jobs of one turn of the event loop share a run', async () => {
   expect(runs.map(({ jobs }) => jobs)).toEqual([[1, 2, 3]]);
   await runs[0]!.end();
   expect(await answers).toEqual(['answer 1', 'answer 2', 'answer 3']);
+});
+
+test('of each job it is told how long it has waited for its run, not how long that took', async () => {
+  const { runs, waits, submit } = controlled();
+  const answers = Promise.all([submit(1), submit(2)]);
+  expect(waits).toEqual([]);
+  const startedAt = performance.now();
+  while (performance.now() - startedAt < 3);
+  await endOfTurn();
+  expect(waits).toHaveLength(2);
+  for (const seconds of waits) expect(seconds).toBeGreaterThanOrEqual(0.003);
+  await runs[0]!.end();
+  await answers;
+  expect(waits).toHaveLength(2);
 });
 
 test('a lone job runs alone at the end of its turn', async () => {
@@ -205,6 +221,7 @@ test('a run that throws before its promise exists rejects its batch as well', as
     sizeOf: () => 1,
     maxRunSize: 1,
     maxPendingSize: 10,
+    waited: () => undefined,
     refuse: () => new Error('refused'),
   });
   const settled = await Promise.allSettled([batcher.submit(1), batcher.submit(2)]);

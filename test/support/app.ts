@@ -1,6 +1,7 @@
 /** The whole application in this process, with a database of its own, a first version published, on a free port. */
 import type { FastifyBaseLogger, FastifyInstance } from 'fastify';
 import { pino } from 'pino';
+import { openAdmin } from '../../src/admin.ts';
 import { type App, createApp } from '../../src/app.ts';
 import { type Config, loadConfig } from '../../src/config.ts';
 import { migrate } from '../../src/database/migrate.ts';
@@ -15,6 +16,8 @@ import { eventually } from './eventually.ts';
 
 export interface TestApp {
   url: string;
+  /** Of the admin port, where ADMIN_PORT is among the settings. */
+  adminUrl: string | undefined;
   app: App;
   config: Config;
   database: TestDatabase;
@@ -63,12 +66,16 @@ export async function startTestApp(
     databaseUrl: database.url,
     spoolRoot: directories.dataDir,
     log,
+    droppedLines: () => 0,
     fastPath,
   });
   extend?.(app.http);
+  const admin =
+    config.adminPort === undefined ? undefined : await openAdmin({ config, operations: app.operations, log });
   const url = await app.http.listen({ host: config.host, port: 0 });
   return {
     url,
+    adminUrl: admin && `http://127.0.0.1:${admin.port}`,
     app,
     config,
     database,
@@ -92,6 +99,7 @@ export async function startTestApp(
     },
     async close() {
       await app.close();
+      await admin?.close(1_000);
       if (!beside) await database.drop();
       await directories.remove();
     },

@@ -1,4 +1,5 @@
 /** A log that keeps its lines, to be looked at. */
+import { pino } from 'pino';
 import type { Log } from '../../src/log.ts';
 
 export interface NotedLine {
@@ -24,6 +25,9 @@ export function createNotedLog(): NotedLog {
     messages: (level) => lines.filter((line) => !level || line.level === level).map(({ message }) => message),
   };
 }
+
+/** Where nobody looks, for what takes Fastify's. */
+export const silentLogger = pino({ level: 'silent' });
 
 const nothing = () => undefined;
 

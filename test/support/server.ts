@@ -13,6 +13,8 @@ export const trainScript = join(import.meta.dirname, '../../dist/scripts/train.j
 
 export interface ServerProcess {
   url: string;
+  /** Of the admin port, where ADMIN_PORT is among the settings. */
+  adminUrl: string | undefined;
   process: ChildProcess;
   /** Everything it has printed. */
   output(): string;
@@ -62,15 +64,16 @@ export async function startServer(
   const exited = once(child, 'exit') as Promise<[number | null, NodeJS.Signals | null]>;
 
   const deadline = Date.now() + 30_000;
-  let url: string | undefined;
-  while (!url) {
+  let line: { url?: string; adminUrl?: string } | undefined;
+  while (!line) {
     if (child.exitCode !== null || child.signalCode !== null) throw new Error(`The server ended:\n${output}`);
     if (Date.now() > deadline) throw new Error(`The server does not listen:\n${output}`);
     await delay(10);
-    url = logs().find(({ msg }) => msg === 'listening')?.url as string | undefined;
+    line = logs().find(({ msg }) => msg === 'listening');
   }
   return {
-    url,
+    url: line.url!,
+    adminUrl: line.adminUrl,
     process: child,
     output: () => output,
     logs,

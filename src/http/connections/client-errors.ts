@@ -29,7 +29,8 @@ export interface ClientError extends Error {
 
 export interface ClientErrorOptions {
   requestIdOf: (request: Pick<IncomingMessage, 'headers'>) => string;
-  requestLog: RequestLog;
+  /** Told of each request that is answered here. */
+  refused: RequestLog['refused'];
   /** How long a head and a whole request may take to arrive. */
   headersTimeoutMs: number;
   requestTimeoutMs: number;
@@ -39,7 +40,7 @@ const TIMEOUT = 'ERR_HTTP_REQUEST_TIMEOUT';
 const TLS_HANDSHAKE = 0x16;
 
 export function createClientErrorHandler(options: ClientErrorOptions) {
-  const { requestIdOf, requestLog, headersTimeoutMs, requestTimeoutMs } = options;
+  const { requestIdOf, refused, headersTimeoutMs, requestTimeoutMs } = options;
   const waiting = new WeakSet<Socket>();
 
   function describe(error: ClientError, isBody: boolean): RidgelineError {
@@ -51,7 +52,7 @@ export function createClientErrorHandler(options: ClientErrorOptions) {
   function refuse(error: ClientError, socket: Socket): void {
     const problem = describe(error, false);
     const requestId = requestIdOf({ headers: { [REQUEST_ID_HEADER]: idIn(error) } });
-    requestLog.refused(problem, { requestId, remoteAddress: socket.remoteAddress, reason: error.code });
+    refused(problem, { requestId, remoteAddress: socket.remoteAddress, reason: error.code });
     refuseOnSocket(socket, problem, requestId);
   }
 

@@ -19,13 +19,13 @@ export interface ConnectionOptions {
   idleMs: number;
   onClientError: (error: ClientError, socket: Socket) => void;
   requestIdOf: (request: Pick<IncomingMessage, 'headers'>) => string;
-  requestLog: RequestLog;
+  refused: RequestLog['refused'];
 }
 
 const LOOKS_IN_IDLE_TIME = 8;
 
 export function registerConnections(server: Server, options: ConnectionOptions): void {
-  const { idleMs, onClientError, requestIdOf, requestLog } = options;
+  const { idleMs, onClientError, requestIdOf, refused } = options;
 
   // Otherwise Node ends a connection as soon as its peer has closed its half, before the pending answer is sent.
   Object.assign(server, { httpAllowHalfOpen: true });
@@ -62,7 +62,7 @@ export function registerConnections(server: Server, options: ConnectionOptions):
     socket.resume();
     const problem = new RidgelineError('invalid_request', { detail: 'This is no proxy: CONNECT leads nowhere.' });
     const requestId = requestIdOf(request);
-    requestLog.refused(problem, { requestId, remoteAddress: socket.remoteAddress, reason: 'CONNECT' });
+    refused(problem, { requestId, remoteAddress: socket.remoteAddress, reason: 'CONNECT' });
     refuseOnSocket(socket, problem, requestId);
   });
 

@@ -4,6 +4,7 @@
  * plugin has put a hook: headers of CORS or of a rate limit have to reach the caller.
  */
 import type { FastifyInstance, FastifyReply } from 'fastify';
+import type { RouteCounts } from '../plugins/answer-counts.ts';
 import { REQUEST_ID_HEADER } from '../plugins/request-id.ts';
 import { type Hooks, hasForeignHooks } from './own-hooks.ts';
 
@@ -14,10 +15,11 @@ export interface SendJsonOptions {
   fastPath: boolean;
   /** Whether every answer ends its connection. */
   isDraining: () => boolean;
+  counts: RouteCounts;
 }
 
 /** For the routes that are added to `scope` from now on. */
-export function createSendJson(scope: FastifyInstance, { fastPath, isDraining }: SendJsonOptions): SendJson {
+export function createSendJson(scope: FastifyInstance, { fastPath, isDraining, counts }: SendJsonOptions): SendJson {
   const routes: Hooks[] = [];
   let isFast = false;
   // The object is kept, as a plugin may add hooks to it later.
@@ -29,8 +31,9 @@ export function createSendJson(scope: FastifyInstance, { fastPath, isDraining }:
     done();
   });
   return (reply, answer) => {
-    if (isFast) write(reply, JSON.stringify(answer), isDraining());
-    else reply.send(answer);
+    if (!isFast) return void reply.send(answer);
+    write(reply, JSON.stringify(answer), isDraining());
+    counts.answered(200, reply.request.raw);
   };
 }
 

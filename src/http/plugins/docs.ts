@@ -29,32 +29,34 @@ const CONTENT_SECURITY_POLICY = {
 };
 
 export interface DocsOptions {
+  title: string;
   path: string;
   /** The service's own version. */
   version: string;
-  /** What the document is to show now. */
-  contract: () => Contract;
+  /** What the document is to show now; undefined on a port without a route that depends on it. */
+  contract: () => Contract | undefined;
 }
 
 /** Documents the routes that are registered after it. */
 export async function registerDocs(app: FastifyInstance, options: DocsOptions): Promise<void> {
-  const { path, contract } = options;
+  const { title, path, contract } = options;
   const routes: RouteOptions[] = [];
   app.addHook('onRoute', (route) => {
     if (route.method !== 'HEAD') routes.push(route);
   });
-  let shown: { contract: Contract; document: object } | undefined;
+  let shown: { contract: Contract | undefined; document: object } | undefined;
 
   async function showCurrent(): Promise<void> {
     const current = contract();
-    if (shown?.contract !== current)
+    if (!shown || shown.contract !== current) {
       shown = { contract: current, document: await documentOf(routes, current, options) };
+    }
   }
 
   // Swagger UI needs the plugin. It keeps the first document that it has made for ever, so it makes none here.
   await app.register(swagger, {
     mode: 'static',
-    specification: { document: { openapi: OPENAPI, info: { title: TITLE, version: options.version }, paths: {} } },
+    specification: { document: { openapi: OPENAPI, info: { title, version: options.version }, paths: {} } },
   });
   const page = path.slice(path.lastIndexOf('/') + 1);
   await app.register(swaggerUi, {
@@ -76,17 +78,20 @@ export async function registerDocs(app: FastifyInstance, options: DocsOptions): 
   });
 }
 
-const TITLE = 'Ridgeline';
 const OPENAPI = '3.1.0';
 
 /** The document of the routes under a contract, made by a server that has them and never listens. */
-async function documentOf(routes: readonly RouteOptions[], contract: Contract, options: DocsOptions): Promise<object> {
+async function documentOf(
+  routes: readonly RouteOptions[],
+  contract: Contract | undefined,
+  options: DocsOptions,
+): Promise<object> {
   const documented = Fastify({ exposeHeadRoutes: false });
   documented.setValidatorCompiler(() => () => true);
   documented.setSerializerCompiler(() => JSON.stringify);
   await documented.register(swagger, openApiOptions(contract, options));
   for (const { method, url, schema, config } of routes) {
-    const under = config?.schemaUnder?.(contract);
+    const under = contract && config?.schemaUnder?.(contract);
     documented.route({ method, url, schema: { ...schema, ...under }, handler: () => undefined });
   }
   await documented.ready();
@@ -99,10 +104,14 @@ async function documentOf(routes: readonly RouteOptions[], contract: Contract, o
  * Every link is relative, so that the page and its "Try it out" also work behind a proxy that strips a prefix. Links of the
  * page are relative to its URL, which for that ends with a `/`; the document's server is relative to the document.
  */
-function openApiOptions({ declaration }: Contract, { path, version }: DocsOptions): FastifyDynamicSwaggerOptions {
-  const description = ['Real-time predictions from a trained tabular pipeline.', declaration.description ?? []].flat();
+function openApiOptions(
+  contract: Contract | undefined,
+  { title, path, version }: DocsOptions,
+): FastifyDynamicSwaggerOptions {
+  const ofContract = contract?.declaration.description ?? [];
+  const description = ['Real-time predictions from a trained tabular pipeline.', ofContract].flat();
   return {
-    openapi: { openapi: OPENAPI, info: { title: TITLE, description: description.join('\n\n'), version } },
+    openapi: { openapi: OPENAPI, info: { title, description: description.join('\n\n'), version } },
     transform: jsonSchemaTransform,
     transformObject: (document) => {
       if (!('openapiObject' in document)) return document.swaggerObject;

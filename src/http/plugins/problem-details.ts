@@ -17,10 +17,13 @@ const NO_HOST = /[\s,/?#@\\]/;
 
 export function registerProblemDetails(app: FastifyInstance): void {
   const allowedMethods = new Map<string, Set<string>>();
-  app.addHook('onRoute', ({ url, method }) => {
+  /** Those that the port is for, as a caller may be told. */
+  const routes: string[] = [];
+  app.addHook('onRoute', ({ url, method, schema }) => {
     const methods = allowedMethods.get(url) ?? new Set();
     for (const one of [method].flat()) methods.add(one);
     allowedMethods.set(url, methods);
+    if (schema && !schema.hide && method !== 'HEAD') routes.push(`${method} ${url}`);
   });
 
   app.setErrorHandler<FastifyError>((error, request, reply) => {
@@ -29,7 +32,9 @@ export function registerProblemDetails(app: FastifyInstance): void {
 
   const answerUnrouted = (request: FastifyRequest, reply: FastifyReply) => {
     const methods = allowedMethods.get(pathOf(request));
-    if (!methods) return sendProblem(reply, new RidgelineError('not_found'));
+    if (!methods) {
+      return sendProblem(reply, new RidgelineError('not_found', { detail: `Its routes are ${routes.join(', ')}.` }));
+    }
     const allow = [...methods].sort().join(', ');
     reply.header('allow', allow);
     return sendProblem(reply, new RidgelineError('method_not_allowed', { detail: allow }));

@@ -10,7 +10,7 @@ import { problemResponses } from '../schemas/problem.ts';
 
 export interface HealthRoutesOptions extends HealthForm {
   /** Why no prediction should be sent here now, or undefined when one can. */
-  notReady: () => RidgelineError | undefined;
+  notReady: () => Promise<RidgelineError | undefined>;
   /** Of all processes of the service. */
   health: () => Promise<Health>;
 }
@@ -37,7 +37,7 @@ export function registerHealthRoutes(app: FastifyInstance, options: HealthRoutes
       response: { 200: probe, ...problemResponses('no_pipeline') },
     },
     handler: async () => {
-      const reason = options.notReady();
+      const reason = await options.notReady();
       if (reason) throw reason;
       return { status: 'ok' };
     },

@@ -15,6 +15,7 @@ import { registerRowBodies } from '../fast-path/body-bytes.ts';
 import { ownHook } from '../fast-path/own-hooks.ts';
 import { createSendJson } from '../fast-path/send-json.ts';
 import { escapePointer } from '../json-faults.ts';
+import type { AnswerCounts } from '../plugins/answer-counts.ts';
 import type { RowDecoders } from '../row-decoders.ts';
 import { faultsOf, invalid } from '../schema-faults.ts';
 import { noParameters, predictionSchemas } from '../schemas/predictions.ts';
@@ -29,6 +30,7 @@ export interface PredictRoutesOptions {
   serving: Pick<Serving, 'answer' | 'hasRoomFor'>;
   /** Whether the server drains, and every answer ends its connection. */
   isDraining: () => boolean;
+  counts: Pick<AnswerCounts, 'ofRoute'>;
   /** False: everything goes the plain way (fast-path/README.md). */
   fastPath: boolean;
 }
@@ -93,13 +95,13 @@ export function registerPredictRoutes(app: FastifyInstance, options: PredictRout
 }
 
 function registerPredictRoute(scope: FastifyInstance, route: PredictRoute, options: PredictRoutesOptions): void {
-  const { servedContract, decodersOf, maxBatchRows, serving, isDraining, fastPath } = options;
+  const { servedContract, decodersOf, maxBatchRows, serving, isDraining, counts, fastPath } = options;
   const decode: RowDecoder = (body) => {
     const contract = servedContract();
     return contract ? decodersOf(contract)[route.decoder](body) : { error: noPipeline };
   };
   registerRowBodies(scope, { decode, fastPath });
-  const sendJson = createSendJson(scope, { fastPath, isDraining });
+  const sendJson = createSendJson(scope, { fastPath, isDraining, counts: counts.ofRoute(route.path) });
 
   // Before the body is parsed: refusing a batch later costs nearly as much as answering it.
   const refuseEarly: onRequestHookHandler = (request, _reply, done) => {

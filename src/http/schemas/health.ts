@@ -28,14 +28,17 @@ const wholeHealth = health.extend({
   reasons: z.array(z.string()).meta({ description: 'Why it is not ok, and what to do; empty when it is' }),
   backlog: z
     .object({
-      rows: z.int().meta({ description: 'Answered predictions that are not in Postgres yet' }),
+      rows: z.int().nullable().meta({ description: 'Answered predictions that are not in Postgres yet' }),
       oldest_age_seconds: z.number().nullable().meta({ description: 'Since the oldest of them was answered' }),
-      bytes: z.int().meta({ description: 'All spools under DATA_DIR' }),
-      limit_bytes: z.int().meta({ description: 'SPOOL_MAX_BYTES' }),
-      dead_letters: z.int().meta({ description: 'Records set aside in dead-letter.jsonl since the processes started' }),
+      bytes: z.int().nullable().meta({ description: 'All spools under DATA_DIR' }),
+      limit_bytes: z.int().nullable().meta({ description: 'SPOOL_MAX_BYTES' }),
+      dead_letters: z
+        .int()
+        .nullable()
+        .meta({ description: 'Records set aside in dead-letter.jsonl since the processes started' }),
       last_error: z.string().nullable().meta({ description: 'What keeps records from being moved or spooled now' }),
     })
-    .meta({ description: 'What the spool holds' }),
+    .meta({ description: 'What the spool holds; null where no process can tell' }),
   alarms: z
     .array(z.object({ subject: z.string(), state: z.enum(['pending', 'firing']), since: z.iso.datetime() }))
     .meta({ description: 'Pending and firing ones' }),

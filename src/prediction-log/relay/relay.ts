@@ -15,6 +15,7 @@ import { createBackoff } from '../../backoff.ts';
 import type { Column } from '../../contract/contract.ts';
 import { RidgelineError, reasonOf } from '../../errors.ts';
 import type { Log } from '../../log.ts';
+import type { RelayFacts } from '../../metrics/service-samples.ts';
 import { createOutage } from '../../outage.ts';
 import { within } from '../../within.ts';
 import type { PredictionStore } from '../prediction-store.ts';
@@ -58,6 +59,8 @@ export interface Relay {
   /** Says that records have been appended. */
   notify(): void;
   backlog(): Backlog;
+  /** What has become of its statements since the start. */
+  facts(): RelayFacts;
   /** Relays what is left, as long as Postgres takes it and `withinMs` lasts. The rest stays in the spool. */
   close(withinMs: number): Promise<void>;
 }
@@ -220,6 +223,7 @@ export function startRelay({ sources, adopt, store, deadLetters, assumedColumns,
         failures: Math.max(0, ...troubles.map(({ failures }) => failures)),
       };
     },
+    facts: storing.facts,
     async close(withinMs) {
       closing = true;
       turns.retryAll();

@@ -14,6 +14,7 @@
 import type { Column } from '../../contract/contract.ts';
 import { RidgelineError, reasonOf } from '../../errors.ts';
 import type { Log } from '../../log.ts';
+import type { RelayFacts } from '../../metrics/service-samples.ts';
 import { describeRecord } from '../postgres/describe.ts';
 import { firstRecords } from '../postgres/tuples.ts';
 import { blamesContent, insertIdempotently, type PredictionStore } from '../prediction-store.ts';
@@ -26,6 +27,8 @@ export interface Storing {
   limit(): number;
   /** Rejects with what the store or the file of dead letters says. */
   store(segment: Segment, next: NextRecords): Promise<void>;
+  /** How many statements have ended in each way since the start. */
+  facts(): RelayFacts;
 }
 
 export interface StoringOptions {
@@ -45,6 +48,7 @@ const QUICK_MS = 3_000;
 
 export function createStoring({ store, deadLetters, log }: StoringOptions): Storing {
   const begun = new WeakMap<Segment, Done>();
+  const facts: RelayFacts = { stored: 0, failed: 0, refused: 0 };
   let limit = MAX_ROWS;
 
   async function storePart(columns: readonly Column[], records: Buffer, rows: number, done: (rows: number) => void) {
@@ -53,6 +57,7 @@ export function createStoring({ store, deadLetters, log }: StoringOptions): Stor
       await insertIdempotently(store, columns, records);
     } catch (error) {
       const failure = store.failureOf(error);
+      facts[blamesContent(failure) ? 'refused' : 'failed']++;
       if (failure === 'slow') throw shrink(rows, error);
       if (!blamesContent(failure)) throw error;
       if (rows === 1) {
@@ -63,6 +68,7 @@ export function createStoring({ store, deadLetters, log }: StoringOptions): Stor
       await storePart(columns, half, rows >> 1, done);
       return await storePart(columns, records.subarray(half.length), rows - (rows >> 1), done);
     }
+    facts.stored++;
     done(rows);
     if (rows >= limit && performance.now() - startedAt < QUICK_MS) limit = Math.min(MAX_ROWS, limit * 2);
   }
@@ -85,6 +91,7 @@ export function createStoring({ store, deadLetters, log }: StoringOptions): Stor
 
   return {
     limit: () => limit,
+    facts: () => ({ ...facts }),
     async store(segment, { columns, header, records, rows, unreadable, consumed, newestAt }) {
       const done = begun.get(segment) ?? { rows: 0, unreadable: 0 };
       begun.set(segment, done);

@@ -8,6 +8,7 @@ import { describe, expect, type TestContext, test } from 'vitest';
 import { registerConnections } from '../../../src/http/connections/connections.ts';
 import { registerRowBodies } from '../../../src/http/fast-path/body-bytes.ts';
 import { createSendJson } from '../../../src/http/fast-path/send-json.ts';
+import { createAnswerCounts } from '../../../src/http/plugins/answer-counts.ts';
 import { registerAnswers } from '../../../src/http/plugins/answers.ts';
 import { createHttp } from '../../../src/http/server.ts';
 import { contractOf } from '../../support/declaration.ts';
@@ -52,7 +53,11 @@ function registerFastEcho(scope: FastifyInstance, bodies: string[]): void {
     value: { contract: contractOf([{ name: 'n', dtype: 'float64' }]), rows: 1, features: [Number(bytes)] },
   });
   registerRowBodies(scope, { decode, fastPath: true });
-  const sendJson = createSendJson(scope, { fastPath: true, isDraining: () => false });
+  const sendJson = createSendJson(scope, {
+    fastPath: true,
+    isDraining: () => false,
+    counts: createAnswerCounts().ofRoute('/test'),
+  });
   scope.post<{ Body: ReturnType<typeof decode> }>('/echo', ({ body }, reply) => {
     bodies.push(String(body.value.features[0]));
     setTimeout(() => sendJson(reply, { body }), ECHO_MS);
@@ -369,7 +374,7 @@ test('a peer that does not read is given up after as long as an idle one, on its
     idleMs: 200,
     onClientError: nobody,
     requestIdOf: () => '',
-    requestLog: { register: nobody, failed: nobody, refused: nobody },
+    refused: nobody,
   });
   await new Promise<void>((resolve) => server.listen(0, '127.0.0.1', resolve));
   const { socket, statuses } = openClient((server.address() as AddressInfo).port);

@@ -139,6 +139,7 @@ describe('each record arrives once', () => {
     expect(store.attempts.map(({ way }) => way)).toEqual(['insert', 'insert', 'insert']);
     expect(removed).toEqual(parts.map(({ path }) => path));
     expect(relay!.backlog()).toEqual({ rows: 0, oldestAgeSeconds: null, deadLetters: 0, lastError: null, failures: 0 });
+    expect(relay!.facts()).toEqual({ stored: 3, failed: 0, refused: 0 });
   });
 
   test('when the connection broke at the commit, so that nobody knows', async () => {
@@ -170,6 +171,7 @@ describe('each record arrives once', () => {
     await idle();
     expectStored(part);
     expect(relay!.backlog()).toMatchObject({ rows: 0, lastError: null, failures: 0 });
+    expect(relay!.facts()).toEqual({ stored: 1, failed: store.attempts.length - 1, refused: 0 });
     expect(noted.messages()).toEqual([
       'predictions cannot be moved to Postgres; they wait in the spool',
       'predictions are moved to Postgres again',
@@ -255,6 +257,10 @@ describe('what is refused for its content', () => {
       [...bad].map((id) => [id, 'not this one']),
     );
     expect(relay!.backlog()).toMatchObject({ deadLetters: 3, lastError: null });
+    const { stored, refused } = relay!.facts();
+    expect(stored + refused).toBe(store.attempts.length);
+    // A part that is split makes two, so that there is one more of those that are not: the stored ones and the three.
+    expect(stored + 3).toBe(refused - 3 + 1);
   });
 
   test('by another unique index is told from what is there already', async () => {

@@ -1,0 +1,38 @@
+/** Durations by their length, counted in an array of fixed size, so that counting one costs no memory. */
+
+/** Upper bounds in seconds, each of its own bucket: 1, 1.5, 2.5, 4 and 6.5 a decade, from 100 us to 10 s. */
+export const DURATION_BOUNDS: readonly number[] = [
+  ...[-4, -3, -2, -1, 0].flatMap((exponent) => [1, 1.5, 2.5, 4, 6.5].map((digits) => Number(`${digits}e${exponent}`))),
+  10,
+];
+
+export interface HistogramValue {
+  /** Of each bucket by itself; the last is for what is longer than every bound. */
+  counts: readonly number[];
+  /** Of all durations, in seconds. */
+  sum: number;
+}
+
+export interface Histogram {
+  observe(seconds: number): void;
+  value(): HistogramValue;
+}
+
+export function createHistogram(): Histogram {
+  const counts = new Array<number>(DURATION_BOUNDS.length + 1).fill(0);
+  let sum = 0;
+  return {
+    observe(seconds) {
+      sum += seconds;
+      let low = 0;
+      let high = DURATION_BOUNDS.length;
+      while (low < high) {
+        const middle = (low + high) >> 1;
+        if (seconds <= DURATION_BOUNDS[middle]!) high = middle;
+        else low = middle + 1;
+      }
+      counts[low]!++;
+    },
+    value: () => ({ counts: [...counts], sum }),
+  };
+}
