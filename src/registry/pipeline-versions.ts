@@ -44,7 +44,10 @@ export interface NewPipeline {
   declaration: Declaration;
 }
 
-/** Inserts a version named after the database's clock. Must run inside a transaction; the name is unique in it. */
+/**
+ * Inserts a version named after the database's clock. Must run inside a transaction; the name is unique in it. Throws
+ * `bad_artefact` for a declaration that is larger than servers read.
+ */
 export async function insertPipeline(client: Queryable, pipeline: NewPipeline): Promise<string> {
   await client.query(`select pg_advisory_xact_lock(${LOCK_KEY})`, [PUBLISH_LOCK]);
   // Versions are read back as times, which in a zone with summer time would not always round-trip.
@@ -59,7 +62,7 @@ export async function insertPipeline(client: Queryable, pipeline: NewPipeline): 
             ), 'YYYY_MM_DD__HH24_MI_SS'),
        $1, $2, $3, $4, $5, $6, $7, $8, $9
      from ml_pipeline
-     returning pipeline_version`,
+     returning pipeline_version, octet_length(declaration::text) as declaration_bytes`,
     [
       pipeline.artefact,
       pipeline.sha256,
@@ -72,6 +75,7 @@ export async function insertPipeline(client: Queryable, pipeline: NewPipeline): 
       pipeline.declaration,
     ],
   );
+  checkDeclarationSize(rows[0]!);
   return rows[0]!.pipeline_version as string;
 }
 
@@ -149,7 +153,8 @@ export async function promotedVersions(client: Queryable): Promise<PromotedVersi
 
 function checkDeclarationSize({ declaration_bytes: bytes }: Record<string, unknown>): void {
   if ((bytes as number) <= MAX_DECLARATION_BYTES) return;
-  throw new RidgelineError('bad_artefact', { detail: `The declaration has ${bytes} bytes.` });
+  const detail = `The declaration has ${bytes} bytes; ${MAX_DECLARATION_BYTES} are read at most. Declare fewer categories.`;
+  throw new RidgelineError('bad_artefact', { detail });
 }
 
 /** The penalty that the newest promoted version was trained with, or undefined before the first. */

@@ -234,6 +234,16 @@ describe('a change of the contract', () => {
     });
   });
 
+  test('to a declaration that is larger than servers read is refused', async () => {
+    const categories = Array.from({ length: 10_000 }, (_, i) => `${i} ${'x'.repeat(100)}`);
+    const text = { ...acidity, dtype: 'string', kind: 'categorical', categories };
+    await expect(publishNow({}, declaring(text, ...others))).rejects.toMatchObject({
+      code: 'bad_artefact',
+      message: expect.stringMatching(/^The declaration has \d+ bytes; 1048576 are read at most\./),
+    });
+    expect(await versions()).toEqual([]);
+  });
+
   test('from a declaration that is not known here may break anything', async () => {
     await publishNow();
     await database.query(`update ml_pipeline set declaration = declaration || '{"later": 1}'`);
