@@ -30,8 +30,8 @@ export interface Intake {
   append(batch: PredictionBatch): void | Promise<void>;
   /** What every caller is told now, before any work is done; undefined while batches are taken. */
   refusal(): RidgelineError | undefined;
-  /** Why callers are refused; undefined while they are not. */
-  refusedBecause(): string | undefined;
+  /** Why no caller should be sent here, also where batches are still taken as the next may pass; undefined otherwise. */
+  notReadyReason(): string | undefined;
   /** Why the spool is bypassed; undefined while it is not. */
   bypassedBecause(): string | undefined;
   /** Ends the tries. */
@@ -208,7 +208,7 @@ export function createIntake({ spool, onSpooled, store, log }: IntakeOptions): I
     trying.postgres = false;
   }
 
-  function refusedBecause(): string | undefined {
+  function notReadyReason(): string | undefined {
     if (refusal) {
       const why = reasonOf(refusal.cause);
       return bypassReason === undefined ? why : `${bypassReason.replace(/\.$/, '')}; Postgres: ${why}`;
@@ -219,7 +219,7 @@ export function createIntake({ spool, onSpooled, store, log }: IntakeOptions): I
   return {
     append,
     refusal: () => refusal,
-    refusedBecause,
+    notReadyReason,
     bypassedBecause: () => bypassReason,
     close: stopTrying,
   };

@@ -28,8 +28,8 @@ export interface PredictionLog {
   append(batch: PredictionBatch): void | Promise<void>;
   /** What every caller is told now, before any work is done; undefined while batches are taken. */
   refusal(): RidgelineError | undefined;
-  /** Why callers are refused; undefined while they are not. */
-  refusedBecause(): string | undefined;
+  /** Why no caller should be sent here, also where batches are still taken as the next may pass; undefined otherwise. */
+  notReadyReason(): string | undefined;
   facts(): PredictionLogFacts;
   /** What has become of the statements that move records, since the start. */
   relayed(): RelayFacts;
@@ -69,14 +69,14 @@ export function createPredictionLog(options: PredictionLogOptions): PredictionLo
   return {
     append: intake.append,
     refusal: intake.refusal,
-    refusedBecause: intake.refusedBecause,
+    notReadyReason: intake.notReadyReason,
     facts() {
       const { failures, lastError, ...backlog } = relay.backlog();
       const [found] = orphans.obstacles();
       const obstacle = found ? found.join(': ') : null;
       return {
         mode,
-        refusing: intake.refusedBecause() ?? null,
+        refusing: intake.notReadyReason() ?? null,
         failuresInARow: failures,
         ...backlog,
         bytes: usage.recent(),
@@ -98,7 +98,7 @@ export function createPredictionLog(options: PredictionLogOptions): PredictionLo
 const storesNothing: Intake = {
   append: () => undefined,
   refusal: () => undefined,
-  refusedBecause: () => undefined,
+  notReadyReason: () => undefined,
   bypassedBecause: () => undefined,
   close: () => undefined,
 };

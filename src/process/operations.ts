@@ -18,7 +18,7 @@ export interface OperationsOptions {
   drain: Pick<Drain, 'isDraining'>;
   served: Pick<ServedPipeline<{ pipelineVersion: string }>, 'current' | 'rejection' | 'facts'>;
   serving: Pick<Serving, 'facts'>;
-  predictionLog: Pick<PredictionLog, 'facts' | 'relayed' | 'refusedBecause'>;
+  predictionLog: Pick<PredictionLog, 'facts' | 'relayed' | 'notReadyReason'>;
   probeDatabase: Probe;
   /** How many lines of the log could not be written. */
   droppedLines: () => number;
@@ -52,7 +52,7 @@ export function createOperations(options: OperationsOptions): Operations {
   function notReady(): ErrorCode | null {
     if (drain.isDraining()) return 'shutting_down';
     if (!served.current()) return 'no_pipeline';
-    return predictionLog.refusedBecause() === undefined ? null : 'prediction_not_stored';
+    return predictionLog.notReadyReason() === undefined ? null : 'prediction_not_stored';
   }
   // For the admin port of a primary; on its own port each process answers for itself.
   gatherFromAllWorkers<ErrorCode | null>('readiness', async () => notReady());
