@@ -1,6 +1,6 @@
 /** What DATABASE_URL may look like. `pg`'s own parser reads it, so that both understand the same. */
 import { parse } from 'pg-connection-string';
-import { nearestSetting } from './setting-names.ts';
+import { nearestName } from './nearest-name.ts';
 
 const FORM = 'a postgres:// URL, or unset for an embedded PostgreSQL';
 
@@ -63,7 +63,7 @@ function problemOfNames(text: string): string | undefined {
   for (const name of names.filter((one) => !mayBe(text, one))) {
     const other = name.toLowerCase();
     if (Object.hasOwn(OTHER_NAMES, other)) return OTHER_NAMES[other];
-    const meant = nearestSetting(other, PARAMETERS);
+    const meant = nearestName(other, PARAMETERS);
     if (meant) return `the parameter ${meant} to be written so`;
   }
   return undefined;

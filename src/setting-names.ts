@@ -1,5 +1,6 @@
 /** Names that are nearly those of settings: a misspelt setting would be ignored in silence. */
 import type { EnvFile } from './env-file.ts';
+import { nearestName } from './nearest-name.ts';
 
 /** A name this short is near to many words that mean something else. */
 const SHORT = 8;
@@ -19,7 +20,7 @@ export function judgeNames(
   const misspelt: string[] = [];
   const others: string[] = [];
   for (const name of Object.keys(file.values).filter(isUnknown)) {
-    const meant = nearestSetting(name, settings);
+    const meant = nearestName(name, settings);
     if (meant) misspelt.push(`${name} in .env is no setting. Write ${meant}, or take it out.`);
     else if (!isOfPostgres(name)) others.push(settings.includes(name.toUpperCase()) ? `${name} (in lower case)` : name);
   }
@@ -54,27 +55,5 @@ function isOfPostgres(name: string): boolean {
 /** Not taken for mistakes: short names, of which an environment has many, and those of npm, Node and PostgreSQL. */
 function nearestInEnvironment(name: string, settings: readonly string[]): string | undefined {
   if (name.length < SHORT || /^(npm_|NODE_|PG)/.test(name)) return undefined;
-  return nearestSetting(name, settings);
-}
-
-/** The nearest of the settings within two edits of a name, or within one for a setting of fewer than 8 letters. */
-export function nearestSetting(name: string, settings: readonly string[]): string | undefined {
-  const near = settings
-    .map((setting) => ({ setting, distance: editDistance(name, setting) }))
-    .filter(({ setting, distance }) => distance <= (setting.length < SHORT ? 1 : 2));
-  return near.sort((a, b) => a.distance - b.distance)[0]?.setting;
-}
-
-/** The least number of letters to insert, delete or replace that makes one word the other (Levenshtein, 1966). */
-export function editDistance(from: string, to: string): number {
-  let above = Array.from({ length: to.length + 1 }, (_, column) => column);
-  for (let row = 1; row <= from.length; row++) {
-    const current = [row];
-    for (let column = 1; column <= to.length; column++) {
-      const replaced = above[column - 1]! + Number(from[row - 1] !== to[column - 1]);
-      current.push(Math.min(replaced, above[column]! + 1, current[column - 1]! + 1));
-    }
-    above = current;
-  }
-  return above[to.length]!;
+  return nearestName(name, settings);
 }

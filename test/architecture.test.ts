@@ -9,7 +9,7 @@ const root = join(import.meta.dirname, '..');
  * A file that lies in src/ itself is a room of its own.
  */
 const levels = [
-  ['env-file', 'project-root', 'within'],
+  ['env-file', 'nearest-name', 'project-root', 'within'],
   ['setting-names'],
   ['database-url'],
   ['agreement', 'backoff', 'closers', 'config', 'disk-advice', 'errors', 'health', 'line-sink', 'runtime'],
@@ -237,7 +237,7 @@ const exportedFor: Record<string, string> = {
   'src/prediction-log/postgres/feature-columns.ts refuseUnstorable': 'tests need no database for it',
   'src/prediction-log/postgres/tuples.ts splitRecords': 'tests compare records one by one',
   'src/process/prepare.ts prepareDatabase': 'tests of HTTP start the app without the process around it',
-  'src/setting-names.ts editDistance': 'a property test compares it with the definition',
+  'src/nearest-name.ts editDistance': 'a property test compares it with the definition',
   'src/training/cross-validation.ts crossValPredict': 'compared with scikit-learn, which has it under this name',
 };
 

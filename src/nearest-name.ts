@@ -1,0 +1,47 @@
+/** Which of the names that are known somebody may have meant by one that is not. */
+
+/** A name this short is near to many words that mean something else. */
+const SHORT = 8;
+/** One letter more or less makes another name of these. */
+const TOO_SHORT = 3;
+
+/** The nearest of the names within two edits, or within one for a name of fewer than 8 letters. */
+export function nearestName(written: string, names: readonly string[]): string | undefined {
+  let nearest: string | undefined;
+  let least = Number.POSITIVE_INFINITY;
+  for (const name of names) {
+    const most = Math.min(mostEdits(name), least - 1);
+    // As many as the lengths differ by are needed at least.
+    if (Math.abs(name.length - written.length) > most) continue;
+    const distance = editDistance(written, name, most);
+    if (distance > most) continue;
+    nearest = name;
+    least = distance;
+  }
+  return nearest;
+}
+
+function mostEdits({ length }: string): number {
+  if (length < TOO_SHORT) return 0;
+  return length < SHORT ? 1 : 2;
+}
+
+/**
+ * The least number of letters to insert, delete or replace that makes one word the other (Levenshtein, 1966); Infinity
+ * where that is found to be more than `most`.
+ */
+export function editDistance(from: string, to: string, most = Number.POSITIVE_INFINITY): number {
+  let above = Array.from({ length: to.length + 1 }, (_, column) => column);
+  for (let row = 1; row <= from.length; row++) {
+    const current = [row];
+    let least = row;
+    for (let column = 1; column <= to.length; column++) {
+      const replaced = above[column - 1]! + Number(from[row - 1] !== to[column - 1]);
+      current.push(Math.min(replaced, above[column]! + 1, current[column - 1]! + 1));
+      least = Math.min(least, current[column]!);
+    }
+    if (least > most) return Number.POSITIVE_INFINITY;
+    above = current;
+  }
+  return above[to.length]!;
+}
