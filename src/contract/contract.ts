@@ -21,6 +21,8 @@ export interface Contract {
   columns: readonly Column[];
   /** The texts that rows refer to by their place: the categories of text features and what null stands for, each once. */
   texts: readonly string[];
+  /** The place of each of them. */
+  places: ReadonlyMap<string, number>;
   /** The positions of the features that are texts. */
   textFeatures: readonly number[];
   /** Whether a row is numbers and booleans, none of which can be missing. */
@@ -49,6 +51,7 @@ export function createContract(declaration: Declaration): Contract {
     names: features.map(({ name }) => name),
     columns: features.map(({ column, dtype }) => ({ name: column, type: COLUMN_TYPES[dtype] })),
     texts: [...texts],
+    places: new Map(Array.from(texts, (text, place) => [text, place])),
     textFeatures,
     isPlain: textFeatures.length === 0 && !features.some(mayBeMissing),
   };

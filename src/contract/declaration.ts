@@ -187,8 +187,8 @@ export function fits(dtype: Feature['dtype'], value: unknown): boolean {
   }
 }
 
-/** Neither Postgres nor ONNX Runtime takes such a text. */
-function isUnstorable(value: unknown): boolean {
+/** Whether it is a text with a NUL or half of a character, which neither Postgres nor ONNX Runtime takes. */
+export function isUnstorable(value: unknown): boolean {
   return typeof value === 'string' && (value.includes('\0') || !value.isWellFormed());
 }
 

@@ -33,27 +33,27 @@ export function toFeatureRows(contract: Contract, rows: readonly FeatureRow[]): 
   const { names } = contract;
   return fromValues(
     contract,
-    rows.map((row) => names.map((name) => row[name] ?? null)),
+    // Only what is the row's own: `constructor` may be an optional feature.
+    rows.map((row) => names.map((name) => (Object.hasOwn(row, name) ? (row[name] ?? null) : null))),
   );
 }
 
 /** Rows of values in the declared order, each of the feature's type or null. */
 export function fromValues(contract: Contract, rows: readonly (readonly Value[])[]): FeatureRows {
-  const places = new Map(contract.texts.map((text, place) => [text, place]));
-  const known = places.size;
+  const { places } = contract;
+  const others = new Map<string, number>();
   const features = Float64Array.from(
     rows.flatMap((row) =>
       row.map((value) => {
         if (value === null) return Number.NaN;
         if (typeof value !== 'string') return Number(value);
-        const place = places.get(value) ?? places.size;
-        places.set(value, place);
+        const place = places.get(value) ?? others.get(value) ?? places.size + others.size;
+        if (place === places.size + others.size) others.set(value, place);
         return place;
       }),
     ),
   );
-  const texts = [...places.keys()].slice(known);
-  return { contract, rows: rows.length, features, ...(texts.length > 0 && { texts }) };
+  return { contract, rows: rows.length, features, ...(others.size > 0 && { texts: [...others.keys()] }) };
 }
 
 /** Whether a slot is a text that the contract does not know. */
@@ -78,9 +78,12 @@ export function exampleRow({ features }: Contract): Record<string, Value> {
   return Object.fromEntries(features.map((feature) => [feature.name, exampleOf(feature)]));
 }
 
-function exampleOf({ dtype, example, categories, minimum }: Feature): Value {
+function exampleOf({ dtype, example, categories, minimum, maximum, max_length }: Feature): Value {
   if (example !== undefined) return example;
   if (categories?.length) return categories[0]!;
-  if (dtype === 'string') return 'text';
-  return dtype === 'bool' ? true : (minimum ?? 0);
+  if (dtype === 'string') return 'text'.slice(0, max_length);
+  if (dtype === 'bool') return true;
+  const number = Math.min(Math.max(0, minimum ?? 0), maximum ?? Number.POSITIVE_INFINITY);
+  if (dtype === 'float64') return number;
+  return number > 0 ? Math.ceil(number) : Math.floor(number);
 }

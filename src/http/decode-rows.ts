@@ -1,8 +1,7 @@
 /**
  * Turns bodies into the rows that a pipeline takes, and validates them. The usual body is read from its bytes in one pass
- * (fast-path/json-rows.ts); what that gives up on is parsed as JSON and held against the schema. A body that the schema
- * refuses is searched for its faults, row by row up to MAX_FIELD_ERRORS, so that neither the work nor the answer grows
- * with what was sent.
+ * (fast-path/json-rows.ts); what that gives up on is parsed as JSON and held against the schema. The faults of a body are
+ * gathered row by row up to MAX_FIELD_ERRORS, so that neither the work nor the answer grows with what was sent.
  */
 import * as z from 'zod';
 import type { Contract } from '../contract/contract.ts';
@@ -27,17 +26,19 @@ export interface RowDecoderOptions {
 }
 
 export interface BatchDecoderOptions extends RowDecoderOptions {
-  batch: z.ZodType<BatchBody>;
   maxBatchRows: number;
 }
 
 /** Of a body that is one row. */
-export function createRowDecoder({ contract, row, fastPath }: RowDecoderOptions): RowDecoder {
+export function createRowDecoder(options: RowDecoderOptions): RowDecoder {
+  const { contract, fastPath } = options;
   const readRow = fastPath ? createRowReader(contract, 1).readRow : undefined;
-  const compiled = z.compile(row);
+  const faultsOfRow = createRowCheck(options);
+  const declaresInstances = contract.names.includes('instances');
   return readOrCheck(contract, readRow, (body) => {
-    if (compiled.validate(body)) return { value: toFeatureRows(contract, [body as FeatureRow]) };
-    return { error: invalid('invalid_features', isBatch(body) ? [batchSentAsRow] : faultsOf(row, body, '')) };
+    const faults = isBatch(body) && !declaresInstances ? [batchSentAsRow] : faultsOfRow(body, '');
+    if (faults.length > 0) return { error: invalid('invalid_features', faults) };
+    return { value: toFeatureRows(contract, [body as FeatureRow]) };
   });
 }
 
@@ -54,20 +55,30 @@ function isBatch(body: unknown): boolean {
 
 /** Of a body with one to `maxBatchRows` rows as its `instances`. */
 export function createBatchDecoder(options: BatchDecoderOptions): RowDecoder {
-  const { contract, row, batch, maxBatchRows, fastPath } = options;
+  const { contract, maxBatchRows, fastPath } = options;
   const readInstances = fastPath ? createRowReader(contract, maxBatchRows).readInstances : undefined;
-  const compiled = z.compile(batch);
   const envelope = z.strictObject({ instances: z.array(z.unknown()).min(1).max(maxBatchRows) });
+  const faultsOfRow = createRowCheck(options);
   return readOrCheck(contract, readInstances, (body) => {
-    if (compiled.validate(body)) return { value: toFeatureRows(contract, (body as BatchBody).instances) };
-    const faults = faultsOf(envelope, body, '');
+    const faults = faultsOf(envelope, body, '', ['instances']);
     if (faults.length > 0) return { error: invalid('invalid_features', faults) };
-    const { instances } = body as { instances: unknown[] };
+    const { instances } = body as BatchBody;
     for (let i = 0; i < instances.length && faults.length <= MAX_FIELD_ERRORS; i++) {
-      faults.push(...faultsOf(row, instances[i], `/instances/${i}`));
+      faults.push(...faultsOfRow(instances[i], `/instances/${i}`));
     }
-    return { error: invalid('invalid_features', faults, instances.length) };
+    if (faults.length > 0) return { error: invalid('invalid_features', faults, instances.length) };
+    return { value: toFeatureRows(contract, instances) };
   });
+}
+
+/** Finds the faults of what JSON.parse has made of a row, which has its place in the body in front of their pointers. */
+function createRowCheck({ contract: { names }, row }: RowDecoderOptions) {
+  // A feature `constructor` that was left out would be found all the same, as objects inherit one.
+  const areInherited = names.some((name) => name in Object.prototype);
+  return (value: unknown, base: string): FieldError[] => {
+    if (areInherited && typeof value === 'object' && value !== null) Object.setPrototypeOf(value, null);
+    return faultsOf(row, value, base, names);
+  };
 }
 
 /** Reads rows from the bytes where `read` can, and has the parsed body checked where it cannot. */

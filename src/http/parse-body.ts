@@ -30,7 +30,7 @@ export function parseBody(bytes: Buffer, mayName: (name: string) => boolean): Pa
   }
   const repeated: FieldError[] = [];
   findJsonFault(text, {
-    mayName: isPlainName,
+    mayName: (name) => mayName(name) || isPlainName(name),
     onRepeated(pointer) {
       // One more than is reported shows that there are more.
       if (repeated.length <= MAX_FIELD_ERRORS) repeated.push({ pointer, ...duplicate });

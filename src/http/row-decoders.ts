@@ -22,10 +22,10 @@ export function createRowDecoders({ maxBatchRows, fastPath }: RowDecodersOptions
   const made = new WeakMap<Contract, RowDecoders>();
 
   function makeDecoders(contract: Contract): RowDecoders {
-    const { row, instances } = predictionSchemas(contract, maxBatchRows);
+    const { row } = predictionSchemas(contract, maxBatchRows);
     return {
       row: createRowDecoder({ contract, row, fastPath }),
-      batch: createBatchDecoder({ contract, row, batch: instances, maxBatchRows, fastPath }),
+      batch: createBatchDecoder({ contract, row, maxBatchRows, fastPath }),
       fewestBytesOfRow: fewestBytesOfRow(contract),
     };
   }

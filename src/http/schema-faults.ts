@@ -1,6 +1,7 @@
 /** The faults that a zod schema finds in a body or a query, as callers see them: where, a code, and what to send. */
 import type * as z from 'zod';
 import { type ErrorCode, type FieldError, MAX_FIELD_ERRORS, type ParameterError, RidgelineError } from '../errors.ts';
+import { nearestName } from '../nearest-name.ts';
 import { escapePointer } from './json-faults.ts';
 import { isPlainName } from './parse-body.ts';
 
@@ -17,19 +18,37 @@ export function invalid(
   });
 }
 
-/** The faults of a body, or of the part of it to which the JSON pointer `base` leads; none where the schema takes it. */
-export function faultsOf(schema: z.ZodType, value: unknown, base: string): FieldError[] {
+/**
+ * The faults of a body, or of the part of it to which the JSON pointer `base` leads; none where the schema takes it. Of the
+ * `names` that are declared there one is proposed for a name that is not.
+ */
+export function faultsOf(schema: z.ZodType, value: unknown, base: string, names: readonly string[] = []): FieldError[] {
   const issues = schema.safeParse(value).error?.issues ?? [];
   return issues.flatMap((issue) => {
     const pointer = base + issue.path.map((key) => `/${escapePointer(String(key))}`).join('');
     if (issue.code !== 'unrecognized_keys') return [{ pointer, ...faultOf(issue, value, 'field') }];
+    const absent = names.filter((name) => !Object.hasOwn(value as object, name));
     // One more than is reported shows that there are more.
     return issue.keys.slice(0, MAX_FIELD_ERRORS + 1).map((key) => ({
       pointer: isPlainName(key) ? `${pointer}/${key}` : pointer,
       code: 'unknown_field',
-      message: 'This field is not declared. Remove it or correct its name.',
+      message: unknownField(key, absent, names),
     }));
   });
+}
+
+/** Of the declared names those that are not there yet are likelier to be meant. */
+function unknownField(key: string, absent: readonly string[], names: readonly string[]): string {
+  const meant = nearestInAnyCase(key, absent) ?? nearestInAnyCase(key, names);
+  return meant === undefined
+    ? 'This field is not declared. Remove it or correct its name.'
+    : `This field is not declared: did you mean ${meant}? Correct its name or remove it.`;
+}
+
+function nearestInAnyCase(key: string, names: readonly string[]): string | undefined {
+  const lower = names.map((name) => name.toLowerCase());
+  const nearest = nearestName(key.toLowerCase(), lower);
+  return nearest === undefined ? undefined : names[lower.indexOf(nearest)];
 }
 
 /** The faults of a query or of the parts of a path. A name that is no plain one is not sent back. */
@@ -79,8 +98,10 @@ function faultOf(issue: z.core.$ZodIssue, value: unknown, what: 'field' | 'param
       return { code: 'out_of_range', message: rangeMessage(issue) };
     case 'invalid_value':
       return { code: 'invalid', message: `Send ${issue.values.map((one) => JSON.stringify(one)).join(' or ')}.` };
-    case 'custom':
-      return { code: 'invalid', message: /^Invalid /.test(issue.message) ? INVALID : issue.message };
+    case 'custom': {
+      const code = (issue.params?.code as string | undefined) ?? 'invalid';
+      return { code, message: /^Invalid /.test(issue.message) ? INVALID : issue.message };
+    }
     default:
       return { code: 'invalid', message: INVALID };
   }

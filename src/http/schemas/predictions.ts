@@ -17,8 +17,8 @@ export function predictionSchemas(contract: Contract, maxBatchRows: number) {
   const { output } = contract.declaration;
   const row = rowSchema(contract).meta({ description: 'One row', examples: [exampleRow(contract)] });
   const prediction = z.number().meta({
-    description: `${output.name}: ${output.description} (${output.unit})`,
-    examples: [output.example],
+    description: descriptionOf(output),
+    ...(output.example !== undefined && { examples: [output.example] }),
   });
   return {
     row,
@@ -36,6 +36,10 @@ export function predictionSchemas(contract: Contract, maxBatchRows: number) {
       })
       .meta({ description: 'The predictions, in the order of the instances' }),
   };
+}
+
+function descriptionOf({ name, description, unit }: Contract['declaration']['output']): string {
+  return `${name}${description ? `: ${description}` : ''}${unit ? ` (${unit})` : ''}`;
 }
 
 /** The query: there are no parameters yet. */
