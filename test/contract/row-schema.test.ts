@@ -4,7 +4,7 @@ import * as z from 'zod';
 import { rowSchema } from '../../src/contract/row-schema.ts';
 import { exampleRow } from '../../src/contract/rows.ts';
 import { housing } from '../../src/housing/features.ts';
-import { anyContract } from '../support/arbitrary-rows.ts';
+import { anyContract } from '../support/any-contract.ts';
 import { contractOf, everyType } from '../support/declaration.ts';
 
 /** As the documentation has it: written as JSON, which leaves out what is undefined. */

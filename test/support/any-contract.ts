@@ -12,11 +12,17 @@ const text = fc
   )
   .filter((value) => !value.includes('\0') && value.isWellFormed());
 const name = fc
-  .oneof(fc.stringMatching(/^[a-z][a-z ()/~]{0,8}$/), text)
+  .oneof(
+    fc.stringMatching(/^[a-z][a-z ()/~]{0,8}$/),
+    text,
+    fc.constantFrom('A', 'AB', 'a', 'constructor', 'toString', 'instances', '"é\\'),
+  )
   .filter((value) => !['', '__proto__', 'base_value'].includes(value) && [...value].every((sign) => sign >= ' '));
 /** Of a size that sums of a few hundred of them keep to the last bit, nearly. */
 const number = fc.integer({ min: -8000, max: 8000 }).map((value) => value / 8);
 const wholeNumber = fc.integer({ min: -40, max: 40 });
+/** Around all of these. */
+const limits = fc.constantFrom<object>({}, { minimum: -1000 }, { maximum: 1e6 }, { minimum: -1000.5, maximum: 1000.5 });
 
 const presence = fc.constantFrom({}, { nullable: true }, { optional: true }, { nullable: true, optional: true });
 const isAbsent = (feature: object) => 'nullable' in feature || 'optional' in feature;
@@ -43,12 +49,13 @@ function categoriesOf(values: fc.Arbitrary<unknown>) {
 }
 
 const feature = fc.oneof(
-  featureOf('float64', number, fc.constant({})),
-  featureOf('int64', wholeNumber, fc.constantFrom({}, { kind: 'categorical' })),
+  featureOf('float64', number, limits),
+  featureOf('int64', wholeNumber, limits),
+  featureOf('int64', wholeNumber, fc.constant({ kind: 'categorical' })),
   featureOf('int64', wholeNumber, categoriesOf(wholeNumber)),
   featureOf('bool', fc.boolean(), fc.constant({})),
   featureOf('string', text, categoriesOf(text)),
-  featureOf('string', text, fc.constant({})),
+  featureOf('string', text, fc.constantFrom({}, { max_length: 500 })),
 );
 
 /** A contract of one to seven features. */

@@ -276,6 +276,19 @@ describe('the row reader', () => {
     ]);
   });
 
+  test('forgets the texts of a body with it, whether it was read or given up', () => {
+    const heating = contractOf([{ name: 'heating', dtype: 'string', categories: ['gas'] }]);
+    const { readRow: readOne, readInstances: readMany } = createRowReader(heating, MAX_ROWS);
+    const row = (text: string) => `{"heating":"${text}"}`;
+    expect(readMany(bytes(`{"instances":[${['gas', 'coal', 'wood', 'coal'].map(row)}]}`))).toMatchObject({
+      features: Float64Array.of(0, 1, 2, 1),
+      texts: ['coal', 'wood'],
+    });
+    expect(readMany(bytes(`{"instances":[${row('peat')},{}]}`))).toBeUndefined();
+    expect(readOne(bytes(row('oil')))).toMatchObject({ features: [1], texts: ['oil'] });
+    expect(readOne(bytes(row('gas')))).toStrictEqual({ contract: heating, rows: 1, features: [0] });
+  });
+
   test('hands out rows that the next body does not change', () => {
     const batch = (value: number) => `{"instances":[{"A":${value},"AB":1,"\\"é\\\\":2}]}`;
     const first = readInstances(batch(1))!;
