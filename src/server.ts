@@ -19,9 +19,10 @@ import { listen, urlOf } from './process/listen.ts';
 import { openDatabase } from './process/open-database.ts';
 import { prepareNowOrLater } from './process/prepare.ts';
 import { type Ending, endInOrder } from './process/shutdown.ts';
-import { welcome } from './process/welcome.ts';
+import { type Welcome, welcome } from './process/welcome.ts';
 import { gatherOperations } from './process/worker-operations.ts';
 import { obeyPrimary, reportToPrimary, startWorkers } from './process/workers.ts';
+import { promotedContract } from './registry/stored-declaration.ts';
 import { tuneForServing } from './runtime.ts';
 
 /** The app's share of the grace; an embedded database needs little of it. */
@@ -44,12 +45,12 @@ async function runPrimary(context: Context): Promise<void> {
   ending.signal.throwIfAborted();
 
   const serve = config.workers > 1 ? serveByWorkers : serveHere;
-  const { port, adminPort, served } = await serve(databaseUrl, context);
+  const { port, adminPort, pipelineVersion, contract } = await serve(databaseUrl, context);
   ending.signal.throwIfAborted();
   const url = urlOf(config.host, port);
   const adminUrl = adminPort === undefined ? undefined : urlOf(config.adminHost, adminPort);
-  log.info({ url, adminUrl, pipelineVersion: served?.pipelineVersion }, 'listening');
-  if (!config.production) print(welcome({ url, adminUrl, config, served }));
+  log.info({ url, adminUrl, pipelineVersion }, 'listening');
+  if (!config.production) print(welcome({ url, adminUrl, config, pipelineVersion, contract }));
 
   if (config.retrainCron) {
     const { startScheduler } = await import('./retraining/scheduler.ts');
@@ -58,10 +59,9 @@ async function runPrimary(context: Context): Promise<void> {
   }
 }
 
-interface Served {
+interface Served extends Pick<Welcome, 'pipelineVersion' | 'contract'> {
   port: number;
   adminPort: number | undefined;
-  served: ReturnType<App['served']>;
 }
 
 async function serveHere(databaseUrl: string, context: Context): Promise<Served> {
@@ -69,7 +69,8 @@ async function serveHere(databaseUrl: string, context: Context): Promise<Served>
   const app = await openApp(databaseUrl, context);
   const adminPort = await openAdminPort(app.operations);
   const { port } = await listen(app.http, context.config);
-  return { port, adminPort, served: app.served() };
+  const { pipelineVersion, contract } = app.served() ?? {};
+  return { port, adminPort, pipelineVersion, contract };
 }
 
 async function serveByWorkers(databaseUrl: string, context: Context): Promise<Served> {
@@ -80,11 +81,13 @@ async function serveByWorkers(databaseUrl: string, context: Context): Promise<Se
   const probeDatabase = createProbe(pool);
   const operations = gatherOperations({ config, probeDatabase, ownSamples: createProcessSamples({ droppedLines }) });
   const adminPort = await prepareAdminPort(context)(operations);
+  // Only the workers know what they serve, and it is nearly always this.
+  const promoted = promotedContract(pool, housing).catch(() => undefined);
   const workers = startWorkers({ count: config.workers, databaseUrl, log });
   closers.push(workers.close);
   ending.departBy(workers);
   const { port } = await workers.address;
-  return { port, adminPort, served: undefined };
+  return { port, adminPort, pipelineVersion: undefined, contract: await promoted };
 }
 
 /** To be called before what serves callers is opened: the admin port shows how that ends, so it is closed after it. */

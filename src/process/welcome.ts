@@ -10,17 +10,19 @@ export interface Welcome {
   adminUrl: string | undefined;
   config: Config;
   /** What this process answers with, if it answers at all. */
-  served: { pipelineVersion: string; contract: Contract } | undefined;
+  pipelineVersion: string | undefined;
+  /** What a request has to be, as far as that is known. */
+  contract: Contract | undefined;
 }
 
-export function welcome({ url, adminUrl, config, served }: Welcome): string {
+export function welcome({ url, adminUrl, config, pipelineVersion, contract }: Welcome): string {
   return `
 Ridgeline ${config.version} answers at ${url}
-  pipeline  ${served?.pipelineVersion ?? `see ${url}/health`}
+  pipeline  ${pipelineVersion ?? `see ${url}/health`}
   docs      ${config.docsPath ? `${url}${config.docsPath}/` : 'off'}
   metrics   ${adminUrl ?? url}/metrics
   database  ${config.databaseUrl ? describeUrl(config.databaseUrl) : `embedded PostgreSQL in ${config.dataDir}`}
-${served ? requestToTry(url, served.contract) : ''}`;
+${contract ? requestToTry(url, contract) : ''}`;
 }
 
 function requestToTry(url: string, contract: Contract): string {

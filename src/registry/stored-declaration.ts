@@ -2,9 +2,8 @@
 import { type Contract, createContract } from '../contract/contract.ts';
 import { parseDeclaration } from '../contract/declaration.ts';
 import { RidgelineError } from '../errors.ts';
+import { promotedVersions, type Queryable } from './pipeline-versions.ts';
 
-/** As Postgres writes it. 400 features, each with a long description, are half of it; parsing it takes a tenth of a second. */
-export const MAX_DECLARATION_BYTES = 1024 * 1024;
 /** How much is told of what is wrong with one, which may be much. */
 const TOLD_CHARACTERS = 500;
 
@@ -17,6 +16,12 @@ export function contractOfStored(stored: unknown, shipped: Contract, known: read
   if (stored === null || stored === undefined) return shipped;
   const contract = parseStored(stored);
   return [shipped, ...known].find(({ text }) => text === contract.text) ?? contract;
+}
+
+/** The contract of the version that was promoted last; the shipped one before the first. Rejects as `contractOfStored`. */
+export async function promotedContract(client: Queryable, shipped: Contract): Promise<Contract> {
+  const [newest] = await promotedVersions(client);
+  return contractOfStored(newest?.declaration, shipped);
 }
 
 function parseStored(stored: unknown): Contract {

@@ -2,14 +2,12 @@
 import { compareContracts } from '../contract/compare.ts';
 import type { Contract } from '../contract/contract.ts';
 import { RidgelineError } from '../errors.ts';
-import { promotedVersions, type Queryable } from '../registry/pipeline-versions.ts';
-import { contractOfStored } from '../registry/stored-declaration.ts';
+import type { Queryable } from '../registry/pipeline-versions.ts';
+import { promotedContract } from '../registry/stored-declaration.ts';
 
 /** Throws `training_data` where what is served takes other rows than those that ship. */
 export async function checkShippedRowsFit(database: Queryable, shipped: Contract): Promise<void> {
-  const [served] = await promotedVersions(database);
-  if (!served) return;
-  const contract = contractOfStored(served.declaration, shipped);
+  const contract = await promotedContract(database, shipped);
   const { breaking, compatible } = compareContracts(contract, shipped);
   if (breaking.length === 0 && compatible.length === 0) return;
   throw new RidgelineError('training_data', {

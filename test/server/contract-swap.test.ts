@@ -64,16 +64,21 @@ async function train(...options: string[]): Promise<{ code: number; stdout: stri
 const servedBy = async ({ url }: ServerProcess) =>
   ((await (await fetch(`${url}/health`)).json()) as { model_version?: string }).model_version;
 
-test('a start on a database that serves another contract serves it, and prints a request for it', async () => {
-  const version = await publishNow(ofWines);
-  const server = await start(0);
-  expect(await servedBy(server)).toBe(version);
-  const curl = await eventually(async () => /^ {2}(curl .*)$/m.exec(server.output())?.[1]);
-  const answer = JSON.parse((await run('sh', ['-c', curl])).stdout) as PredictAnswer;
-  expect(answer.model_version).toBe(version);
-  await server.stop();
-  expect(await database.query('select from ml_pipeline')).toHaveLength(1);
-});
+test.each(['1', '2'])(
+  'a start with %s workers serves another contract that is there, and prints a request for it',
+  async (workers) => {
+    const version = await publishNow(ofWines);
+    const server = await start(0, { WORKERS: workers });
+    expect(await servedBy(server)).toBe(version);
+    const curl = await eventually(async () => /^ {2}(curl .*)$/m.exec(server.output())?.[1]);
+    const answer = JSON.parse((await run('sh', ['-c', curl])).stdout) as PredictAnswer;
+    expect(answer.model_version).toBe(version);
+    await server.stop();
+    // It has published none of its own.
+    const others = 'select from ml_pipeline_promotion where promoted_by <> $1';
+    expect(await database.query(others, ['test'])).toEqual([]);
+  },
+);
 
 test('swaps there and back under load lose nothing and mix nothing up', { timeout: 60_000 }, async () => {
   const published = new Map<string, Trained>();
