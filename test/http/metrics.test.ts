@@ -62,7 +62,7 @@ async function send(url: string, request: string): Promise<{ status: number; cod
 }
 
 function countsOf({ samples }: Scraped, name: string): Record<string, number> {
-  return Object.fromEntries([...samples].filter(([series]) => series.startsWith(`${name}{`)));
+  return Object.fromEntries([...samples].filter(([series, count]) => series.startsWith(`${name}{`) && count > 0));
 }
 
 const add = (counts: Record<string, number>, key: string) => {

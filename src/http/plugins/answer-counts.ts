@@ -4,7 +4,7 @@
  */
 import type { IncomingMessage } from 'node:http';
 import type { FastifyInstance, FastifyReply, FastifyRequest, onSendHookHandler } from 'fastify';
-import type { RidgelineError } from '../../errors.ts';
+import { errorCodes, RidgelineError } from '../../errors.ts';
 import { createHistogram } from '../../metrics/histogram.ts';
 import type { AnswerFacts } from '../../metrics/service-samples.ts';
 import { ownHook } from '../fast-path/own-hooks.ts';
@@ -28,11 +28,13 @@ export interface AnswerCounts {
 }
 
 const NO_ROUTE = 'none';
+const problemCodes = errorCodes.filter((code) => new RidgelineError(code).status !== undefined);
 const STATUSES = 600;
 
 export function createAnswerCounts(): AnswerCounts {
   const routes = new Map<string, ReturnType<typeof createRouteCounts>>();
-  const refusals = new Map<string, number>();
+  // From 0 on, as an alert on the growth of a count does not see its first step otherwise.
+  const refusals = new Map(problemCodes.map((code) => [code, 0]));
 
   function ofRoute(route: string) {
     const counts = routes.get(route) ?? createRouteCounts();
@@ -40,7 +42,7 @@ export function createAnswerCounts(): AnswerCounts {
     return counts;
   }
 
-  const noteRefusal = ({ code }: RidgelineError) => refusals.set(code, (refusals.get(code) ?? 0) + 1);
+  const noteRefusal = ({ code }: RidgelineError) => refusals.set(code, refusals.get(code)! + 1);
 
   function count(request: FastifyRequest, reply: FastifyReply): void {
     const route = request.is404 ? NO_ROUTE : (request.routeOptions.url ?? NO_ROUTE);
