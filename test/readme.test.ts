@@ -5,18 +5,12 @@ import { promisify } from 'node:util';
 import { afterAll, beforeAll, describe, expect, test } from 'vitest';
 import { settingNames } from '../src/config.ts';
 import { startTestApp, type TestApp } from './support/app.ts';
+import { anchorsOf, blocksOf } from './support/markdown.ts';
 import { articleAnswer, type PredictAnswer } from './support/requests.ts';
 
 const root = join(import.meta.dirname, '..');
 const readme = readFileSync(join(root, 'README.md'), 'utf8');
 const packageJson = JSON.parse(readFileSync(join(root, 'package.json'), 'utf8')) as { scripts: Record<string, string> };
-
-/** The fenced blocks of a language, in order. */
-function blocks(language: string): string[] {
-  return [...readme.matchAll(/^```(\w+)\n([\s\S]*?)^```$/gm)].flatMap(([, name, text]) =>
-    name === language ? text! : [],
-  );
-}
 
 describe('README', () => {
   let app: TestApp;
@@ -26,16 +20,16 @@ describe('README', () => {
   afterAll(() => app.close());
 
   test('shows a request that is answered as it says', async () => {
-    const curl = blocks('sh').find((block) => block.startsWith('curl'))!;
+    const curl = blocksOf(readme, 'sh').find((block) => block.startsWith('curl'))!;
     const { stdout } = await promisify(execFile)('sh', ['-c', curl.replace('http://127.0.0.1:3000', app.url)]);
     const answer = JSON.parse(stdout) as PredictAnswer;
-    const shown = JSON.parse(blocks('json')[0]!) as PredictAnswer;
+    const shown = JSON.parse(blocksOf(readme, 'json')[0]!) as PredictAnswer;
     expect(Object.keys(answer)).toEqual(Object.keys(shown));
     for (const { prediction } of [answer, shown]) expect(Math.abs(prediction - articleAnswer)).toBeLessThan(1e-9);
   });
 
   test('shows what /health says, with every key', async () => {
-    const shown = JSON.parse(blocks('json')[1]!) as Record<string, object>;
+    const shown = JSON.parse(blocksOf(readme, 'json')[1]!) as Record<string, object>;
     const answer = (await (await fetch(`${app.url}/health`)).json()) as Record<string, object>;
     expect(Object.keys(answer)).toEqual(Object.keys(shown));
     expect(Object.keys(answer.backlog!)).toEqual(Object.keys(shown.backlog!));
@@ -44,7 +38,7 @@ describe('README', () => {
   test('shows SQL that runs', async () => {
     const promote = 'insert into ml_pipeline_promotion (pipeline_version, promoted_by, reason) values ($1, $2, $3)';
     await app.database.query(promote, [app.app.served()?.pipelineVersion, 'test', 'something to roll back']);
-    for (const block of blocks('sql')) await app.database.query(block);
+    for (const block of blocksOf(readme, 'sql')) await app.database.query(block);
     const [newest] = await app.database.query('select reason from ml_pipeline_promotion order by promotion_id desc');
     expect(newest).toEqual({ reason: 'roll back' });
   });
@@ -54,7 +48,7 @@ describe('README', () => {
     for (const [, script] of texts.matchAll(/npm run ([\w:]+)/g)) expect(packageJson.scripts).toHaveProperty([script!]);
     for (const [, path, anchor] of texts.matchAll(/\]\(((?!http)[^)#]+)(#[^)]+)?\)/g)) {
       expect(existsSync(join(root, path!)), path).toBe(true);
-      if (anchor) expect(anchorsOf(path!)).toContain(anchor);
+      if (anchor) expect(anchorsOf(readFileSync(join(root, path!), 'utf8'))).toContain(anchor);
     }
     const table = /## Settings[\s\S]*?(?=\n## )/.exec(readme)![0];
     expect([...settingNames].filter((name) => !table.includes(`\`${name}\``))).toEqual([]);
@@ -70,15 +64,3 @@ describe('docs/reliability.md', () => {
     for (const name of named) expect(existsSync(join(root, 'test', `${name}.test.ts`)), name).toBe(true);
   });
 });
-
-/** Of a document's headings, as a page of it has them. */
-function anchorsOf(path: string): string[] {
-  const headings = readFileSync(join(root, path), 'utf8').matchAll(/^#+ (.*)$/gm);
-  return [...headings].map(
-    ([, title]) =>
-      `#${title!
-        .toLowerCase()
-        .replace(/[^\w -]/g, '')
-        .replaceAll(' ', '-')}`,
-  );
-}
