@@ -10,6 +10,7 @@
 #
 #   node dist/scripts/migrate.js
 #   node dist/scripts/train.js [--alpha 1.0] [--json]
+#   node dist/scripts/pipelines.js list
 #   node dist/scripts/schedule.js        (RETRAIN_CRON; with --no-healthcheck, as it listens on no port)
 #   node dist/scripts/spool.js /var/lib/ridgeline/spool
 

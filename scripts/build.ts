@@ -16,7 +16,14 @@ const LEFT_OUT = ['onnxruntime-node', 'fs-native-extensions', '@fastify/swagger-
 
 const { outputFiles } = await build({
   absWorkingDir: projectRoot,
-  entryPoints: ['src/server.ts', 'scripts/migrate.ts', 'scripts/schedule.ts', 'scripts/spool.ts', 'scripts/train.ts'],
+  entryPoints: [
+    'src/server.ts',
+    'scripts/migrate.ts',
+    'scripts/pipelines.ts',
+    'scripts/schedule.ts',
+    'scripts/spool.ts',
+    'scripts/train.ts',
+  ],
   outdir: DIRECTORY,
   outbase: projectRoot,
   chunkNames: 'shared/[name]-[hash]',

@@ -1,24 +1,24 @@
 /** npm run train: fits the pipeline, checks it, publishes it. Running servers take it over by themselves. */
-import { type Config, ConfigError } from '../src/config.ts';
+import { ConfigError } from '../src/config.ts';
 import type { ContractChanges } from '../src/contract/compare.ts';
 import type { Column } from '../src/contract/contract.ts';
-import { migrate } from '../src/database/migrate.ts';
-import { createPool, type Pool, transaction } from '../src/database/pool.ts';
+import { type Pool, transaction } from '../src/database/pool.ts';
 import { diskAdvice } from '../src/disk-advice.ts';
 import { reasonOf } from '../src/errors.ts';
 import { loadHousingDataset } from '../src/housing/dataset.ts';
 import { housing } from '../src/housing/features.ts';
 import { missingFeatureColumns } from '../src/prediction-log/postgres/feature-columns.ts';
 import { DEFAULT_ALPHA, DEFAULT_SEED } from '../src/process/first-version.ts';
-import { withDatabase } from '../src/process/open-database.ts';
-import { type NewPipeline, promotedVersions } from '../src/registry/pipeline-versions.ts';
+import { changesForCallers, refuseBreaking } from '../src/publishing/contract-changes.ts';
+import { type Published, publish } from '../src/publishing/publish.ts';
+import type { NewPipeline } from '../src/registry/pipeline-versions.ts';
+import { promotedVersions } from '../src/registry/promotions.ts';
 import { contractOfStored } from '../src/registry/stored-declaration.ts';
-import { changesForCallers, refuseBreaking } from '../src/training/contract-changes.ts';
 import { readDecimal } from '../src/training/decimal.ts';
-import { type Published, publish } from '../src/training/publish.ts';
 import { MAX_SEED, trainPipeline } from '../src/training/train.ts';
 import { readTrainingData, type TrainingData } from '../src/training/training-data.ts';
 import { failUsage, readCommandLine } from './command-line.ts';
+import { withPool } from './database.ts';
 import { createProgress } from './progress.ts';
 import { loadSettings } from './settings.ts';
 
@@ -61,19 +61,11 @@ async function train(asked: Arguments): Promise<void> {
     }),
   );
   const durationMs = Math.round(performance.now() - started);
-  if ('error' in published.file) {
+  if (published.file && 'error' in published.file) {
     const why = `${reasonOf(published.file.error)}. ${diskAdvice(published.file.error, 'MODELS_DIR')}`;
     console.error(`Published, but not written to ${config.modelsDir}: ${why}`);
   }
   (json ? showAsJson : show)(pipeline, published, { alpha, durationMs });
-}
-
-function withPool<Result>(config: Config, work: (pool: Pool) => Promise<Result>): Promise<Result> {
-  return withDatabase(config, async ({ url }) => {
-    await migrate(url, { retryForMs: 60_000 });
-    const pool = createPool({ url, onError: () => undefined, max: 1 });
-    return await work(pool).finally(() => pool.end());
-  });
 }
 
 /** What is going to be trained, and what its publication would change. */
@@ -128,10 +120,11 @@ interface Shown {
 
 function showAsJson(
   { sha256, metrics }: NewPipeline,
-  { pipelineVersion: version }: Published,
+  { pipelineVersion: version, isPromoted: promoted, heldBy }: Published,
   { durationMs }: Shown,
 ): void {
-  console.log(JSON.stringify({ version, sha256, promoted: true, metrics, duration_ms: durationMs }));
+  const decision = { decision: promoted ? 'promoted' : 'held', reason: heldBy?.action ?? 'always', gate: null };
+  console.log(JSON.stringify({ version, sha256, promoted, ...decision, metrics, duration_ms: durationMs }));
 }
 
 function show(pipeline: NewPipeline, { pipelineVersion, file }: Published, { alpha, durationMs }: Shown): void {
@@ -146,7 +139,7 @@ function show(pipeline: NewPipeline, { pipelineVersion, file }: Published, { alp
   It is promoted: running servers switch to it.
 
   SHA-256 ${sha256}
-  ${'path' in file ? file.path : ''}`);
+  ${file && 'path' in file ? file.path : ''}`);
 }
 
 const command = {

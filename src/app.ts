@@ -27,7 +27,7 @@ import { createPredictionLog } from './prediction-log/prediction-log.ts';
 import { recordColumns } from './prediction-log/record-columns.ts';
 import { urlOf } from './process/listen.ts';
 import { createOperations } from './process/operations.ts';
-import { PROMOTION_CHANNEL } from './registry/pipeline-versions.ts';
+import { PROMOTION_CHANNEL } from './registry/promotions.ts';
 import { createServedPipeline } from './registry/served-pipeline.ts';
 import { startVersionListener } from './registry/version-listener.ts';
 import { createServing } from './serving/serving.ts';

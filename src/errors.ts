@@ -6,8 +6,22 @@ const catalogue = {
   invalid_json: [400, 'The body is not valid JSON', '%s Send one JSON object encoded in UTF-8.'],
   invalid_request: [400, 'The request cannot be read', 'Send a well-formed HTTP/1.1 request. %s'],
   not_found: [404, 'No such route', 'This port has no such route. %s'],
+  unknown_version: [
+    404,
+    'There is no such version',
+    '%s GET /pipelines, or npm run pipelines -- list, shows those that there are.',
+  ],
   method_not_allowed: [405, 'Method not allowed', 'Use one of the methods in the Allow header: %s.'],
   request_timeout: [408, 'The request took too long to arrive', 'Send the whole request within %s seconds.'],
+  version_rejected: [409, 'The version was rejected', '%s Promote another one.'],
+  version_emptied: [409, 'The artefact of the version is gone', 'It was old and never promoted. Train it again.'],
+  nothing_to_roll_back: [
+    409,
+    'There is nothing to roll back to',
+    'No version served before that was not rejected or left by a roll back. Promote one by its name.',
+  ],
+  breaking_change: [409, 'The change would break the requests of callers', '%s'],
+  declaration: [409, 'The declaration cannot be used', '%s'],
   body_too_large: [413, 'The body is too large', 'Send at most %s bytes; split large batches.'],
   unsupported_media_type: [
     415,
@@ -32,6 +46,11 @@ const catalogue = {
   ],
   overloaded: [503, 'The service is at its capacity', 'Retry after the time in the Retry-After header.'],
   prediction_not_stored: [503, 'The prediction could not be stored', 'Retry after the time in the Retry-After header.'],
+  database_unavailable: [
+    503,
+    'The database cannot be used now',
+    'Retry after the time in the Retry-After header; /health says what is wrong.',
+  ],
   pipeline_replaced: [
     503,
     'The pipeline was replaced meanwhile',
@@ -39,8 +58,6 @@ const catalogue = {
   ],
   shutting_down: [503, 'The service is shutting down', 'Retry; another instance will answer.'],
 
-  declaration: [undefined, 'The declaration cannot be used', '%s'],
-  breaking_change: [undefined, 'The change would break the requests of callers', '%s'],
   training_data: [undefined, 'The training data cannot be used', '%s'],
   singular_system: [undefined, 'The ridge system is singular', '%s'],
   parity: [undefined, 'The exported pipeline does not reproduce the fit', '%s'],

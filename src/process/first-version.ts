@@ -2,8 +2,8 @@
 import { type Pool, transaction } from '../database/pool.ts';
 import { loadHousingDataset } from '../housing/dataset.ts';
 import { housing } from '../housing/features.ts';
-import { BY_START } from '../registry/pipeline-versions.ts';
-import { publish } from '../training/publish.ts';
+import { publish } from '../publishing/publish.ts';
+import { BY_START } from '../registry/promotions.ts';
 import { trainPipeline } from '../training/train.ts';
 
 export const DEFAULT_ALPHA = 1;

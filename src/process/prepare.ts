@@ -7,7 +7,7 @@ import { migrate } from '../database/migrate.ts';
 import { createPool } from '../database/pool.ts';
 import { RidgelineError, reasonOf } from '../errors.ts';
 import type { Log } from '../log.ts';
-import { newestPromotions } from '../registry/pipeline-versions.ts';
+import { newestPromotions } from '../registry/promotions.ts';
 
 export interface PrepareOptions {
   modelsDir: string;

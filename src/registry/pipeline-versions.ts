@@ -1,4 +1,4 @@
-/** The tables of pipeline versions and of promotions: what was published, what is served, what was rejected. */
+/** The table of pipeline versions: what was published, and what was rejected. What is served is in promotions.ts. */
 import type { Declaration } from '../contract/declaration.ts';
 import type { GoldenRows } from '../contract/rows.ts';
 import { LOCK_KEY } from '../database/advisory-lock.ts';
@@ -10,14 +10,8 @@ export interface Queryable {
   query(text: string, values?: unknown[]): Promise<{ rows: Record<string, unknown>[] }>;
 }
 
-/** The channel on which a promotion is announced; the payload is the version. Only a hint: the truth is the table. */
-export const PROMOTION_CHANNEL = 'ridgeline_promotion';
-
-/** Who promotes the version that a start gives to an empty database. */
-export const BY_START = 'start';
-
-/** Serialises publications, so that two in one second get two versions. */
-const PUBLISH_LOCK = 'ridgeline_publish';
+/** Also of servers of the version before. */
+const REGISTRY_LOCK = 'ridgeline_publish';
 
 /** What a server needs in order to serve a version. */
 export interface PipelineArtefact {
@@ -41,25 +35,57 @@ export interface NewPipeline {
   featureProfile: object;
   /** Of the rows that it was trained on, and that it takes. */
   declaration: Declaration;
+  trainingRows: TrainingRows;
+}
+
+/** How many rows a version was trained on. */
+export interface TrainingRows {
+  /** Of the data set that ships, or of a file. */
+  shipped: number;
+  /** Predictions with their truth. */
+  labelled: number;
+  /** Left out, as another row had the same features. */
+  duplicates: number;
+}
+
+/** The file that the rows of a version came from. */
+export interface DataFile {
+  name: string;
+  sha256: string;
+  /** Of the file as it is, with those that were not used. */
+  rows: number;
+  columns: number;
+}
+
+/**
+ * Whoever publishes, promotes or empties versions does it one after another, from here to the end of the transaction: what is
+ * served cannot change meanwhile, and two versions of one second get two names.
+ */
+export async function lockRegistry(client: Queryable): Promise<void> {
+  await client.query(`select pg_advisory_xact_lock(${LOCK_KEY})`, [REGISTRY_LOCK]);
 }
 
 /**
  * Inserts a version named after the database's clock. Must run inside a transaction; the name is unique in it. Throws
  * `bad_artefact` for a declaration that is larger than servers read.
  */
-export async function insertPipeline(client: Queryable, pipeline: NewPipeline): Promise<string> {
-  await client.query(`select pg_advisory_xact_lock(${LOCK_KEY})`, [PUBLISH_LOCK]);
+export async function insertPipeline(
+  client: Queryable,
+  pipeline: NewPipeline,
+  dataFile: DataFile | null = null,
+): Promise<string> {
+  await lockRegistry(client);
   // Versions are read back as times, which in a zone with summer time would not always round-trip.
   await client.query("set local time zone 'UTC'");
   // At least a second after the newest version: a name has no finer unit.
   const { rows } = await client.query(
     `insert into ml_pipeline (pipeline_version, artefact, sha256, hyperparameters, metrics, data_sha256, code_sha256,
-       golden_rows, feature_profile, declaration)
+       golden_rows, feature_profile, declaration, training_rows, data_file)
      select to_char(greatest(
               date_trunc('second', clock_timestamp() at time zone 'UTC'),
               max(to_timestamp(pipeline_version, 'YYYY_MM_DD__HH24_MI_SS')::timestamp) + interval '1 second'
             ), 'YYYY_MM_DD__HH24_MI_SS'),
-       $1, $2, $3, $4, $5, $6, $7, $8, $9
+       $1, $2, $3, $4, $5, $6, $7, $8, $9, $10, $11
      from ml_pipeline
      returning pipeline_version, octet_length(declaration::text) as declaration_bytes`,
     [
@@ -72,101 +98,22 @@ export async function insertPipeline(client: Queryable, pipeline: NewPipeline): 
       pipeline.goldenRows,
       pipeline.featureProfile,
       pipeline.declaration,
+      pipeline.trainingRows,
+      dataFile,
     ],
   );
   checkDeclarationSize(rows[0]!);
   return rows[0]!.pipeline_version as string;
 }
 
-/** Makes a version the served one and announces it; both take effect when the caller's transaction commits. */
-export async function promote(
-  client: Queryable,
-  pipelineVersion: string,
-  { promotedBy, reason }: { promotedBy: string; reason: string },
-): Promise<void> {
-  await client.query('insert into ml_pipeline_promotion (pipeline_version, promoted_by, reason) values ($1, $2, $3)', [
-    pipelineVersion,
-    promotedBy,
-    reason,
-  ]);
-  await client.query('select pg_notify($1, $2)', [PROMOTION_CHANNEL, pipelineVersion]);
-}
-
-export interface Promotion {
-  /** Grows with every promotion. */
-  promotionId: string;
-  pipelineVersion: string;
-}
-
-/** The newest promotions, the newest first; the first of them is what should be served. */
-export async function newestPromotions(client: Queryable, limit: number): Promise<Promotion[]> {
-  const { rows } = await client.query(
-    'select promotion_id, pipeline_version from ml_pipeline_promotion order by promotion_id desc limit $1',
-    [limit],
-  );
-  return rows.map((row) => ({
-    promotionId: row.promotion_id as string,
-    pipelineVersion: row.pipeline_version as string,
-  }));
-}
-
 /** As Postgres writes it. 400 features, each with a long description, are half of it; parsing it takes a tenth of a second. */
-const MAX_DECLARATION_BYTES = 1024 * 1024;
+export const MAX_DECLARATION_BYTES = 1024 * 1024;
 
-/** A version that callers may be using now. */
-export interface PromotedVersion {
-  pipelineVersion: string;
-  declaration: unknown;
-  /** Whether it is the one that a start gave to an empty database. */
-  isFromStart: boolean;
-}
-
-/**
- * The version that was promoted last and, where a server has rejected that, the last one that none has: between them servers
- * may be divided. Nothing before the first promotion. Throws `bad_artefact` for a declaration that is too large to be read.
- */
-export async function promotedVersions(client: Queryable): Promise<PromotedVersion[]> {
-  const { rows } = await client.query(
-    `with promoted as (
-       select promotion_id, pipeline_version, rejected_at from ml_pipeline_promotion join ml_pipeline using (pipeline_version)
-     ), used as (
-       (select * from promoted order by promotion_id desc limit 1)
-       union
-       (select * from promoted where rejected_at is null order by promotion_id desc limit 1)
-     )
-     select pipeline_version, octet_length(declaration::text) as declaration_bytes,
-       case when octet_length(declaration::text) <= $1 then declaration end as declaration,
-       exists (
-         select from ml_pipeline_promotion as any_of_it
-         where any_of_it.pipeline_version = used.pipeline_version and promoted_by = $2
-       ) as is_from_start
-     from used join ml_pipeline using (pipeline_version) order by promotion_id desc`,
-    [MAX_DECLARATION_BYTES, BY_START],
-  );
-  return rows.map((row) => {
-    checkDeclarationSize(row);
-    return {
-      pipelineVersion: row.pipeline_version as string,
-      declaration: row.declaration,
-      isFromStart: row.is_from_start as boolean,
-    };
-  });
-}
-
-function checkDeclarationSize({ declaration_bytes: bytes }: Record<string, unknown>): void {
+/** Throws `bad_artefact` where `declaration_bytes` of a row says that its declaration is too large to be read. */
+export function checkDeclarationSize({ declaration_bytes: bytes }: Record<string, unknown>): void {
   if ((bytes as number) <= MAX_DECLARATION_BYTES) return;
   const detail = `The declaration has ${bytes} bytes; ${MAX_DECLARATION_BYTES} are read at most. Declare fewer categories.`;
   throw new RidgelineError('bad_artefact', { detail });
-}
-
-/** The penalty that the newest promoted version was trained with, or undefined before the first. */
-export async function newestAlpha(client: Queryable): Promise<number | undefined> {
-  const { rows } = await client.query(
-    `select (hyperparameters ->> 'alpha')::float8 as alpha
-     from ml_pipeline_promotion join ml_pipeline using (pipeline_version)
-     order by promotion_id desc limit 1`,
-  );
-  return (rows[0]?.alpha as number | null) ?? undefined;
 }
 
 /** Limit of the golden rows as text: more than a thousand rows of 400 values. */
@@ -210,4 +157,36 @@ export async function markRejected(client: Queryable, pipelineVersion: string, r
      where pipeline_version = $1 and rejected_at is null`,
     [pipelineVersion, reason],
   );
+}
+
+/** What decides whether a version may be promoted. */
+export interface PromotableVersion {
+  declaration: unknown;
+  rejectedReason: string | null;
+  /** Whether its artefact is gone. */
+  isEmptied: boolean;
+  wasPromoted: boolean;
+}
+
+/** Undefined where there is no such version. Throws `bad_artefact` for a declaration that is too large to be read. */
+export async function promotableVersion(
+  client: Queryable,
+  pipelineVersion: string,
+): Promise<PromotableVersion | undefined> {
+  const { rows } = await client.query(
+    `select octet_length(declaration::text) as declaration_bytes, rejected_reason, octet_length(artefact) = 0 as is_emptied,
+       case when octet_length(declaration::text) <= $2 then declaration end as declaration,
+       exists (select from ml_pipeline_promotion where pipeline_version = $1) as was_promoted
+     from ml_pipeline where pipeline_version = $1`,
+    [pipelineVersion, MAX_DECLARATION_BYTES],
+  );
+  const [row] = rows;
+  if (!row) return undefined;
+  checkDeclarationSize(row);
+  return {
+    declaration: row.declaration,
+    rejectedReason: row.rejected_reason as string | null,
+    isEmptied: row.is_emptied as boolean,
+    wasPromoted: row.was_promoted as boolean,
+  };
 }

@@ -21,13 +21,8 @@ import type { ServedPipelineFacts } from '../metrics/service-samples.ts';
 import { checkSha256 } from './artefacts.ts';
 import { createLoadedVersions, type LoadedVersion, type LoadedVersions } from './loaded-versions.ts';
 import { createModelsDirectory } from './models-directory.ts';
-import {
-  newestPromotions,
-  type PipelineArtefact,
-  type Promotion,
-  type Queryable,
-  readPipeline,
-} from './pipeline-versions.ts';
+import { type PipelineArtefact, type Queryable, readPipeline } from './pipeline-versions.ts';
+import { newestPromotions, type Promotion } from './promotions.ts';
 import { createRejectionRecorder } from './rejections.ts';
 import { contractOfStored } from './stored-declaration.ts';
 

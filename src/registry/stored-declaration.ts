@@ -2,7 +2,8 @@
 import { type Contract, createContract } from '../contract/contract.ts';
 import { parseDeclaration } from '../contract/declaration.ts';
 import { RidgelineError } from '../errors.ts';
-import { promotedVersions, type Queryable } from './pipeline-versions.ts';
+import type { Queryable } from './pipeline-versions.ts';
+import { promotedVersions } from './promotions.ts';
 
 /** How much is told of what is wrong with one, which may be much. */
 const TOLD_CHARACTERS = 500;

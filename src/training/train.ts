@@ -94,6 +94,7 @@ export function trainPipeline(dataset: Dataset, options: TrainingOptions): NewPi
     goldenRows: golden,
     featureProfile: featureProfile(dataset.X, contract),
     declaration: contract.declaration,
+    trainingRows: { shipped: dataset.X.rows, labelled: 0, duplicates: 0 },
   };
 }
 

@@ -1,4 +1,6 @@
 import { randomBytes } from 'node:crypto';
+import { readdirSync } from 'node:fs';
+import { parse } from 'node:path';
 import { runner } from 'node-pg-migrate';
 import { Client } from 'pg';
 import { afterAll, afterEach, beforeAll, describe, expect, test } from 'vitest';
@@ -178,9 +180,13 @@ describe('a migration that cannot be done says what to do', () => {
 });
 
 describe('an installation of an earlier version', () => {
-  /** Undoes the newest migrations. */
-  async function goBack(of: TestDatabase, count: number): Promise<void> {
+  const migrations = readdirSync('migrations').map((file) => parse(file).name);
+  const migrationsFrom = (name: string) => migrations.slice(migrations.indexOf(name));
+
+  /** Undoes this migration and those after it. */
+  async function goBackBefore(name: string, of: TestDatabase): Promise<void> {
     const dbClient = await connect(of.url);
+    const count = migrationsFrom(name).length;
     await runner({
       ...{ dbClient, dir: 'migrations', direction: 'down', count },
       ...{ migrationsTable: 'schema_migrations', log: () => undefined },
@@ -189,7 +195,7 @@ describe('an installation of an earlier version', () => {
 
   test('is not waited for when a session holds a lock, and is brought up to date once it lets go', async () => {
     const old = await createTestDatabase();
-    await goBack(old, 2);
+    await goBackBefore('0004_partitions', old);
     // Its check has lost its backslashes, so that the table has to be locked.
     await old.query('alter table ml_pipeline drop constraint ml_pipeline_pipeline_version_check');
     await old.query(
@@ -206,7 +212,7 @@ describe('an installation of an earlier version', () => {
 
     const patient = migrate(old.url, { retryForMs: 30_000 });
     await reader.query('commit');
-    expect(await patient).toEqual(['0004_partitions', '0005_contracts']);
+    expect(await patient).toEqual(migrationsFrom('0004_partitions'));
     const [check] = await old.query<{ is: string }>(
       `select pg_get_constraintdef(oid) as is from pg_constraint where conname = 'ml_pipeline_pipeline_version_check'`,
     );
@@ -216,7 +222,7 @@ describe('an installation of an earlier version', () => {
 
   test('lets rows of other contracts in beside those that are there, also where a column is gone by now', async () => {
     const old = await createTestDatabase();
-    await goBack(old, 1);
+    await goBackBefore('0005_contracts', old);
     await old.query(`insert into predictions
       select gen_random_uuid(), 1, 2, 3, 4, 5, 6, 7, 8, 9, 10, 11, 12, 13, 24, '2026_11_22__16_08_52', now()`);
     const insertOther = () =>
@@ -224,11 +230,53 @@ describe('an installation of an earlier version', () => {
         values (gen_random_uuid(), 1, '2026_11_22__16_08_52', now())`);
     await expect(insertOther()).rejects.toThrow(/not-null/);
     await old.query('alter table predictions drop column lstat');
-    expect(await migrate(old.url)).toEqual(['0005_contracts']);
+    expect(await migrate(old.url)).toEqual(migrationsFrom('0005_contracts'));
     await insertOther();
     expect(await old.query('select crim, rad::integer, prediction from predictions order by prediction')).toEqual([
       { crim: null, rad: null, prediction: 1 },
       { crim: 1, rad: 9, prediction: 24 },
+    ]);
+    await old.drop();
+  });
+
+  test('has its promotions told apart by who made them; its servers promote and record trainings as before', async () => {
+    const old = await createTestDatabase();
+    await goBackBefore('0006_promotions', old);
+    const version = '2026_11_22__16_08_52';
+    await old.query(
+      `insert into ml_pipeline (pipeline_version, artefact, sha256, hyperparameters, metrics, data_sha256, code_sha256,
+         golden_rows, feature_profile)
+       values ('${version}', 'x', repeat('a', 64), '{}', '{"rows": 506}', repeat('a', 64), repeat('a', 64), '{}', '{}')`,
+    );
+    const promote = (by: string) =>
+      old.query(
+        `insert into ml_pipeline_promotion (pipeline_version, promoted_by, reason) values ('${version}', $1, '')`,
+        [by],
+      );
+    const record = (minute: number) =>
+      old.query(
+        `insert into retraining (slot, outcome, pipeline_version) values (to_timestamp(60 * ${minute}), 'published', '${version}')`,
+      );
+    for (const by of ['start', 'train', 'schedule', 'me']) await promote(by);
+    await record(1);
+    expect(await migrate(old.url)).toEqual(migrationsFrom('0006_promotions'));
+    await promote('train');
+    await record(2);
+    expect(await old.query('select promoted_by, action from ml_pipeline_promotion order by promotion_id')).toEqual([
+      { promoted_by: 'start', action: 'train' },
+      { promoted_by: 'train', action: 'train' },
+      { promoted_by: 'schedule', action: 'schedule' },
+      { promoted_by: 'me', action: 'hand' },
+      { promoted_by: 'train', action: 'hand' },
+    ]);
+    await expect(old.query("update ml_pipeline_promotion set action = 'guess'")).rejects.toThrow(/action_check/);
+
+    await old.query("update retraining set outcome = 'promoted' where slot = to_timestamp(60)");
+    await old.query("update retraining set outcome = 'held' where slot = to_timestamp(120)");
+    await goBackBefore('0006_promotions', old);
+    expect(await old.query('select outcome from retraining order by slot')).toEqual([
+      { outcome: 'published' },
+      { outcome: 'failed' },
     ]);
     await old.drop();
   });

@@ -5,7 +5,8 @@ import { featuresOfKind } from '../../src/contract/contract.ts';
 import { fitPipeline, predictPipeline } from '../../src/estimators/pipeline.ts';
 import { loadHousingDataset } from '../../src/housing/dataset.ts';
 import { housing } from '../../src/housing/features.ts';
-import { insertPipeline, type NewPipeline, promote } from '../../src/registry/pipeline-versions.ts';
+import { insertPipeline, type NewPipeline } from '../../src/registry/pipeline-versions.ts';
+import { promote } from '../../src/registry/promotions.ts';
 import { trainPipeline } from '../../src/training/train.ts';
 import type { Answer } from './load.ts';
 

@@ -5,14 +5,10 @@ import { afterAll, afterEach, beforeAll, beforeEach, describe, expect, test } fr
 import type { Contract } from '../../src/contract/contract.ts';
 import { createPool, type Pool, transaction } from '../../src/database/pool.ts';
 import { loadPredictor, type Predictor } from '../../src/inference/predictor.ts';
-import {
-  insertPipeline,
-  type NewPipeline,
-  type PipelineArtefact,
-  promote,
-} from '../../src/registry/pipeline-versions.ts';
+import { publish } from '../../src/publishing/publish.ts';
+import { insertPipeline, type NewPipeline, type PipelineArtefact } from '../../src/registry/pipeline-versions.ts';
+import { promote } from '../../src/registry/promotions.ts';
 import { createServedPipeline, type ServedPipeline } from '../../src/registry/served-pipeline.ts';
-import { publish } from '../../src/training/publish.ts';
 import { trainPipeline } from '../../src/training/train.ts';
 import { createTestDatabase, type TestDatabase } from '../support/database.ts';
 import { contractOf, loadWines, wines } from '../support/declaration.ts';
@@ -118,8 +114,8 @@ async function publishCellars(): Promise<string> {
   });
 }
 
-function promoteAgain(version: string): Promise<void> {
-  return transaction(pool, (client) => promote(client, version, { promotedBy: 'test', reason: 'again' }));
+async function promoteAgain(version: string): Promise<void> {
+  await transaction(pool, (client) => promote(client, version, { promotedBy: 'test', reason: 'again' }));
 }
 
 async function rejectionOf(version: string): Promise<{ rejected_at: Date | null; rejected_reason: string | null }> {

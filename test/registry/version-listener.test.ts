@@ -2,7 +2,7 @@ import { once } from 'node:events';
 import { type AddressInfo, createServer, type Socket } from 'node:net';
 import { afterEach, beforeEach, expect, test } from 'vitest';
 import { createClient } from '../../src/database/pool.ts';
-import { PROMOTION_CHANNEL } from '../../src/registry/pipeline-versions.ts';
+import { PROMOTION_CHANNEL } from '../../src/registry/promotions.ts';
 import { startVersionListener } from '../../src/registry/version-listener.ts';
 import { createTestDatabase, type TestDatabase } from '../support/database.ts';
 import { eventually } from '../support/eventually.ts';

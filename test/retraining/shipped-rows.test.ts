@@ -1,6 +1,7 @@
 import { afterAll, beforeAll, beforeEach, describe, expect, test } from 'vitest';
 import { createPool, type Pool, transaction } from '../../src/database/pool.ts';
-import { insertPipeline, promote } from '../../src/registry/pipeline-versions.ts';
+import { insertPipeline } from '../../src/registry/pipeline-versions.ts';
+import { promote } from '../../src/registry/promotions.ts';
 import { checkShippedRowsFit } from '../../src/retraining/shipped-rows.ts';
 import { trainPipeline } from '../../src/training/train.ts';
 import { createTestDatabase, type TestDatabase } from '../support/database.ts';

@@ -5,7 +5,7 @@ import { promisify } from 'node:util';
 import { afterAll, beforeAll, expect, test } from 'vitest';
 import { createPool, type Pool, transaction } from '../../src/database/pool.ts';
 import { housing } from '../../src/housing/features.ts';
-import { publish } from '../../src/training/publish.ts';
+import { publish } from '../../src/publishing/publish.ts';
 import { callWhile, expectStored, type Trained, trainContracts } from '../support/contract-load.ts';
 import { createTestDatabase, type TestDatabase } from '../support/database.ts';
 import { makeDirectories, type ServerDirectories } from '../support/directory.ts';

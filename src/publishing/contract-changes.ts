@@ -1,12 +1,13 @@
-/** What a publication changes for the callers of what is served now. */
+/** What a promotion changes for the callers of what is served now. */
 import { type ContractChanges, compareContracts } from '../contract/compare.ts';
 import type { Contract } from '../contract/contract.ts';
 import { RidgelineError, reasonOf } from '../errors.ts';
-import { type PromotedVersion, promotedVersions, type Queryable } from '../registry/pipeline-versions.ts';
+import type { Queryable } from '../registry/pipeline-versions.ts';
+import { type PromotedVersion, promotedVersions } from '../registry/promotions.ts';
 import { contractOfStored } from '../registry/stored-declaration.ts';
 
 export interface ContractChange {
-  /** Of the pipeline that is to be published. */
+  /** Of the pipeline that is to be served. */
   contract: Contract;
   /** Of versions without a declaration of their own. */
   shipped: Contract;
@@ -50,6 +51,6 @@ export function refuseBreaking({ breaking }: Pick<ContractChanges, 'breaking'>):
   if (breaking.length === 0) return;
   const more = breaking.length - MOST_TOLD;
   const told = breaking.slice(0, MOST_TOLD).join(' ');
-  const detail = `${told}${more > 0 ? ` And ${more} more.` : ''} Nothing is published; --breaking publishes it all the same.`;
-  throw new RidgelineError('breaking_change', { detail });
+  const rest = `${more > 0 ? ` And ${more} more.` : ''} Nothing is changed; --breaking, or "breaking": true, does it all the same.`;
+  throw new RidgelineError('breaking_change', { detail: told + rest });
 }

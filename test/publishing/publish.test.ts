@@ -5,8 +5,9 @@ import { join } from 'node:path';
 import { Client } from 'pg';
 import { afterAll, afterEach, beforeAll, beforeEach, describe, expect, test } from 'vitest';
 import { createPool, type Pool, transaction } from '../../src/database/pool.ts';
-import { type NewPipeline, PROMOTION_CHANNEL, promote } from '../../src/registry/pipeline-versions.ts';
-import { type Published, type PublishOptions, publish } from '../../src/training/publish.ts';
+import { type Published, type PublishOptions, publish } from '../../src/publishing/publish.ts';
+import type { NewPipeline } from '../../src/registry/pipeline-versions.ts';
+import { PROMOTION_CHANNEL, promote } from '../../src/registry/promotions.ts';
 import { trainPipeline } from '../../src/training/train.ts';
 import { createTestDatabase, type TestDatabase } from '../support/database.ts';
 import { loadWines, wines } from '../support/declaration.ts';
@@ -83,6 +84,8 @@ describe('a publication', () => {
         golden_rows: pipeline.goldenRows,
         feature_profile: pipeline.featureProfile,
         declaration: wines.declaration,
+        training_rows: { shipped: 120, labelled: 0, duplicates: 0 },
+        data_file: null,
         rejected_at: null,
         rejected_reason: null,
       },

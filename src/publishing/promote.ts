@@ -1,0 +1,99 @@
+/**
+ * What is served, changed by operators: a version promoted by hand, a roll back, or schedules that may go on. Each is one
+ * transaction in which nobody else changes what is served, and one more entry of the history; running servers hear of it.
+ */
+import type { Contract } from '../contract/contract.ts';
+import { RidgelineError } from '../errors.ts';
+import { ensureFeatureColumns } from '../prediction-log/postgres/feature-columns.ts';
+import {
+  lockRegistry,
+  type PromotableVersion,
+  promotableVersion,
+  type Queryable,
+} from '../registry/pipeline-versions.ts';
+import {
+  type NewPromotion,
+  type PromotionEntry,
+  promote,
+  servedVersion,
+  versionToRollBackTo,
+} from '../registry/promotions.ts';
+import { contractOfStored } from '../registry/stored-declaration.ts';
+import { againBehindLocks } from './behind-locks.ts';
+import { changesForCallers, refuseBreaking } from './contract-changes.ts';
+
+export interface PromotionOptions extends Pick<NewPromotion, 'promotedBy' | 'reason'> {
+  /** Runs its argument in one transaction of the database. */
+  transaction: <Result>(work: (client: Queryable) => Promise<Result>) => Promise<Result>;
+  /** Of versions without a declaration of their own. */
+  shipped: Contract;
+  /** Promotes also what refuses requests of today's callers. */
+  breaking?: boolean | undefined;
+}
+
+/**
+ * Promotes a version by hand, the served one too. Throws `unknown_version`, `version_rejected`, `version_emptied`, or
+ * `breaking_change` where callers of what is served would notice.
+ */
+export function promoteVersion(pipelineVersion: string, options: PromotionOptions): Promise<PromotionEntry> {
+  return alone(options, (client) => promoteChecked(client, pipelineVersion, { ...options, action: 'hand' }));
+}
+
+/** Promotes the version that served well before. Throws `nothing_to_roll_back`, and what a promotion by hand throws. */
+export function rollBack(options: PromotionOptions): Promise<PromotionEntry> {
+  return alone(options, async (client) => {
+    const before = await versionToRollBackTo(client);
+    if (before === undefined) throw new RidgelineError('nothing_to_roll_back');
+    return await promoteChecked(client, before, { ...options, action: 'rollback' });
+  });
+}
+
+/** Promotes what is served once more, so that schedules go on. Throws `unknown_version` before anything is served. */
+export function resume(options: PromotionOptions): Promise<PromotionEntry> {
+  return alone(options, async (client) => {
+    const served = await servedVersion(client);
+    if (served === undefined)
+      throw new RidgelineError('unknown_version', { detail: 'None that can be served has been promoted.' });
+    return await promote(client, served, { ...options, action: 'resume' });
+  });
+}
+
+function alone<Result>(
+  { transaction }: PromotionOptions,
+  work: (client: Queryable) => Promise<Result>,
+): Promise<Result> {
+  return againBehindLocks(() =>
+    transaction(async (client) => {
+      await lockRegistry(client);
+      return await work(client);
+    }),
+  );
+}
+
+async function promoteChecked(
+  client: Queryable,
+  pipelineVersion: string,
+  { shipped, breaking, ...promotion }: PromotionOptions & NewPromotion,
+): Promise<PromotionEntry> {
+  const version = await promotableVersion(client, pipelineVersion);
+  if (!version) throw new RidgelineError('unknown_version');
+  const contract = contractToServe(version, shipped);
+  const { served, ...changes } = await changesForCallers(client, { contract, shipped });
+  if (!breaking) refuseBreaking(changes);
+  const entry = await promote(client, pipelineVersion, promotion);
+  // Last, as whoever stores predictions waits for it.
+  const earlier = [shipped, ...served, ...(version.wasPromoted ? [contract] : [])];
+  await ensureFeatureColumns(client, contract, earlier);
+  return entry;
+}
+
+function contractToServe({ declaration, rejectedReason, isEmptied }: PromotableVersion, shipped: Contract): Contract {
+  if (rejectedReason !== null) throw new RidgelineError('version_rejected', { detail: rejectedReason });
+  if (isEmptied) throw new RidgelineError('version_emptied');
+  try {
+    return contractOfStored(declaration, shipped);
+  } catch (cause) {
+    if (!(cause instanceof RidgelineError)) throw cause;
+    throw new RidgelineError('version_rejected', { detail: cause.message, cause });
+  }
+}

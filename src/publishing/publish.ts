@@ -1,0 +1,77 @@
+/**
+ * Publication: the version row and, unless it stays a challenger, its promotion, the columns for its predictions and the notice
+ * to running servers, in one transaction, so that the outside sees all of a version or nothing of it. The file in models/ is
+ * written after the commit, and of what was promoted alone: a start without the database must not fall back to a version that
+ * nobody chose.
+ */
+import { type Contract, createContract } from '../contract/contract.ts';
+import { ensureFeatureColumns } from '../prediction-log/postgres/feature-columns.ts';
+import { writeArtefact } from '../registry/artefacts.ts';
+import { type DataFile, insertPipeline, type NewPipeline, type Queryable } from '../registry/pipeline-versions.ts';
+import { holdOnSchedules, type PromotionEntry, promote } from '../registry/promotions.ts';
+import { againBehindLocks } from './behind-locks.ts';
+import { changesForCallers, refuseBreaking } from './contract-changes.ts';
+
+export interface PublishOptions {
+  /** Runs its argument in one transaction of the database. */
+  transaction: <Result>(work: (client: Queryable) => Promise<Result>) => Promise<Result>;
+  modelsDir: string;
+  /** A schedule promotes nothing while a person has chosen what is served. */
+  action?: 'train' | 'schedule';
+  /** Recorded in the history of promotions. */
+  promotedBy: string;
+  reason: string;
+  /** Of versions without a declaration of their own. */
+  shipped: Contract;
+  /** False publishes a challenger: what is served stays. */
+  promotes?: boolean;
+  /** Promotes also what refuses requests of today's callers. */
+  breaking?: boolean;
+  /** Where the training rows came from, if not from the data set that ships. */
+  dataFile?: DataFile | undefined;
+}
+
+export interface Published {
+  pipelineVersion: string;
+  isPromoted: boolean;
+  /** The promotion for which the schedule has not promoted this one. */
+  heldBy?: PromotionEntry | undefined;
+  /** Where the file of a promoted version is, or why it could not be written; the publication holds all the same. */
+  file?: WrittenFile;
+}
+
+export type WrittenFile = { path: string } | { error: unknown };
+
+/**
+ * Publishes a trained pipeline, and promotes it where that is asked for. Rejects, with nothing published, when the transaction
+ * fails, and with `breaking_change` where callers of what is served would notice the promotion.
+ */
+export async function publish(pipeline: NewPipeline, options: PublishOptions): Promise<Published> {
+  const { transaction, modelsDir, action = 'train', promotedBy, reason, shipped, breaking, dataFile } = options;
+  const contract = createContract(pipeline.declaration);
+  const published = await againBehindLocks(() =>
+    transaction(async (client) => {
+      // First, as it waits for other publications: one that was under way may have changed what is served.
+      const pipelineVersion = await insertPipeline(client, pipeline, dataFile);
+      const heldBy = action === 'schedule' ? await holdOnSchedules(client) : undefined;
+      const isPromoted = (options.promotes ?? true) && !heldBy;
+      if (isPromoted) {
+        const { served, ...changes } = await changesForCallers(client, { contract, shipped });
+        if (!breaking) refuseBreaking(changes);
+        await promote(client, pipelineVersion, { action, promotedBy, reason });
+        // Last, as whoever stores predictions waits for it.
+        await ensureFeatureColumns(client, contract, [shipped, ...served]);
+      }
+      return { pipelineVersion, isPromoted, heldBy };
+    }),
+  );
+  if (!published.isPromoted) return published;
+  const { artefact, sha256, goldenRows, declaration } = pipeline;
+  const { pipelineVersion } = published;
+  const written = { pipelineVersion, artefact, sha256, goldenRows, declaration };
+  const file = await writeArtefact(modelsDir, written).then(
+    (path) => ({ path }),
+    (error: unknown) => ({ error }),
+  );
+  return { ...published, file };
+}

@@ -1,0 +1,139 @@
+/** What operators are told of pipeline versions, in the form in which the admin routes and the commands give it out. */
+import type { Declaration } from '../contract/declaration.ts';
+import {
+  checkDeclarationSize,
+  type DataFile,
+  MAX_DECLARATION_BYTES,
+  type Queryable,
+  type TrainingRows,
+} from './pipeline-versions.ts';
+import { type PromotionEntry, promotionsOf } from './promotions.ts';
+
+/**
+ * champion: promoted last, of those that no server has rejected. challenger: of those that were never promoted, the two newest,
+ * while they are new. rejected: a server refused its artefact. retired: any other.
+ */
+export type Role = 'champion' | 'challenger' | 'retired' | 'rejected';
+
+export interface VersionSummary {
+  version: string;
+  role: Role;
+  created_at: string;
+  /** The last time. */
+  promoted_at: string | null;
+  metrics: Record<string, number>;
+  training_rows: { [Kind in keyof TrainingRows]: number | null };
+  rejected_reason: string | null;
+}
+
+export interface VersionPage {
+  /** The newest first. */
+  pipelines: VersionSummary[];
+  /** Where the next page begins: what to ask for `before`. */
+  next: string | null;
+}
+
+export interface VersionDetails extends VersionSummary {
+  declaration: unknown;
+  hyperparameters: Record<string, unknown>;
+  sha256: string;
+  /** Up to when labelled rows were learned from; none are yet. */
+  trained_through: string | null;
+  data_file: DataFile | null;
+  /** Tests against other versions, of which there are none yet. */
+  gates: never[];
+  promotions: PromotionEntry[];
+}
+
+const CHALLENGERS = 2;
+const DAYS_OF_A_CHALLENGER = 30;
+/** Of a version, in its details. */
+const NEWEST_PROMOTIONS = 50;
+
+/** What both queries begin with; $1 is the time. Servers of the version before stored no `training_rows`. */
+const ROLES = `
+  with promoted as (
+    select pipeline_version, max(promotion_id) as promotion_id, max(promoted_at) as promoted_at
+    from ml_pipeline_promotion group by pipeline_version
+  ), roles as (
+    select pipeline_version, promoted_at,
+      case
+        when rejected_at is not null then 'rejected'
+        when promotion_id = max(promotion_id) filter (where rejected_at is null) over () then 'champion'
+        when promotion_id is null and created_at > $1::timestamptz - interval '${DAYS_OF_A_CHALLENGER} days'
+          and row_number() over (
+            partition by rejected_at is null and promotion_id is null order by pipeline_version desc
+          ) <= ${CHALLENGERS} then 'challenger'
+        else 'retired'
+      end as role
+    from ml_pipeline left join promoted using (pipeline_version)
+  )`;
+const SUMMARY = `pipeline_version, role, created_at, promoted_at, metrics, rejected_reason,
+  coalesce(training_rows, jsonb_build_object('shipped', metrics -> 'rows', 'labelled', 0, 'duplicates', 0)) as training_rows`;
+
+export interface PageOptions {
+  limit: number;
+  /** Only versions that are older than this one. */
+  before?: string | undefined;
+  now: Date;
+}
+
+export async function listVersions(client: Queryable, { limit, before, now }: PageOptions): Promise<VersionPage> {
+  const { rows } = await client.query(
+    `${ROLES} select ${SUMMARY} from roles join ml_pipeline using (pipeline_version)
+     where $2::text is null or pipeline_version < $2 order by pipeline_version desc limit $3`,
+    [now, before ?? null, limit + 1],
+  );
+  const pipelines = rows.slice(0, limit).map(toSummary);
+  return { pipelines, next: rows.length > limit ? pipelines.at(-1)!.version : null };
+}
+
+export interface DetailsOptions {
+  /** Of versions without a declaration of their own. */
+  shipped: Declaration;
+  now: Date;
+}
+
+/** Undefined where there is no such version. Throws `bad_artefact` for a declaration that is too large to be read. */
+export async function findVersion(
+  client: Queryable,
+  pipelineVersion: string,
+  { shipped, now }: DetailsOptions,
+): Promise<VersionDetails | undefined> {
+  const { rows } = await client.query(
+    `${ROLES} select ${SUMMARY}, hyperparameters, sha256, data_file, octet_length(declaration::text) as declaration_bytes,
+       case when octet_length(declaration::text) <= $3 then declaration end as declaration
+     from roles join ml_pipeline using (pipeline_version) where pipeline_version = $2`,
+    [now, pipelineVersion, MAX_DECLARATION_BYTES],
+  );
+  const [row] = rows;
+  if (!row) return undefined;
+  checkDeclarationSize(row);
+  return {
+    ...toSummary(row),
+    declaration: row.declaration ?? shipped,
+    hyperparameters: row.hyperparameters as VersionDetails['hyperparameters'],
+    sha256: row.sha256 as string,
+    trained_through: null,
+    data_file: row.data_file as DataFile | null,
+    gates: [],
+    promotions: await promotionsOf(client, pipelineVersion, NEWEST_PROMOTIONS),
+  };
+}
+
+function toSummary(row: Record<string, unknown>): VersionSummary {
+  return {
+    version: row.pipeline_version as string,
+    role: row.role as Role,
+    created_at: (row.created_at as Date).toISOString(),
+    promoted_at: (row.promoted_at as Date | null)?.toISOString() ?? null,
+    metrics: row.metrics as VersionSummary['metrics'],
+    training_rows: row.training_rows as VersionSummary['training_rows'],
+    rejected_reason: row.rejected_reason as string | null,
+  };
+}
+
+/** Whether a text could be the name of a version; any other is not looked for. */
+export function isVersionName(text: string): boolean {
+  return /^\d{4}_\d\d_\d\d__\d\d_\d\d_\d\d$/.test(text);
+}
