@@ -54,6 +54,7 @@ async function train(asked: Arguments): Promise<void> {
     publish(pipeline, {
       transaction: (work) => transaction(pool, work),
       modelsDir: config.modelsDir,
+      action: promotedBy === 'schedule' ? 'schedule' : 'train',
       promotedBy,
       reason,
       shipped: housing,

@@ -4,7 +4,7 @@ import { extname, join } from 'node:path';
 import { promisify } from 'node:util';
 import { reasonOf } from '../errors.ts';
 import { projectRoot } from '../project-root.ts';
-import type { RetrainingOptions } from './retraining.ts';
+import type { RetrainingOptions, Training } from './retraining.ts';
 
 const run = promisify(execFile);
 
@@ -18,7 +18,7 @@ export const trainInChildProcess: RetrainingOptions['train'] = async ({ alpha, s
       signal,
       killSignal: 'SIGKILL',
     });
-    return (JSON.parse(stdout.trim().split('\n').at(-1)!) as { version: string }).version;
+    return JSON.parse(stdout.trim().split('\n').at(-1)!) as Training;
   } catch (error) {
     const { stderr } = error as { stderr?: string };
     if (signal.aborted) throw signal.reason;

@@ -7,9 +7,9 @@ import type { Contract } from '../contract/contract.ts';
 import { reasonOf } from '../errors.ts';
 import type { Log } from '../log.ts';
 import type { Queryable } from '../registry/pipeline-versions.ts';
-import { newestAlpha } from '../registry/promotions.ts';
+import { describeHold, holdOnSchedules, newestAlpha } from '../registry/promotions.ts';
 import { alternativesOf } from './cron-alternatives.ts';
-import { claimSlot, finishRun } from './runs.ts';
+import { claimSlot, finishRun, type RunEnd } from './runs.ts';
 import { checkShippedRowsFit } from './shipped-rows.ts';
 
 export interface RetrainingOptions {
@@ -20,10 +20,24 @@ export interface RetrainingOptions {
   shipped: Contract;
   /** Runs its argument while no other session holds the lock; undefined when one does. */
   exclusively: <Result>(work: () => Promise<Result>) => Promise<Result | undefined>;
-  /** Trains and publishes; resolves with the version. Aborting the signal ends the training. */
-  train: (options: { alpha: number | undefined; signal: AbortSignal }) => Promise<string>;
+  /** Trains and publishes. Aborting the signal ends the training. */
+  train: (options: { alpha: number | undefined; signal: AbortSignal }) => Promise<Training>;
   log: Log;
 }
+
+/** What the command says that a training has come to. */
+export interface Training {
+  version: string;
+  decision: 'promoted' | 'held' | 'not_promoted';
+  /** In a word. */
+  reason: string;
+}
+
+const SAID_OF: Record<string, string> = {
+  promoted: 'retraining has published a version',
+  published: 'retraining has published a version, and not promoted it',
+  held: 'retraining holds, as a person has chosen what is served',
+};
 
 /** A training takes a second; one that has not ended by then hangs. */
 const TIME_LIMIT_MS = 15 * 60_000;
@@ -51,18 +65,32 @@ export function startRetraining({ cron, database, shipped, exclusively, train, l
   }
 
   async function trainFor(slot: Date): Promise<void> {
-    log.info({ slot }, 'retraining begins');
     try {
-      await checkShippedRowsFit(database, shipped);
-      const signal = AbortSignal.any([closing.signal, AbortSignal.timeout(TIME_LIMIT_MS)]);
-      // Whoever chose another penalty than the default chose it for the versions to come as well.
-      const pipelineVersion = await train({ alpha: await newestAlpha(database), signal });
-      await finishRun(database, slot, { pipelineVersion });
-      log.info({ slot, pipelineVersion }, 'retraining has published a version');
+      const end = (await endWhereHeld()) ?? (await trainNow(slot));
+      await finishRun(database, slot, end);
+      log.info({ slot, ...end }, SAID_OF[end.outcome]!);
     } catch (error) {
       log.error({ slot, reason: reasonOf(error) }, 'retraining failed; what is served stays');
-      await finishRun(database, slot, { failure: reasonOf(error) });
+      await finishRun(database, slot, { outcome: 'failed', detail: reasonOf(error) });
     }
+  }
+
+  /** A person has chosen what is served: nothing is trained that would not be promoted. */
+  async function endWhereHeld(pipelineVersion?: string): Promise<RunEnd | undefined> {
+    const hold = await holdOnSchedules(database);
+    return hold && { outcome: 'held', pipelineVersion, detail: describeHold(hold) };
+  }
+
+  async function trainNow(slot: Date): Promise<RunEnd> {
+    log.info({ slot }, 'retraining begins');
+    await checkShippedRowsFit(database, shipped);
+    const signal = AbortSignal.any([closing.signal, AbortSignal.timeout(TIME_LIMIT_MS)]);
+    // Whoever chose another penalty than the default chose it for the versions to come as well.
+    const { version: pipelineVersion, decision, reason } = await train({ alpha: await newestAlpha(database), signal });
+    if (decision === 'promoted') return { outcome: 'promoted', pipelineVersion };
+    // Somebody has chosen while it trained.
+    const held = decision === 'held' ? await endWhereHeld(pipelineVersion) : undefined;
+    return held ?? { outcome: 'published', pipelineVersion, detail: reason };
   }
 
   async function runWhenDue(date: Date): Promise<void> {

@@ -10,15 +10,18 @@ export async function claimSlot(client: Queryable, slot: Date): Promise<boolean>
   return rows.length === 1;
 }
 
-export async function finishRun(
-  client: Queryable,
-  slot: Date,
-  result: { pipelineVersion: string } | { failure: string },
-): Promise<void> {
-  const [outcome, version, detail] =
-    'failure' in result ? ['failed', null, result.failure] : ['published', result.pipelineVersion, null];
+export interface RunEnd {
+  outcome: 'promoted' | 'published' | 'held' | 'failed';
+  /** The version that was published. */
+  pipelineVersion?: string | undefined;
+  /** Why it was not promoted. */
+  detail?: string;
+}
+
+export async function finishRun(client: Queryable, slot: Date, end: RunEnd): Promise<void> {
+  const { outcome, pipelineVersion = null, detail = null } = end;
   await client.query(
     'update retraining set finished_at = now(), outcome = $2, pipeline_version = $3, detail = $4 where slot = $1',
-    [slot, outcome, version, detail],
+    [slot, outcome, pipelineVersion, detail],
   );
 }

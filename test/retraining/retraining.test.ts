@@ -1,7 +1,7 @@
 import { afterEach, describe, expect, test, vi } from 'vitest';
 import type { Contract } from '../../src/contract/contract.ts';
 import { alternativesOf } from '../../src/retraining/cron-alternatives.ts';
-import { startRetraining } from '../../src/retraining/retraining.ts';
+import { startRetraining, type Training } from '../../src/retraining/retraining.ts';
 import { everyType, wines } from '../support/declaration.ts';
 import { createNotedLog } from '../support/noted-log.ts';
 
@@ -37,12 +37,22 @@ describe('the schedule', () => {
   async function slotsOf(
     cron: string,
     days: number,
-    { onTrain = async () => {}, served = wines }: { onTrain?: () => Promise<void>; served?: Contract } = {},
+    {
+      onTrain = async () => {},
+      served = wines,
+      holdsFrom = 99,
+      decision = 'promoted',
+    }: { onTrain?: () => Promise<void>; served?: Contract; holdsFrom?: number; decision?: Training['decision'] } = {},
   ) {
     vi.useFakeTimers({ now: new Date('2027-01-01T00:00:30Z') });
     const slots: string[] = [];
     const outcomes: unknown[][] = [];
     const { log, messages } = createNotedLog();
+    let looks = 0;
+    const rollBack = {
+      ...{ promotion_id: '2', pipeline_version: 'v1', version: 'v1', previous: 'v2', action: 'rollback' },
+      ...{ promoted_at: new Date('2027-01-01T01:02:03Z'), promoted_by: 'pipelines', reason: 'too high' },
+    };
     const retraining = startRetraining({
       cron,
       // The tables as these statements see them: what is claimed here is nobody else's.
@@ -50,6 +60,8 @@ describe('the schedule', () => {
         async query(text, values) {
           if (text.startsWith('insert into retraining')) slots.push((values![0] as Date).toISOString().slice(0, 16));
           if (text.startsWith('update retraining')) outcomes.push(values!.slice(1));
+          if (text.startsWith('select promotion_id')) return { rows: ++looks >= holdsFrom ? [rollBack] : [] };
+          if (text.includes('lag(')) return { rows: [rollBack] };
           if (text.includes('as declaration_bytes'))
             return { rows: [{ declaration: served.declaration, declaration_bytes: 1 }] };
           return { rows: text.startsWith('insert') ? [{}] : [] };
@@ -59,7 +71,7 @@ describe('the schedule', () => {
       exclusively: (work) => work(),
       async train() {
         await onTrain();
-        return '2027_01_01__00_00_00';
+        return { version: '2027_01_01__00_00_00', decision, reason: 'a word' };
       },
       log,
     });
@@ -102,5 +114,26 @@ describe('the schedule', () => {
       ['failed', null, sentence],
     ]);
     expect(logged).toContain('retraining failed; what is served stays');
+  });
+
+  const hold = expect.stringMatching(
+    /^Scheduled trainings hold, as pipelines has rolled back to v1 \(2027-01-01 01:02 UTC: too high\)\. .* resume/,
+  );
+
+  test('trains nothing while a person has chosen what is served, and says who', async () => {
+    let trainings = 0;
+    const { outcomes, logged } = await slotsOf('0 3 * * *', 1, { holdsFrom: 1, onTrain: async () => void trainings++ });
+    expect(trainings).toBe(0);
+    expect(outcomes).toEqual([['held', null, hold]]);
+    expect(logged).toContain('retraining holds, as a person has chosen what is served');
+  });
+
+  test('ends as the training says: promoted, published, or held where somebody has chosen meanwhile', async () => {
+    const version = '2027_01_01__00_00_00';
+    const outcome = async (decision: Training['decision'], holdsFrom = 99) =>
+      (await slotsOf('0 3 * * *', 1, { decision, holdsFrom })).outcomes;
+    expect(await outcome('promoted')).toEqual([['promoted', version, null]]);
+    expect(await outcome('not_promoted')).toEqual([['published', version, 'a word']]);
+    expect(await outcome('held', 2)).toEqual([['held', version, hold]]);
   });
 });

@@ -36,9 +36,9 @@ test('trains a minute once, however many schedulers run', { timeout: 150_000 }, 
   for (const { child } of schedulers) child.kill('SIGTERM');
   for (const { closed } of schedulers) expect((await closed)[0]).toBe(0);
   const runs = await database.query<{ outcome: string; pipeline_version: string }>('select * from retraining');
-  expect(runs).toEqual([expect.objectContaining({ outcome: 'published', pipeline_version: expect.any(String) })]);
-  const promotions = await database.query('select promoted_by from ml_pipeline_promotion');
-  expect(promotions).toEqual([{ promoted_by: 'schedule' }]);
+  expect(runs).toEqual([expect.objectContaining({ outcome: 'promoted', pipeline_version: expect.any(String) })]);
+  const promotions = await database.query('select promoted_by, action from ml_pipeline_promotion');
+  expect(promotions).toEqual([{ promoted_by: 'schedule', action: 'schedule' }]);
 });
 
 test('tells what to set when RETRAIN_CRON is missing', async () => {
