@@ -1,5 +1,7 @@
+import fc from 'fast-check';
 import { describe, expect, test } from 'vitest';
 import { compareContracts } from '../../src/contract/compare.ts';
+import { rowSchema } from '../../src/contract/row-schema.ts';
 import { contractOf, everyType, wines } from '../support/declaration.ts';
 
 const size = { name: 'size', dtype: 'float64' };
@@ -131,4 +133,43 @@ describe('what does not:', () => {
     });
     expect(compareContracts(wide!, narrow!).breaking).toHaveLength(2);
   });
+});
+const feature = fc
+  .record({
+    dtype: fc.constantFrom('float64', 'int64', 'bool', 'string'),
+    nullable: fc.boolean(),
+    optional: fc.boolean(),
+    limits: fc.option(fc.tuple(fc.integer({ min: -3, max: 0 }), fc.integer({ min: 0, max: 3 }))),
+    categories: fc.option(fc.subarray(['x', 'y', 'zz'], { minLength: 1 })),
+    max_length: fc.integer({ min: 1, max: 3 }),
+  })
+  .map(({ limits, categories, max_length, ...one }) => ({
+    name: 'a',
+    ...one,
+    ...(limits && /64/.test(one.dtype) && { minimum: limits[0], maximum: limits[1] }),
+    ...(one.dtype === 'string' && { max_length }),
+    ...(categories && one.dtype === 'string' && { categories, unknown: 'refuse' }),
+  }));
+const another = fc.option(
+  feature.map((one) => ({ ...one, name: 'b' })),
+  { nil: undefined },
+);
+const values = [-4, -3, -2, -1, 0, 0.5, 1, 2, 3, 4, '', 'x', 'y', 'zz', 'www', true, false, null];
+const requests = [{}, ...values.map((a) => ({ a }))];
+
+test('whatever becomes of a feature: without a breaking change no request that was right is wrong', () => {
+  let right = 0;
+  fc.assert(
+    fc.property(feature, feature, another, (from, to, added) => {
+      const [before, after] = [[from], [to, added ?? []].flat()].map((features) => contractOf(features));
+      if (compareContracts(before!, after!).breaking.length > 0) return;
+      const [schemaBefore, schemaAfter] = [rowSchema(before!), rowSchema(after!)];
+      const wasRight = requests.filter((one) => schemaBefore.safeParse(one).success);
+      const isWrong = wasRight.filter((one) => !schemaAfter.safeParse(one).success);
+      expect(isWrong).toEqual([]);
+      right += wasRight.length;
+    }),
+    { numRuns: 3000, seed: 20_261_126 },
+  );
+  expect(right).toBeGreaterThan(300);
 });
