@@ -1,6 +1,7 @@
 /** Declarations and rows for tests of what takes any: they stay as they are when another data set ships. */
 import { type Contract, createContract } from '../../src/contract/contract.ts';
-import { parseDeclaration } from '../../src/contract/declaration.ts';
+import { parseDeclaration, type Value } from '../../src/contract/declaration.ts';
+import { fromValues } from '../../src/contract/rows.ts';
 import type { Dataset } from '../../src/estimators/dense-matrix.ts';
 
 /** The contract of these features, given as a features file has them. */
@@ -63,4 +64,22 @@ export function loadWines(rows = 120): Dataset {
       -15 - 1.3 * acidity! + 1.1 * vineyard! - 0.4 * sugar! + 2.2 * alcohol! + 1.5 * oak! + Math.sin(i * 12.9898),
   );
   return { X: { rows, columns: wines.features.length, data: Float64Array.from(X.flat()) }, y: Float64Array.from(y) };
+}
+
+/** Made-up homes, the same at each call: every value that may be null is so in some, and the price follows from the size. */
+export function loadHomes(rows = 60): Dataset {
+  const values = Array.from({ length: rows }, (_, i): Value[] => [
+    40 + ((i * 7) % 90),
+    i % 5 === 0 ? null : 1 + (i % 6),
+    i % 7 === 0 ? null : i % 4,
+    i % 2 === 0,
+    i % 3 === 0 ? null : i % 3 === 1,
+    ['Mokotów', 'Śródmieście', 'Wola'][i % 3]!,
+    i % 4 === 0 ? null : ['gas', 'district'][i % 2]!,
+    null,
+    i % 3 === 0 ? null : Math.cos(i),
+  ]);
+  const data = Float64Array.from(fromValues(everyType, values).features);
+  const y = values.map(([size], i) => 5 * Number(size) + Math.sin(i * 12.9898));
+  return { X: { rows, columns: everyType.features.length, data }, y: Float64Array.from(y) };
 }

@@ -2,9 +2,14 @@
 import { once } from 'node:events';
 import { connect } from 'node:net';
 import fc from 'fast-check';
-import { afterAll, beforeAll, expect, test } from 'vitest';
+import { afterAll, beforeAll, describe, expect, test } from 'vitest';
+import type { Contract } from '../../../src/contract/contract.ts';
+import { exampleRow } from '../../../src/contract/rows.ts';
+import { housing } from '../../../src/housing/features.ts';
+import { trainPipeline } from '../../../src/training/train.ts';
+import { anyJsonOf, anyRowOf } from '../../support/any-json.ts';
 import { startTestApp, type TestApp } from '../../support/app.ts';
-import { articleRow } from '../../support/requests.ts';
+import { everyType, loadHomes } from '../../support/declaration.ts';
 
 const MAX_BATCH_ROWS = 3;
 const BODY_LIMIT = 2048;
@@ -14,13 +19,6 @@ const settings = {
   EXPOSE_MODEL_VERSION: 'false',
 };
 
-let fast: TestApp;
-let plain: TestApp;
-beforeAll(async () => {
-  [fast, plain] = await Promise.all([startTestApp(settings), startTestApp(settings, { fastPath: false })]);
-});
-afterAll(() => Promise.all([fast.close(), plain.close()]));
-
 interface Sent {
   path: string;
   headers: string[];
@@ -28,44 +26,62 @@ interface Sent {
   isChunked: boolean;
 }
 
-const row = JSON.stringify(articleRow);
 const batch = (...rows: string[]) => `{"instances":[${rows.join(',')}]}`;
 
-/** Bodies that are right, those with faults of every kind, and pieces of either. */
-const text = fc.oneof(
-  { weight: 3, arbitrary: fc.constantFrom(row, batch(row), batch(row, row, row)) },
-  fc.constantFrom(
-    batch(row, row, row, row),
-    batch(),
-    row.replace('"RM"', '"\\u0052M"'),
-    row.replace('6.575', '6.575e0'),
-    row.replace('6.575', '1e308'),
-    row.replace('6.575', 'NaN'),
-    row.replace('6.575', '"6.575"'),
-    row.replace('{', '{"RM":1,'),
-    row.replace('{', '{"__proto__":{"a":1},'),
-    batch(row, row.replace('6.575', '1e308'), '{}'),
-    batch(row.replace('296', 'null'), row),
-    `\uFEFF${row}`,
-    '',
-    ' ',
-    '{}',
-    '[]',
-    'null',
-    '"text"',
-    ' '.repeat(BODY_LIMIT),
-    ' '.repeat(BODY_LIMIT + 1),
-  ),
+/** What no contract takes. */
+const wrongOfAny = fc.oneof(
+  fc.constantFrom('', ' ', '{}', '[]', 'null', '"text"', batch(), ' '.repeat(BODY_LIMIT), ' '.repeat(BODY_LIMIT + 1)),
   fc.json({ maxDepth: 3 }),
 );
+
+/** Rows that are right, and those with faults of every kind. */
+const house = JSON.stringify(exampleRow(housing));
+const home = JSON.stringify({ ...exampleRow(everyType), heating: null });
+const bodies: Record<string, { contract: Contract; right: fc.Arbitrary<string>; wrong: fc.Arbitrary<string> }> = {
+  numbers: {
+    contract: housing,
+    right: fc.constantFrom(house, batch(house), batch(house, house, house), `\uFEFF${house}`),
+    wrong: fc.constantFrom(
+      batch(house, house, house, house),
+      house.replace('"RM"', '"\\u0052M"'),
+      house.replace('6.575', '6.575e0'),
+      house.replace('6.575', '1e308'),
+      house.replace('6.575', 'NaN'),
+      house.replace('6.575', '"6.575"'),
+      house.replace('{', '{"RM":1,'),
+      house.replace('{', '{"__proto__":{"a":1},'),
+      batch(house, house.replace('6.575', '1e308'), '{}'),
+      batch(house.replace('296', 'null'), house),
+    ),
+  },
+  'every type': {
+    contract: everyType,
+    right: fc.array(anyRowOf(everyType).chain(anyJsonOf), { minLength: 1, maxLength: 3 }).map((rows) => batch(...rows)),
+    wrong: fc.constantFrom(
+      home.replace('71.5', '-1'),
+      home.replace('71.5', '"71.5"'),
+      home.replace('"Wola"', '1'),
+      home.replace('"Wola"', '"a\\u0000b"'),
+      home.replace('"Wola"', '"\\ud83d"'),
+      home.replace('"heating":null', '"heating":"coal"'),
+      home.replace('"heating":null', '"heating":"gas","heatin\\u0067":"gas"'),
+      home.replace('"heating":null', '"Heating":"gas"'),
+      home.replace('true', '1'),
+      home.replace(':3,', ':3.5,'),
+      batch(home, '{}', home),
+    ),
+  },
+};
+
 const change = fc.record({ at: fc.nat(), removed: fc.nat(3), added: fc.uint8Array({ maxLength: 2 }) });
 const changes = fc.oneof(fc.constant([]), fc.array(change, { maxLength: 2 }));
-const body = fc.tuple(text, changes).map(([original, made]) =>
-  made.reduce((bytes, { at, removed, added }) => {
-    const place = at % (bytes.length + 1);
-    return Buffer.concat([bytes.subarray(0, place), added, bytes.subarray(place + removed)]);
-  }, Buffer.from(original)),
-);
+const changed = (text: fc.Arbitrary<string>) =>
+  fc.tuple(text, changes).map(([original, made]) =>
+    made.reduce((bytes, { at, removed, added }) => {
+      const place = at % (bytes.length + 1);
+      return Buffer.concat([bytes.subarray(0, place), added, bytes.subarray(place + removed)]);
+    }, Buffer.from(original)),
+  );
 const type = fc.oneof(
   { weight: 8, arbitrary: fc.constant('content-type: application/json') },
   fc.constantFrom('content-type: application/json; charset=utf-8', 'content-type: text/plain', 'x-no-type: at all'),
@@ -78,9 +94,10 @@ const encoding = fc.oneof(
   { weight: 8, arbitrary: fc.constant<string[]>([]) },
   fc.constantFrom(['content-encoding: gzip'], ['expect: 100-continue']),
 );
-const request: fc.Arbitrary<Sent> = fc
-  .record({ path, type, encoding, body, isChunked: fc.boolean() })
-  .map(({ type: typeLine, encoding: lines, ...rest }) => ({ ...rest, headers: [typeLine, ...lines] }));
+const requestOf = (body: fc.Arbitrary<Buffer>): fc.Arbitrary<Sent> =>
+  fc
+    .record({ path, type, encoding, body, isChunked: fc.boolean() })
+    .map(({ type: typeLine, encoding: lines, ...rest }) => ({ ...rest, headers: [typeLine, ...lines] }));
 
 const ID = /"[0-9a-f]{8}-[0-9a-f]{4}-7[0-9a-f]{3}-[0-9a-f]{4}-[0-9a-f]{12}"/g;
 
@@ -109,17 +126,32 @@ function chunkHead(bytes: Buffer): Buffer {
   return Buffer.from(`${bytes.length.toString(16)}\r\n`);
 }
 
-test('to 500 requests, good and bad', async () => {
-  const statuses = new Map<string, number>();
-  await fc.assert(
-    fc.asyncProperty(request, async (sent) => {
-      const [byFast, byPlain] = await Promise.all([answerOf(fast, sent), answerOf(plain, sent)]);
-      expect(byFast).toBe(byPlain);
-      const status = byFast.slice(9, 12);
-      statuses.set(status, (statuses.get(status) ?? 0) + 1);
-    }),
-    { numRuns: 500, seed: 20_261_126 },
-  );
-  expect([...statuses.keys()].sort()).toEqual(['200', '400', '404', '413', '415', '422']);
-  expect(statuses.get('200')).toBeGreaterThan(30);
+describe.each(Object.entries(bodies))('of %s', (_name, { contract, right, wrong }) => {
+  let fast: TestApp;
+  let plain: TestApp;
+  beforeAll(async () => {
+    const publishesFirst = contract === housing;
+    fast = await startTestApp(settings, { publishesFirst });
+    plain = await startTestApp(settings, { publishesFirst, fastPath: false });
+    if (publishesFirst) return;
+    const pipeline = trainPipeline(loadHomes(), { contract, alpha: 1, seed: 0 });
+    await Promise.all([fast.publish(pipeline), plain.publish(pipeline)]);
+  });
+  afterAll(() => Promise.all([fast.close(), plain.close()]));
+
+  test('to 500 requests, good and bad', async () => {
+    const request = requestOf(changed(fc.oneof({ weight: 3, arbitrary: right }, wrong, wrongOfAny)));
+    const statuses = new Map<string, number>();
+    await fc.assert(
+      fc.asyncProperty(request, async (sent) => {
+        const [byFast, byPlain] = await Promise.all([answerOf(fast, sent), answerOf(plain, sent)]);
+        expect(byFast).toBe(byPlain);
+        const status = byFast.slice(9, 12);
+        statuses.set(status, (statuses.get(status) ?? 0) + 1);
+      }),
+      { numRuns: 500, seed: 20_261_126 },
+    );
+    expect([...statuses.keys()].sort()).toEqual(['200', '400', '404', '413', '415', '422']);
+    expect(statuses.get('200')).toBeGreaterThan(30);
+  });
 });
