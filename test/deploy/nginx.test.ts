@@ -130,4 +130,12 @@ describe.skipIf(!existsSync(program))('deploy/nginx/ridgeline.conf', () => {
       expect((body as ProblemAnswer).type, path).toBe('about:blank');
     }
   });
+
+  test('says so when no replica answers', async () => {
+    app.app.http.server.close();
+    app.app.http.server.closeAllConnections();
+    const { status, headers, body } = await send('/predict', articleRow, known);
+    expect([status, headers['retry-after']]).toEqual([503, '1']);
+    expect((body as ProblemAnswer).status).toBe(503);
+  });
 });
