@@ -9,7 +9,8 @@
 # TypeScript here for `npm run` to compile, so the other commands are started as
 #
 #   node dist/scripts/migrate.js
-#   node dist/scripts/train.js [--alpha 1.0] [--json]
+#   node dist/scripts/train.js [--alpha 1.0] [--data FILE.csv --target NAME] [--json]
+#   node dist/scripts/features.js FILE.csv --target NAME
 #   node dist/scripts/pipelines.js list
 #   node dist/scripts/schedule.js        (RETRAIN_CRON; with --no-healthcheck, as it listens on no port)
 #   node dist/scripts/spool.js /var/lib/ridgeline/spool

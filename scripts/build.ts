@@ -18,6 +18,7 @@ const { outputFiles } = await build({
   absWorkingDir: projectRoot,
   entryPoints: [
     'src/server.ts',
+    'scripts/features.ts',
     'scripts/migrate.ts',
     'scripts/pipelines.ts',
     'scripts/schedule.ts',

@@ -26,7 +26,10 @@ const usage = `Usage: npm run train -- [options]
 
   --alpha NUMBER  strength of the ridge penalty, above 0 (default ${DEFAULT_ALPHA.toFixed(1)})
   --seed NUMBER   decides the folds of the cross-validation (default ${DEFAULT_SEED})
-  --data FILE     a CSV file with the features and the target of what is served as header (default Boston housing)
+  --data FILE     train on this CSV file (default Boston housing); without the next two options on the columns that
+                  the served pipeline declares
+  --target NAME   predict this column from the others: the declaration is derived, and printed, from all rows
+  --features FILE take the declaration from this file, as npm run features prints it
   --breaking      also publish what refuses requests of today's callers, such as other features
   --reason TEXT   kept in the history of promotions
   --json          print one JSON object as the last line
@@ -36,6 +39,8 @@ interface Arguments {
   alpha: number;
   seed: number;
   data: string | undefined;
+  target: string | undefined;
+  features: string | undefined;
   json: boolean;
   breaking: boolean;
   promotedBy: string;
@@ -46,7 +51,7 @@ async function train(asked: Arguments): Promise<void> {
   const started = performance.now();
   const config = loadSettings();
   const plan = await withPool(config, (pool) => makePlan(asked, pool));
-  if (!asked.json) showPlan(plan);
+  showPlan(plan, asked.json ? console.error : console.log);
   // With no database open, as Ctrl-C ends a long training at once then.
   const pipeline = trainOn(plan, asked);
   const { alpha, json, breaking, promotedBy, reason } = asked;
@@ -84,14 +89,14 @@ async function makePlan(asked: Arguments, pool: Pool): Promise<Plan> {
   return { contract, dataset, notes, columns, ...changes };
 }
 
-/** Those of the file, by the columns of what is served; without a file those that ship. */
+/** Those of the file, by the columns of what is served where nothing else is asked; without a file those that ship. */
 async function readRows(
-  { data }: Arguments,
+  { data, target, features }: Arguments,
   pool: Pool,
 ): Promise<Pick<TrainingData, 'contract' | 'dataset' | 'notes'>> {
   if (data === undefined) return { contract: housing, dataset: loadHousingDataset(), notes: [] };
   const [served] = await promotedVersions(pool);
-  return await readTrainingData({ data, served: contractOfStored(served?.declaration, housing) });
+  return await readTrainingData({ data, target, features, served: contractOfStored(served?.declaration, housing) });
 }
 
 function trainOn({ dataset, contract }: Plan, { alpha, seed, json }: Arguments): NewPipeline {
@@ -104,14 +109,14 @@ function trainOn({ dataset, contract }: Plan, { alpha, seed, json }: Arguments):
 }
 
 /** What a person should read before it is published. */
-function showPlan({ notes, columns, breaking, compatible }: Plan): void {
-  for (const note of notes) console.log(note);
+function showPlan({ notes, columns, breaking, compatible }: Plan, print: (line: string) => void): void {
+  for (const note of notes) print(note);
   if (columns.length > 0) {
     const added = columns.map(({ name, type }) => `${name} ${type}`);
-    console.log(`\nColumns that are added to predictions: ${added.join(', ')}`);
+    print(`\nColumns that are added to predictions: ${added.join(', ')}`);
   }
   const changes = [...breaking, ...compatible];
-  if (changes.length > 0) console.log(['\nWhat changes for callers:', ...changes].join('\n  '));
+  if (changes.length > 0) print(['\nWhat changes for callers:', ...changes].join('\n  '));
 }
 
 interface Shown {
@@ -150,6 +155,8 @@ const command = {
     alpha: { type: 'string', default: String(DEFAULT_ALPHA) },
     seed: { type: 'string', default: String(DEFAULT_SEED) },
     data: { type: 'string' },
+    target: { type: 'string' },
+    features: { type: 'string' },
     reason: { type: 'string', default: 'new training' },
     by: { type: 'string', default: 'train' },
     json: { type: 'boolean', default: false },
@@ -165,9 +172,15 @@ function readArguments(): Arguments {
   if (!Number.isInteger(seed) || seed < 0 || seed > MAX_SEED) {
     failUsage(command, `--seed ${values.seed}: expected a whole number from 0 to ${MAX_SEED}`);
   }
-  if (values.data === '') failUsage(command, '--data: expected the name of a file');
-  const { data, json, breaking, by: promotedBy, reason } = values;
-  return { alpha, seed, data, json, breaking, promotedBy, reason };
+  for (const name of ['data', 'features'] as const) {
+    if (values[name] === '') failUsage(command, `--${name}: expected the name of a file`);
+  }
+  if (values.target === '') failUsage(command, '--target: expected the name of a column');
+  const { data, target, features, json, breaking, by: promotedBy, reason } = values;
+  if (data === undefined && (target ?? features) !== undefined) {
+    failUsage(command, `${target === undefined ? '--features' : '--target'} needs --data FILE, the rows to train on`);
+  }
+  return { alpha, seed, data, target, features, json, breaking, promotedBy, reason };
 }
 
 function numberArgument(name: string, text: string): number {

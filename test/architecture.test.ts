@@ -307,7 +307,7 @@ const testedBy: Record<string, string> = {
   'src/retraining/': 'server/schedule',
   'src/server.ts': 'server/start',
   'src/serving/serving.ts': 'http/overload',
-  'src/training/': 'training/csv-dataset',
+  'src/training/': 'training/training-data',
   'src/within.ts': 'prediction-log/direct-writer',
 };
 

@@ -113,6 +113,14 @@ export function parseDeclaration(json: unknown): Declaration {
   return featuresFile.parse(declaration) as Declaration;
 }
 
+/** Whether a feature may have this name. */
+export function isFeatureName(name: string): boolean {
+  return feature.shape.name.safeParse(name).success && name.isWellFormed() && !isOwn(name);
+}
+
+/** Of JavaScript, or of ours. */
+const isOwn = (name: string) => name === PROTOTYPE || RESERVED.includes(name);
+
 function withKind<Given extends FeatureInFile>(given: Given) {
   const isNumber = given.dtype === 'float64' || given.dtype === 'int64';
   return { ...given, kind: given.kind ?? (isNumber ? 'numerical' : 'categorical') } as const;
@@ -147,7 +155,7 @@ function problemsOfFeature(one: Feature): string[] {
   const { name, dtype, kind, null_as, categories, unknown, minimum, maximum, example } = one;
   const isNumber = dtype === 'float64' || dtype === 'int64';
   const problems: [boolean, string][] = [
-    [name === PROTOTYPE || RESERVED.includes(name), 'the name is not free; take another one'],
+    [isOwn(name), 'the name is not free; take another one'],
     [!name.isWellFormed(), 'the name is not Unicode; correct it'],
     [isTaken(one.column), `the column ${one.column} is not free; take another one`],
     [!isNumber && kind === 'numerical', `${dtype} cannot be scaled; leave kind out, or declare a number`],

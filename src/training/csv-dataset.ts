@@ -1,62 +1,86 @@
-/** Training rows from a CSV file whose header names the declared features and the target, in any order and case. */
-
+/** The rows of a CSV file under a contract. */
+import { createHash } from 'node:crypto';
 import type { Contract } from '../contract/contract.ts';
-import { RidgelineError, reasonOf } from '../errors.ts';
+import { RidgelineError } from '../errors.ts';
 import type { Dataset } from '../estimators/dense-matrix.ts';
-import { findColumns } from './csv-header.ts';
-import { forEachRecord } from './csv-records.ts';
-import { readDecimal } from './decimal.ts';
+import { createCellReader, readNumber } from './csv-cell.ts';
+import type { Layout } from './csv-dialect.ts';
+import { missingSpelling } from './csv-missing.ts';
+import { forEachRecord, type Place, placeOf } from './csv-records.ts';
+import type { CsvFile } from './csv-text.ts';
+import type { DecimalMark } from './decimal.ts';
 
 const FIRST_CAPACITY_ROWS = 1024;
 
-/**
- * Reads the file into the declared column order; other columns are ignored, but counted. Memory is at most three times that of the
- * rows, whatever else the file holds. Throws `training_data` for a bad file.
- */
-export async function readCsvDataset(path: string, contract: Contract): Promise<{ dataset: Dataset; columns: number }> {
-  const wanted = [...contract.names, contract.declaration.output.name];
-  const columns = wanted.length - 1;
-  let data = new Float64Array(FIRST_CAPACITY_ROWS * columns);
-  let y = new Float64Array(FIRST_CAPACITY_ROWS);
-  let rows = 0;
-  let header: string[] | undefined;
-  let positions: number[] = [];
+/** A column of the file. */
+export interface Column {
+  position: number;
+  mark: DecimalMark;
+}
 
-  function readRecord(record: string[]): void {
-    if (!header) {
-      header = record;
-      positions = findColumns(record, wanted, path);
-      return;
-    }
-    if (record.length !== header.length) {
-      throw new Error(
-        `row ${rows + 1} has ${record.length} fields and the header ${header.length}; correct or drop it`,
-      );
-    }
-    if (rows === y.length) {
+export interface Columns {
+  /** In the order of the declaration. */
+  features: readonly Column[];
+  target: Column;
+}
+
+export interface CsvDataset {
+  dataset: Dataset;
+  /** How many cells of each feature hold a value beyond its declared categories. */
+  unknown: readonly number[];
+  /** Of the file, with those that have no target and are left out. */
+  rows: number;
+  /** Of the bytes of the file. */
+  sha256: string;
+}
+
+/**
+ * The slots of the features and the targets; other columns are ignored. Memory is at most three times that of the rows,
+ * whatever else the file holds. Throws `training_data` for a cell that the contract does not allow, and without any row.
+ */
+export async function readCsvDataset(
+  file: CsvFile,
+  layout: Layout,
+  { contract, columns }: { contract: Contract; columns: Columns },
+): Promise<CsvDataset> {
+  const { features, declaration } = contract;
+  const { target } = columns;
+  const readers = features.map((feature, i) => createCellReader(feature, contract, columns.features[i]!.mark));
+  const positions = columns.features.map(({ position }) => position);
+  const width = features.length;
+  let data = new Float64Array(FIRST_CAPACITY_ROWS * width);
+  let y = new Float64Array(FIRST_CAPACITY_ROWS);
+  let used = 0;
+  let rows = 0;
+
+  function readRecord(fields: readonly string[], place: Place): void {
+    if (place.row === 0) return;
+    rows++;
+    if (missingSpelling(fields[target.position]!) !== undefined) return;
+    if (used === y.length) {
       data = doubled(data);
       y = doubled(y);
     }
-    for (let k = 0; k < columns; k++) data[rows * columns + k] = readNumber(record[positions[k]!]!, rows, wanted[k]!);
-    y[rows] = readNumber(record[positions[columns]!]!, rows, wanted[columns]!);
-    rows++;
+    let name = declaration.output.name;
+    try {
+      y[used] = readNumber(fields[target.position]!, target.mark);
+      for (let i = 0; i < width; i++) {
+        name = features[i]!.name;
+        data[used * width + i] = readers[i]!.read(fields[positions[i]!]!);
+      }
+    } catch (error) {
+      const at = placeOf(place).replace(/^row/, 'Row');
+      throw refuse(`${at}, ${name}: ${(error as Error).message}.`);
+    }
+    used++;
   }
 
-  if (path === '-') {
-    throw new RidgelineError('training_data', { detail: 'Name a file; standard input is not read.' });
-  }
-  try {
-    await forEachRecord(path, readRecord);
-  } catch (error) {
-    if (error instanceof RidgelineError) throw error;
-    const isOfSystem = (error as NodeJS.ErrnoException).code !== undefined;
-    const advice = isOfSystem ? ' Name a CSV file that is there and that this user may read.' : '';
-    const detail = `${path} cannot be read: ${reasonOf(error)}.${advice}`;
-    throw new RidgelineError('training_data', { detail, cause: error });
-  }
-  if (!header) throw new RidgelineError('training_data', { detail: `${path} is empty. It needs a header and rows.` });
-  const X = { rows, columns, data: data.subarray(0, rows * columns) };
-  return { dataset: { X, y: y.subarray(0, rows) }, columns: header.length };
+  const hash = createHash('sha256');
+  await forEachRecord(file, layout, readRecord, hash);
+  if (used === 0) throw refuse(`No row has a value of ${declaration.output.name}, the target.`);
+  const X = { rows: used, columns: width, data: data.subarray(0, used * width) };
+  const unknown = readers.map((reader) => reader.unknown);
+  return { dataset: { X, y: y.subarray(0, used) }, unknown, rows, sha256: hash.digest('hex') };
 }
 
 /** The same values with as much room again, which takes no memory before it is written to. */
@@ -66,12 +90,4 @@ function doubled(values: Float64Array): Float64Array<ArrayBuffer> {
   return larger;
 }
 
-function readNumber(text: string, row: number, name: string): number {
-  const value = readDecimal(text);
-  if (!Number.isNaN(value)) return value;
-  const shown = JSON.stringify(text.trim().slice(0, 40));
-  const isOtherBase = text.trim() !== '' && Number.isFinite(Number(text));
-  throw new RidgelineError('training_data', {
-    detail: `Row ${row + 1}, ${name}: ${shown} is not a finite number${isOtherBase ? ' in decimal' : ''}. Correct or drop the row.`,
-  });
-}
+const refuse = (detail: string) => new RidgelineError('training_data', { detail });

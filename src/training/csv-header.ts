@@ -1,52 +1,80 @@
 /**
- * The header of a CSV file: where the wanted columns are. What nobody sees in a name does not count: upper and lower case,
- * blanks around it, letters of another width, characters that are not shown, such as a space of no width.
+ * The names in the header of a CSV file. What nobody sees in a name does not count: upper and lower case, blanks around it,
+ * letters of another width, characters that are not shown, such as a space of no width.
  */
 import { RidgelineError } from '../errors.ts';
+import { nearestName } from '../nearest-name.ts';
 
 /** How much of a line is shown. */
 const SHOWN_CHARACTERS = 40;
+/** How many names are shown. */
+const SHOWN_NAMES = 20;
+
+/** A name without what nobody sees around it. */
+export function shownName(name: string): string {
+  return trimmed(trimmed(name).replace(/^"(.*)"$/s, '$1'));
+}
+
+const trimmed = (name: string) => name.replace(/^[\s\p{Cf}]+|[\s\p{Cf}]+$/gu, '');
+
+export function isSameName(one: string, other: string): boolean {
+  return keyOf(one) === keyOf(other);
+}
+
+function keyOf(name: string): string {
+  return shownName(name.normalize('NFKC').replace(/\p{Cf}/gu, '')).toLowerCase();
+}
 
 /** The position of each wanted column. Throws `training_data` where one is missing, or there twice. */
-export function findColumns(header: readonly string[], wanted: readonly string[], path: string): number[] {
+export function findColumns(header: readonly string[], wanted: readonly string[]): number[] {
   const positions = new Map(wanted.map((name): [string, number[]] => [keyOf(name), []]));
   header.forEach((name, position) => {
     positions.get(keyOf(name))?.push(position);
   });
   const missing = wanted.filter((name) => positions.get(keyOf(name))!.length === 0);
-  if (missing.length === wanted.length) throw refuse(otherKindOfFile(header, wanted, path));
-  if (missing.length > 0) throw refuse(`The header lacks ${missing.join(', ')}. Add these columns.`);
+  if (missing.length === wanted.length) {
+    throw refuse(`The first line, ${shownLine(header.join(','))}, must be a header with ${wanted.join(', ')}.`);
+  }
+  if (missing.length > 0) throw refuse(`The header lacks ${missing.map(withNearest).join(', ')}. Add these columns.`);
   return wanted.map((name) => {
     const found = positions.get(keyOf(name))!;
     if (found.length === 1) return found[0]!;
     const places = found.map((position) => `column ${position + 1} (${header[position]!.trim()})`);
     throw refuse(`The header names ${name} ${found.length} times: ${places.join(', ')}. Rename or drop all but one.`);
   });
+
+  function withNearest(name: string): string {
+    const nearest = nearestColumn(name, header);
+    return nearest === undefined ? name : `${name} (did you mean ${nearest}?)`;
+  }
 }
 
-/** No column matches, so the file is of another kind, rather than short of a column. */
-function otherKindOfFile(header: readonly string[], wanted: readonly string[], path: string): string {
-  // More than is shown, so that a separator behind a first short name is seen.
-  const line = header.join(',').slice(0, 1000);
-  const shown = line.length > SHOWN_CHARACTERS ? `${line.slice(0, SHOWN_CHARACTERS)}…` : line;
-  const expected = `The first line must be a header with ${wanted.join(', ')}, between commas.`;
-  return `${path} begins with ${JSON.stringify(shown)}${separatorHint(line, wanted)}. ${expected}`;
+/** The position of the target, named exactly, in a header whose columns are all going to be features. */
+export function findTarget(header: readonly string[], target: string): number {
+  const names = header.map(shownName);
+  findColumns(
+    header,
+    names.filter((name) => name !== ''),
+  );
+  const position = names.indexOf(target);
+  if (position !== -1) return position;
+  const nearest = nearestColumn(target, header);
+  const shown = names.filter((name) => name !== '').slice(0, SHOWN_NAMES);
+  const columns = `${shown.join(', ')}${names.length > shown.length ? ', …' : ''}`;
+  throw refuse(
+    `The header has no column ${target}.${nearest === undefined ? '' : ` Did you mean ${nearest}?`} It has ${columns}.`,
+  );
 }
 
-function separatorHint(line: string, wanted: readonly string[]): string {
-  const separators: [string, string][] = [
-    [';', 'semicolons'],
-    ['\t', 'tabs'],
-    ['|', 'bars'],
-  ];
-  const keys = wanted.map(keyOf);
-  const found = separators.find(([sign]) => line.split(sign).some((name) => keys.includes(keyOf(name))));
-  return found ? `, which has ${found[1]} between its columns` : '';
+/** The name that was perhaps meant, as it is written in the header: the same but for case, or a letter or two. */
+function nearestColumn(name: string, header: readonly string[]): string | undefined {
+  const names = new Map(header.map((column) => [keyOf(column), shownName(column)]));
+  return names.get(nearestName(keyOf(name), [...names.keys()]) ?? '');
 }
 
-function keyOf(name: string): string {
-  const shown = name.normalize('NFKC').replace(/\p{Cf}/gu, '');
-  return shown.trim().replace(/^"|"$/g, '').toLowerCase();
+/** The beginning of a line, as it is shown in messages. */
+export function shownLine(line: string): string {
+  return JSON.stringify(line.length > SHOWN_CHARACTERS ? `${line.slice(0, SHOWN_CHARACTERS)}…` : line);
 }
 
 const refuse = (detail: string) => new RidgelineError('training_data', { detail });

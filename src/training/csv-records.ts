@@ -1,25 +1,15 @@
 /**
- * A CSV file as records (RFC 4180): fields between commas, in quotes where need be, and both kinds of line ends, also
- * mixed, as they come about when rows are appended on another system. Errors name other kinds of files, such as gzip.
+ * The records of a CSV file (RFC 4180): fields between separators, in quotes where need be, and both kinds of line ends,
+ * also mixed, as they come about when rows are appended on another system.
  */
-import { createReadStream, type Stats } from 'node:fs';
-import { stat } from 'node:fs/promises';
+import type { Hash } from 'node:crypto';
 import { Readable } from 'node:stream';
 import Papa from 'papaparse';
+import { type Dialect, isBlank } from './csv-dialect.ts';
+import { type CsvFile, textOf } from './csv-text.ts';
 
-const CHUNK_BYTES = 1024 * 1024;
 /** A quote that is never closed makes one record of all the rest, which would be held and searched again and again. */
-const MAX_RECORD_CHARACTERS = 8 * CHUNK_BYTES;
-
-/** What other files begin with. */
-const beginnings: [bytes: number[], kind: string][] = [
-  [[0x1f, 0x8b], 'a gzip archive; unpack it'],
-  [[0x50, 0x4b, 0x03, 0x04], 'a zip archive or a spreadsheet; save it as CSV'],
-  [[0xd0, 0xcf, 0x11, 0xe0], 'a spreadsheet; save it as CSV'],
-  [[0x50, 0x41, 0x52, 0x31], 'a Parquet file; save it as CSV'],
-  [[0xff, 0xfe], 'UTF-16; save it as UTF-8'],
-  [[0xfe, 0xff], 'UTF-16; save it as UTF-8'],
-];
+const MAX_RECORD_CHARACTERS = 8 * 1024 * 1024;
 
 /** The parser's codes for wrong quotes, in words for whoever wrote the file. */
 const quoteFaults: Record<string, string> = {
@@ -27,41 +17,82 @@ const quoteFaults: Record<string, string> = {
   InvalidQuotes: 'more stands behind a closing quote; write a quote within quotes twice',
 };
 
-/**
- * Calls `onRecord` with each record that is not empty; a promise for each would cost more than to parse it. Rejects for a
- * pipe or a device, whose end may never come, and for a file that is written to meanwhile: its last number may be cut.
- */
-export async function forEachRecord(path: string, onRecord: (record: string[]) => void): Promise<void> {
-  const found = await stat(path);
-  if (!found.isFile() && !found.isDirectory()) throw new Error('it is a pipe or a device; write the rows to a file');
-  if (found.size > 0) await parseRecords(path, found, onRecord);
-  const { size, mtimeMs } = await stat(path);
-  if (size !== found.size || mtimeMs !== found.mtimeMs) {
-    throw new Error('it has changed while it was read; begin again when it is whole');
-  }
+export interface Place {
+  /** Of the data: 1 is the first behind the header, 0 the header itself. */
+  row: number;
+  /** Of the file, from 1, where the record begins. */
+  line: number;
 }
 
-function parseRecords(path: string, { size }: Stats, onRecord: (record: string[]) => void): Promise<void> {
-  const file = createReadStream(path, { highWaterMark: CHUNK_BYTES, end: size - 1 });
+/**
+ * Calls `onRecord` with each record that is not a blank line; a promise for each would cost more than to parse it. All
+ * have as many fields as the first. The place is the same object at each call. `hash` is given the bytes of the file.
+ */
+export async function forEachRecord(
+  file: CsvFile,
+  dialect: Dialect,
+  onRecord: (fields: string[], place: Readonly<Place>) => void,
+  hash?: Hash,
+): Promise<void> {
+  const place: Place = { row: 0, line: 1 };
+  let columns: number | undefined;
+  await parse(textOf(file, hash), dialect, (fields, fault) => {
+    if (fault !== undefined) throw new Error(`in ${placeOf(place)} ${fault}`);
+    const last = fields.length - 1;
+    if (fields[last]!.endsWith('\r')) fields[last] = fields[last]!.slice(0, -1);
+    if (!isBlank(fields)) {
+      columns ??= fields.length;
+      if (fields.length !== columns) throw new Error(raggedRow(place, fields.length, columns));
+      onRecord(fields, place);
+      place.row++;
+    }
+    place.line += 1 + lineEndsIn(fields);
+  });
+}
+
+/** "row 7 (line 8)"; of the header, "line 1". */
+export function placeOf({ row, line }: Place): string {
+  return row === 0 ? `line ${line}` : `row ${row} (line ${line})`;
+}
+
+function raggedRow(place: Place, fields: number, columns: number): string {
+  const hasNames = place.row === 1 && fields === columns + 1;
+  const advice = hasNames ? 'give every column a name in the header' : 'correct or drop it';
+  return `${placeOf(place)} has ${fields} fields and the header ${columns}; ${advice}`;
+}
+
+function lineEndsIn(fields: readonly string[]): number {
+  let count = 0;
+  for (const field of fields) {
+    if (field.includes('\n') || field.includes('\r')) count += field.match(/\r\n?|\n/g)!.length;
+  }
+  return count;
+}
+
+/** Hands over each record, with what is wrong with its quotes. */
+function parse(
+  pieces: AsyncIterable<string>,
+  { separator, lineEnd }: Dialect,
+  onRecord: (fields: string[], fault?: string) => void,
+): Promise<void> {
   let parsedCharacters = 0;
-  let records = 0;
-  const text = Readable.from(
-    textOf(file, () => parsedCharacters),
+  const lines = Readable.from(
+    wholeLines(pieces, lineEnd, () => parsedCharacters),
     // Text that is read ahead would count as part of the record that is being parsed.
     { highWaterMark: 1 },
   );
   return new Promise<void>((resolve, reject) => {
-    Papa.parse<string[]>(text, {
-      delimiter: ',',
-      newline: '\n',
-      skipEmptyLines: 'greedy',
+    Papa.parse<string[]>(lines, {
+      delimiter: separator,
+      newline: lineEnd,
       chunk({ data, errors, meta }, parser) {
         try {
           parsedCharacters = meta.cursor;
-          // The row of an error counts from the beginning of its chunk, the header included.
-          if (errors[0]) throw new Error(`in row ${records + (errors[0].row ?? 0)} ${saidOf(errors[0])}`);
-          records += data.length;
-          data.forEach(onRecord);
+          const [first] = errors;
+          // The row of an error counts from the beginning of its chunk.
+          data.forEach((fields, i) => {
+            onRecord(fields, first?.row === i ? (quoteFaults[first.code] ?? first.message) : undefined);
+          });
         } catch (error) {
           // In this order, as abort() calls `complete` too.
           reject(error);
@@ -71,35 +102,26 @@ function parseRecords(path: string, { size }: Stats, onRecord: (record: string[]
       complete: () => resolve(),
       error: reject,
     });
-  }).finally(() => file.destroy());
+  }).finally(() => lines.destroy());
 }
 
-const saidOf = ({ code, message }: Papa.ParseError) => quoteFaults[code] ?? message;
-
-/** Text with one kind of line end. Those within quotes change as well, which no number can have. */
-async function* textOf(chunks: AsyncIterable<Buffer>, parsedCharacters: () => number): AsyncGenerator<string> {
-  const decoder = new TextDecoder('utf-8');
+/** Text cut at ends of lines alone, as the parser takes a quote that is followed by a part of one for a fault. */
+async function* wholeLines(
+  pieces: AsyncIterable<string>,
+  lineEnd: Dialect['lineEnd'],
+  parsedCharacters: () => number,
+): AsyncGenerator<string> {
   let characters = 0;
-  let held = '';
-  for await (const chunk of chunks) {
-    if (characters === 0) refuseOtherKinds(chunk);
-    let text = held + decoder.decode(chunk, { stream: true });
-    if (text.includes('\0')) throw new Error('it holds a NUL, so it is not text; save it as CSV in UTF-8');
-    // The other half of a line end may be in the next chunk.
-    held = text.endsWith('\r') ? '\r' : '';
-    if (held) text = text.slice(0, -1);
-    const even = text.includes('\r') ? text.replace(/\r\n?/g, '\n') : text;
-    characters += even.length;
+  let begun = '';
+  for await (const piece of pieces) {
+    characters += piece.length;
     if (characters - parsedCharacters() > MAX_RECORD_CHARACTERS) {
       throw new Error(`a row is longer than ${MAX_RECORD_CHARACTERS} characters; look for a quote that is not closed`);
     }
-    if (even) yield even;
+    const text = begun + piece;
+    const end = text.lastIndexOf(lineEnd) + 1;
+    begun = text.slice(end);
+    if (end > 0) yield text.slice(0, end);
   }
-  const rest = decoder.decode();
-  if (held || rest) yield `${rest}\n`;
-}
-
-function refuseOtherKinds(chunk: Buffer): void {
-  const found = beginnings.find(([bytes]) => bytes.every((byte, i) => chunk[i] === byte));
-  if (found) throw new Error(`it is ${found[1]}`);
+  if (begun) yield begun + lineEnd;
 }

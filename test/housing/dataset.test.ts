@@ -3,8 +3,8 @@ import { join } from 'node:path';
 import { expect, test } from 'vitest';
 import { loadHousingDataset } from '../../src/housing/dataset.ts';
 import { housing } from '../../src/housing/features.ts';
-import { readCsvDataset } from '../../src/training/csv-dataset.ts';
 import { featureProfile } from '../../src/training/feature-profile.ts';
+import { readTrainingData } from '../../src/training/training-data.ts';
 import { makeDirectory } from '../support/directory.ts';
 
 test('the housing data written as CSV are read back to the last bit', async () => {
@@ -14,7 +14,9 @@ test('the housing data written as CSV are read back to the last bit', async () =
   const path = join(directory, 'housing.csv');
   const header = ['medv', ...housing.features.map(({ name }) => name)].join(',');
   await writeFile(path, [header, ...lines].join('\n'));
-  expect(await readCsvDataset(path, housing)).toEqual({ X, y });
+  const read = await readTrainingData({ data: path, served: housing });
+  expect(read.dataset).toEqual({ X, y });
+  expect(read.contract).toBe(housing);
   await rm(directory, { recursive: true });
 });
 

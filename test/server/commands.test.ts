@@ -52,6 +52,19 @@ test.each(['0x10', '1e', '1_000', 'Infinity', ''])('--alpha %j is no number', as
   });
 });
 
+test.each([
+  [['--target', 'y'], '--target needs --data FILE, the rows to train on'],
+  [['--features', 'f.json'], '--features needs --data FILE, the rows to train on'],
+  [['--data', 'rows.csv', '--target', ''], '--target: expected the name of a column'],
+  [['--data', 'rows.csv', '--features', ''], '--features: expected the name of a file'],
+])('train %j is bad usage', async (options, message) => {
+  await expect(command('train', options)).rejects.toMatchObject({
+    code: 2,
+    stdout: '',
+    stderr: expect.stringContaining(`${message}\n\nUsage: `),
+  });
+});
+
 test('--data without the name of a file is bad usage, as every option without its value is', async () => {
   await expect(command('train', ['--data', ''])).rejects.toMatchObject({
     code: 2,

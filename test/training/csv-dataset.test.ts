@@ -6,7 +6,7 @@ import { gzipSync } from 'node:zlib';
 import { afterAll, beforeAll, describe, expect, test } from 'vitest';
 import { RidgelineError } from '../../src/errors.ts';
 import type { Dataset } from '../../src/estimators/dense-matrix.ts';
-import { readCsvDataset } from '../../src/training/csv-dataset.ts';
+import { readTrainingData } from '../../src/training/training-data.ts';
 import { contractOf } from '../support/declaration.ts';
 
 const contract = contractOf(
@@ -26,7 +26,13 @@ afterAll(() => rm(directory, { recursive: true, force: true }));
 async function read(text: string | Buffer): Promise<Dataset> {
   const path = join(directory, 'rows.csv');
   await writeFile(path, text);
-  return (await readCsvDataset(path, contract)).dataset;
+  return (await readTrainingData({ data: path, served: contract })).dataset;
+}
+
+/** With another checksum. */
+function damaged(archive: Buffer): Buffer {
+  archive[archive.length - 8]! ^= 1;
+  return archive;
 }
 
 async function refusalOf(reading: Promise<unknown>): Promise<string> {
@@ -69,11 +75,16 @@ describe('the same rows are read', () => {
   });
 });
 
-test('a header alone gives no rows', async () => {
-  expect(await read('SIZE,ZONE,PRICE\n')).toMatchObject({ X: { rows: 0, columns: 2 }, y: new Float64Array(0) });
+test('rows without a target are left out', async () => {
+  expect(await read('SIZE,ZONE,PRICE\n70.5,3,900\n1,1,\nx,y,NA\n41,-1,1e3\n,,\n')).toEqual(twoRows);
 });
 
 describe('a bad file is refused, and the message says where:', () => {
+  test('no row, or none with a target', async () => {
+    expect(await refusalOf(read('SIZE,ZONE,PRICE\n'))).toBe('No row has a value of PRICE, the target.');
+    expect(await refusalOf(read('SIZE,ZONE,PRICE\n1,2,NA\n'))).toContain('No row has a value of PRICE');
+  });
+
   test('every missing column is named', async () => {
     const message = await refusalOf(read('SIZE,COLOUR\n1,2\n'));
     expect(message).toBe('The header lacks ZONE, PRICE. Add these columns.');
@@ -81,8 +92,6 @@ describe('a bad file is refused, and the message says where:', () => {
 
   test.each([
     ['a word', 'many', '"many"'],
-    ['an empty field', '', '""'],
-    ['not a number', 'NaN', '"NaN"'],
     ['an infinite number', 'Infinity', '"Infinity"'],
     ['a number with a unit', '70 m2', '"70 m2"'],
     ['a decimal comma', '"70,5"', '"70,5"'],
@@ -94,12 +103,18 @@ describe('a bad file is refused, and the message says where:', () => {
     ['signs alone', '+-1', '"+-1"'],
   ])('%s', async (_, field, shown) => {
     const message = await refusalOf(read(`PRICE,SIZE,ZONE\n900,1,3\n900,${field},3\n`));
-    expect(message).toBe(`Row 2, SIZE: ${shown} is not a finite number. Correct or drop the row.`);
+    expect(message).toBe(`Row 2 (line 3), SIZE: ${shown} is not a finite number. Correct or drop the row.`);
+  });
+
+  test.each(['', ' ', 'NaN', 'NA', 'n/a', 'NULL', 'None', '#N/A'])('a missing value: %j', async (field) => {
+    expect(await refusalOf(read(`PRICE,SIZE,ZONE\n900,1,3\n\n900,1,${field}\n`))).toBe(
+      `Row 2 (line 4), ZONE: "${field.trim()}" is a missing value, and null is not declared. Fill it in or drop the row.`,
+    );
   });
 
   test.each(['0x1F', '0X1f', '0o17', '0b11', ' 0x10 '])('a number in another base: %s', async (field) => {
     expect(await refusalOf(read(`PRICE,SIZE,ZONE\n900,${field},3\n`))).toBe(
-      `Row 1, SIZE: "${field.trim()}" is not a finite number in decimal. Correct or drop the row.`,
+      `Row 1 (line 2), SIZE: "${field.trim()}" is not a number in decimal. Correct or drop the row.`,
     );
   });
 
@@ -119,28 +134,37 @@ describe('a bad file is refused, and the message says where:', () => {
   });
 
   test.each([
-    [
-      'semicolons',
-      'size;zone;price\n1;2;3\n',
-      /begins with "size;zone;price", which has semicolons between its columns/,
-    ],
-    ['tabs', 'SIZE\tZONE\tPRICE\n1\t2\t3\n', /which has tabs between its columns\. The first line must be a header/],
-    ['no header', '70.5,3,900\n', /begins with "70\.5,3,900"\. The first line must be a header with SIZE, ZONE, PRICE/],
-    ['a line about the file', '# exported yesterday\nSIZE,ZONE,PRICE\n1,2,3\n', /begins with "# exported yesterday"/],
-    ['a long first line', `${'x'.repeat(5000)}\n`, /begins with "x{40}…"/],
-    ['a page', '<!doctype html>\n<html>\n', /begins with "<!doctype html>"/],
-    ['nothing', '', /is empty/],
-    ['only line ends', '\r\n\n\r', /is empty/],
-    ['only a byte order mark', '\ufeff', /is empty/],
-    ['a NUL', 'SIZE,ZONE,PRICE\n1,2,3\n1,\0,3\n', /NUL/],
+    ['no header', '70.5,3,900\n', 'The first line, "70.5,3,900", must be a header with SIZE, ZONE, PRICE'],
+    ['a line about the file', '# exported yesterday\nSIZE,ZONE,PRICE\n1,2,3\n', 'begins with "# exported yesterday"'],
+    ['a long first line', `${'x'.repeat(5000)}\n`, `begins with "${'x'.repeat(40)}…"`],
+    ['a page', '<!doctype html>\n<html>\n', 'begins with "<!doctype html>"'],
+    ['nothing', '', 'is empty'],
+    ['only line ends', '\r\n\n\r', 'is empty'],
+    ['only a byte order mark', '\ufeff', 'is empty'],
+    ['a NUL', 'SIZE,ZONE,PRICE\n1,2,3\n1,\0,3\n', 'NUL'],
   ])('a file of another kind: %s', async (_, text, message) => {
-    expect(await refusalOf(read(text))).toMatch(message);
+    expect(await refusalOf(read(text))).toContain(message);
   });
 
   test.each<[string, Buffer, RegExp]>([
-    ['UTF-16', Buffer.from('\ufeffSIZE,ZONE,PRICE\n', 'utf16le'), /it is UTF-16; save it as UTF-8/],
     ['UTF-16 without a mark', Buffer.from('SIZE,ZONE,PRICE\n', 'utf16le'), /NUL/],
-    ['gzip', gzipSync('SIZE,ZONE,PRICE\n1,2,3\n'), /gzip archive; unpack it/],
+    ['gzip in gzip', gzipSync(gzipSync('SIZE,ZONE,PRICE\n1,2,3\n')), /gzip archive in another; unpack it once/],
+    [
+      'half a gzip archive',
+      gzipSync('SIZE,ZONE,PRICE\n1,2,3\n').subarray(0, 20),
+      /a damaged gzip archive \(unexpected end/,
+    ],
+    [
+      'a changed gzip archive',
+      damaged(gzipSync('SIZE,ZONE,PRICE\n1,2,3\n')),
+      /a damaged gzip archive \(incorrect data/,
+    ],
+    ['a spreadsheet in gzip', gzipSync('PK\x03\x04'), /spreadsheet; save it as CSV/],
+    [
+      'half a character of UTF-16',
+      Buffer.concat([Buffer.from('\ufeffSIZE\n', 'utf16le'), Buffer.of(65)]),
+      /save it as UTF-8/,
+    ],
     ['a spreadsheet', Buffer.from('PK\x03\x04'), /spreadsheet; save it as CSV/],
   ])('a file of another kind: %s', async (_, bytes, message) => {
     expect(await refusalOf(read(bytes))).toMatch(message);
@@ -158,7 +182,7 @@ describe('a bad file is refused, and the message says where:', () => {
   });
 
   test('standard input', async () => {
-    expect(await refusalOf(readCsvDataset('-', contract))).toMatch(/Name a file/);
+    expect(await refusalOf(readTrainingData({ data: '-', served: contract }))).toMatch(/Name a file/);
   });
 
   test('a long field is shown by its beginning only', async () => {
@@ -168,9 +192,11 @@ describe('a bad file is refused, and the message says where:', () => {
 
   test('a row with a field too many or too few', async () => {
     expect(await refusalOf(read('SIZE,ZONE,PRICE\n1,2,3\n1,2,3,4\n'))).toMatch(
-      /rows\.csv cannot be read: row 2 has 4 fields/,
+      /rows\.csv cannot be read: row 2 \(line 3\) has 4 fields and the header 3; correct or drop it/,
     );
-    expect(await refusalOf(read('SIZE,ZONE,PRICE\n1,2\n'))).toMatch(/rows\.csv cannot be read: row 1 has 2 fields/);
+    expect(await refusalOf(read('SIZE,ZONE,PRICE\n1,2\n'))).toMatch(
+      /rows\.csv cannot be read: row 1 \(line 2\) has 2 fields/,
+    );
   });
 
   test('a quote that is never closed', async () => {
@@ -178,8 +204,12 @@ describe('a bad file is refused, and the message says where:', () => {
   });
 
   test.each([
-    ['never closed', '1,2,3\n"1,2,3\n', /in row 2 a quote is opened and never closed/],
-    ['closed before the end of the field', '1,2,3\n1,2,3\n1,"2"x,3\n', /in row 3 more stands behind a closing quote/],
+    ['never closed', '1,2,3\n"1,2,3\n', /in row 2 \(line 3\) a quote is opened and never closed/],
+    [
+      'closed before the end of the field',
+      '1,2,3\n1,2,3\n1,"2"x,3\n',
+      /in row 3 \(line 4\) more stands behind a closing quote/,
+    ],
   ])('a quote that is %s, with its row', async (_, rows, message) => {
     expect(await refusalOf(read(`SIZE,ZONE,PRICE\n${rows}`))).toMatch(message);
   });
@@ -187,29 +217,31 @@ describe('a bad file is refused, and the message says where:', () => {
   test('a pipe to which nobody writes, without waiting for it', async () => {
     const path = join(directory, 'pipe.csv');
     execFileSync('mkfifo', [path]);
-    expect(await refusalOf(readCsvDataset(path, contract))).toMatch(
+    expect(await refusalOf(readTrainingData({ data: path, served: contract }))).toMatch(
       /it is a pipe or a device; write the rows to a file/,
     );
   });
 
   test('a device', async () => {
-    expect(await refusalOf(readCsvDataset('/dev/null', contract))).toMatch(/it is a pipe or a device/);
+    expect(await refusalOf(readTrainingData({ data: '/dev/null', served: contract }))).toMatch(
+      /it is a pipe or a device/,
+    );
   });
 
   test('a file that grows while it is read', async () => {
     const path = join(directory, 'growing.csv');
     await writeFile(path, `SIZE,ZONE,PRICE\n${'10,2,3\n'.repeat(500_000)}10,2,3`);
-    const reading = refusalOf(readCsvDataset(path, contract));
+    const reading = refusalOf(readTrainingData({ data: path, served: contract }));
     const growing = setInterval(() => void appendFile(path, '5\n'), 1);
     expect(await reading.finally(() => clearInterval(growing))).toMatch(/has changed while it was read/);
   });
 
   test('a file that is not there', async () => {
-    const message = await refusalOf(readCsvDataset(join(directory, 'nothing.csv'), contract));
+    const message = await refusalOf(readTrainingData({ data: join(directory, 'nothing.csv'), served: contract }));
     expect(message).toMatch(/nothing\.csv cannot be read: ENOENT.* Name a CSV file that is there/);
   });
 
   test('a directory', async () => {
-    expect(await refusalOf(readCsvDataset(directory, contract))).toMatch(/cannot be read: EISDIR/);
+    expect(await refusalOf(readTrainingData({ data: directory, served: contract }))).toMatch(/cannot be read: EISDIR/);
   });
 });
