@@ -61,7 +61,7 @@ export function detailsText(details: VersionDetails): string {
     `${version}  ${role}\n`,
     ...facts.map(([name, text]) => wrapped(`${name.padEnd(13)}${text}`, 13)),
     `\n${table(['', 'RMSE', 'MAE', 'R2'], measures, 1)}`,
-    `\n${declarationText(details.declaration as Declaration)}`,
+    `\n${declarationText(details.declaration as unknown as Declaration)}`,
     `\n${promotions.length === 0 ? 'It was never promoted.' : promotionsText(promotions)}`,
   ].join('\n');
 }

@@ -3,6 +3,7 @@
  * routes. Closed in the opposite order, so that nothing is taken any more when what answers it closes.
  */
 import type { FastifyBaseLogger, FastifyInstance } from 'fastify';
+import { systemClock } from './clock.ts';
 import { type Closers, createClosers } from './closers.ts';
 import type { Config } from './config.ts';
 import { createClient, createPool } from './database/pool.ts';
@@ -27,6 +28,7 @@ import { createPredictionLog } from './prediction-log/prediction-log.ts';
 import { recordColumns } from './prediction-log/record-columns.ts';
 import { urlOf } from './process/listen.ts';
 import { createOperations } from './process/operations.ts';
+import { createPipelineOperations } from './process/pipeline-operations.ts';
 import { PROMOTION_CHANNEL } from './registry/promotions.ts';
 import { createServedPipeline } from './registry/served-pipeline.ts';
 import { startVersionListener } from './registry/version-listener.ts';
@@ -152,7 +154,9 @@ async function compose(options: AppOptions, closers: Closers): Promise<App> {
     fastPath,
   });
   const probeDatabase = createProbe(pool);
-  const operations = createOperations({ counts, drain, served, serving, predictionLog, probeDatabase, droppedLines });
+  const pipelines = createPipelineOperations({ pool, clock: systemClock, shipped: housing });
+  const facts = { counts, drain, served, serving, predictionLog, probeDatabase, droppedLines };
+  const operations = createOperations({ ...facts, pipelines });
   registerHealthRoutes(http, {
     form: config.production ? 'short' : 'whole',
     exposeModelVersion: config.exposeModelVersion,

@@ -6,6 +6,7 @@ import cluster from 'node:cluster';
 import { join } from 'node:path';
 import { type Admin, openAdmin } from './admin.ts';
 import { type App, createApp } from './app.ts';
+import { systemClock } from './clock.ts';
 import { type Closers, createClosers } from './closers.ts';
 import { type Config, loadConfig } from './config.ts';
 import { createPool } from './database/pool.ts';
@@ -17,6 +18,7 @@ import { complain, type OpenLog, openLog } from './log.ts';
 import { createProcessSamples } from './metrics/process-samples.ts';
 import { listen, urlOf } from './process/listen.ts';
 import { openDatabase } from './process/open-database.ts';
+import { createPipelineOperations } from './process/pipeline-operations.ts';
 import { prepareNowOrLater } from './process/prepare.ts';
 import { type Ending, endInOrder } from './process/shutdown.ts';
 import { type Welcome, welcome } from './process/welcome.ts';
@@ -79,7 +81,9 @@ async function serveByWorkers(databaseUrl: string, context: Context): Promise<Se
   const pool = createPool({ url: databaseUrl, onError, max: 2 });
   closers.push(() => pool.end());
   const probeDatabase = createProbe(pool);
-  const operations = gatherOperations({ config, probeDatabase, ownSamples: createProcessSamples({ droppedLines }) });
+  const pipelines = createPipelineOperations({ pool, clock: systemClock, shipped: housing });
+  const ownSamples = createProcessSamples({ droppedLines });
+  const operations = gatherOperations({ config, probeDatabase, pipelines, ownSamples });
   const adminPort = await prepareAdminPort(context)(operations);
   // Only the workers know what they serve, and it is nearly always this.
   const promoted = promotedContract(pool, housing).catch(() => undefined);

@@ -229,7 +229,6 @@ const exportedFor: Record<string, string> = {
   'src/agreement.ts AGREEMENT_TOLERANCE': 'tests put differences on both sides of it',
   'src/config.ts settingNames': 'README and .env.example are compared with it',
   'src/contract/declaration.ts featuresFile': 'features.schema.json is compared with it',
-  'src/database/connection-failure.ts isUnavailable': 'the one judgement under which all others are tested',
   'src/embedded-postgres/binaries.ts findPackage': 'platforms other than this one cannot be had in a test',
   'src/env-file.ts parseEnvFile': 'a property test compares it with dotenv, without a file for each text',
   'src/onnx/export-pipeline.ts INPUT_NAME': 'the bench runs a pipeline without our code, as anybody may',

@@ -5,6 +5,7 @@ import { describeHealth, type HealthFacts } from '../health.ts';
 import type { Operations } from '../http/admin.ts';
 import type { AnswerCounts } from '../http/plugins/answer-counts.ts';
 import type { Drain } from '../http/plugins/drain.ts';
+import type { PipelineOperations } from '../http/routes/pipelines.ts';
 import { createProcessSamples } from '../metrics/process-samples.ts';
 import { combine, type Samples } from '../metrics/samples.ts';
 import { samplesOf } from '../metrics/service-samples.ts';
@@ -20,12 +21,13 @@ export interface OperationsOptions {
   serving: Pick<Serving, 'facts'>;
   predictionLog: Pick<PredictionLog, 'facts' | 'relayed' | 'notReadyReason'>;
   probeDatabase: Probe;
+  pipelines: PipelineOperations;
   /** How many lines of the log could not be written. */
   droppedLines: () => number;
 }
 
 export function createOperations(options: OperationsOptions): Operations {
-  const { counts, drain, served, serving, predictionLog, probeDatabase, droppedLines } = options;
+  const { counts, drain, served, serving, predictionLog, probeDatabase, pipelines, droppedLines } = options;
   const processSamples = createProcessSamples({ droppedLines });
 
   const gatherHealth = gatherFromAllWorkers<HealthFacts>('health', async () => {
@@ -64,5 +66,6 @@ export function createOperations(options: OperationsOptions): Operations {
       return code === null ? undefined : new RidgelineError(code);
     },
     samples: async () => combine((await gatherSamples()).facts),
+    pipelines,
   };
 }

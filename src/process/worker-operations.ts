@@ -3,6 +3,7 @@ import type { Config } from '../config.ts';
 import { type ErrorCode, RidgelineError } from '../errors.ts';
 import { describeHealth, describeSilence, type HealthFacts } from '../health.ts';
 import type { Operations } from '../http/admin.ts';
+import type { PipelineOperations } from '../http/routes/pipelines.ts';
 import { combine, onlyCounts, type Samples } from '../metrics/samples.ts';
 import { gatherFromWorkers } from './gather.ts';
 
@@ -10,12 +11,18 @@ export interface WorkerOperationsOptions {
   config: Pick<Config, 'workers' | 'predictionLog'>;
   /** Why the database cannot be used, or null. */
   probeDatabase: () => Promise<string | null>;
+  pipelines: PipelineOperations;
   /** Of the primary itself. */
   ownSamples: () => Promise<Samples>;
 }
 
 /** To be called before the first worker starts, as they answer to it. */
-export function gatherOperations({ config, probeDatabase, ownSamples }: WorkerOperationsOptions): Operations {
+export function gatherOperations({
+  config,
+  probeDatabase,
+  pipelines,
+  ownSamples,
+}: WorkerOperationsOptions): Operations {
   const { workers: count, predictionLog: mode } = config;
   const gatherHealth = gatherFromWorkers<HealthFacts>('health', { count });
   const gatherReadiness = gatherFromWorkers<ErrorCode | null>('readiness', { count });
@@ -36,5 +43,6 @@ export function gatherOperations({ config, probeDatabase, ownSamples }: WorkerOp
       return code ? new RidgelineError(code) : undefined;
     },
     samples: async () => combine((await gatherSamples())?.facts ?? []),
+    pipelines,
   };
 }

@@ -34,7 +34,8 @@ export interface VersionPage {
 }
 
 export interface VersionDetails extends VersionSummary {
-  declaration: unknown;
+  /** As it is stored, or the shipped one: of a later version of Ridgeline it may say more. */
+  declaration: Record<string, unknown>;
   hyperparameters: Record<string, unknown>;
   sha256: string;
   /** Up to when labelled rows were learned from; none are yet. */
@@ -111,7 +112,7 @@ export async function findVersion(
   checkDeclarationSize(row);
   return {
     ...toSummary(row),
-    declaration: row.declaration ?? shipped,
+    declaration: (row.declaration ?? shipped) as VersionDetails['declaration'],
     hyperparameters: row.hyperparameters as VersionDetails['hyperparameters'],
     sha256: row.sha256 as string,
     trained_through: null,
