@@ -15,6 +15,13 @@ const PROTOTYPE = '__proto__';
 /** The members beside the features in the contributions of an answer. */
 const RESERVED = ['base_value'];
 
+/** For people to read; Postgres stores it with the rest. */
+const words = (most: number) =>
+  z
+    .string()
+    .max(most)
+    .refine((text) => !isUnstorable(text), 'holds a NUL, or half of a character');
+
 const feature = z
   .strictObject({
     name: z
@@ -52,8 +59,8 @@ const feature = z
       .regex(/^[a-z_][a-z0-9_]{0,62}$/)
       .optional()
       .describe('Its column in the table of predictions; by default made from the name'),
-    description: z.string().max(1000).optional(),
-    unit: z.string().max(100).optional(),
+    description: words(1000).optional(),
+    unit: words(100).optional(),
     example: z.union([z.string(), z.number(), z.boolean(), z.null()]).optional().describe('Shown in the documentation'),
   })
   .describe('One value of a row');
@@ -61,9 +68,9 @@ const feature = z
 const output = z
   .strictObject({
     task: z.literal('regression'),
-    name: z.string().min(1).max(128).default('prediction').describe('The target: its column in a CSV file'),
-    description: z.string().max(1000).optional(),
-    unit: z.string().max(100).optional(),
+    name: words(128).min(1).default('prediction').describe('The target: its column in a CSV file'),
+    description: words(1000).optional(),
+    unit: words(100).optional(),
     example: z.number().optional(),
   })
   .describe('What is predicted');
@@ -75,7 +82,7 @@ export const featuresFile = z.strictObject({
     .string()
     .regex(/^[a-z][a-z0-9_]{0,39}$/)
     .describe('Of the data set: lower-case letters, digits and _'),
-  description: z.string().max(1000).optional(),
+  description: words(1000).optional(),
   features: z.array(feature).min(1).max(400).describe('In the order of the columns of the pipeline'),
   output,
 });
@@ -169,7 +176,7 @@ function problemsOfFeature(one: Feature): string[] {
       `categories must be of its dtype, ${dtype}`,
     ],
     [categories !== undefined && new Set(categories).size < categories.length, 'a category is there twice'],
-    [categories?.some(isUnstorable) === true || isUnstorable(null_as), 'a text holds a NUL, or half of a character'],
+    [[...(categories ?? []), null_as, example].some(isUnstorable), 'a text holds a NUL, or half of a character'],
     [unknown === 'refuse' && !categories?.length, 'unknown: refuse needs categories'],
     [(minimum ?? maximum) !== undefined && !isNumber, 'minimum and maximum are for numbers'],
     [minimum !== undefined && maximum !== undefined && minimum > maximum, 'minimum is above maximum'],

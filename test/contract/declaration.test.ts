@@ -112,6 +112,12 @@ describe('a declaration is refused, with the place and what to do', () => {
       'categories must be of its dtype, string',
     ],
     ['a category twice', file({ name: 'a', dtype: 'string', categories: ['x', 'x'] }), 'a category is there twice'],
+    [
+      'an example with half of a character',
+      file({ name: 'a', dtype: 'string', example: 'x\ud800' }),
+      'half of a character',
+    ],
+    ['a unit with a NUL', file({ name: 'a', dtype: 'float64', unit: 'm\0' }), 'features[0].unit: holds a NUL'],
     ['a category with a NUL', file({ name: 'a', dtype: 'string', categories: ['x\0'] }), 'NUL'],
     [
       'closed categories without any',
