@@ -43,6 +43,20 @@ export interface BatchBlocks {
   featuresAt: number;
   predictions: DataView;
   predictionsAt: number;
+  /**
+   * The text that a slot refers to, as UTF-8. Absent where all values are numbers; where it is there, slots may also be null.
+   */
+  textOf: ((place: number) => Uint8Array | undefined) | undefined;
+}
+
+const encoded = new WeakMap<Contract, readonly Uint8Array[]>();
+
+/** The texts that the slots of a batch refer to, as UTF-8; those of the contract are encoded once. */
+export function textsOf({ contract, texts = [] }: Pick<PredictionBatch, 'contract' | 'texts'>) {
+  const known = encoded.get(contract) ?? contract.texts.map((text) => Buffer.from(text));
+  encoded.set(contract, known);
+  const own = texts.map((text) => Buffer.from(text));
+  return (place: number): Uint8Array => (place < known.length ? known[place]! : own[place - known.length]!);
 }
 
 /** The blocks of a batch, as views of its memory. */
@@ -59,5 +73,6 @@ export function blocksOf(batch: PredictionBatch): BatchBlocks {
     featuresAt: 0,
     predictions: new DataView(predictions.buffer, predictions.byteOffset, predictions.byteLength),
     predictionsAt: 0,
+    textOf: batch.contract.isPlain ? undefined : textsOf(batch),
   };
 }

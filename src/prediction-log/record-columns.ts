@@ -2,7 +2,7 @@
 import type { Column, Contract } from '../contract/contract.ts';
 
 /** Of the columns, each ended by a semicolon. */
-const RECORD_TYPES = /^uuid;((double precision|bigint);)*double precision;text;timestamp with time zone;$/;
+const RECORD_TYPES = /^uuid;((double precision|bigint|boolean|text);)*double precision;text;timestamp with time zone;$/;
 
 const known = new WeakMap<object, readonly Column[]>();
 

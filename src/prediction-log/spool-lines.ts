@@ -8,13 +8,15 @@ import { basename, dirname, join } from 'node:path';
 import type { Column } from '../contract/contract.ts';
 import { describeRow } from './postgres/describe.ts';
 import { openSegment } from './spool/count-segment.ts';
-import { LONGEST_FRAME, scanFrames } from './spool/frames.ts';
+import { LONGEST_FRAME } from './spool/frames.ts';
+import { scanFrames } from './spool/scan-frames.ts';
 import { isSegmentName, isSpoolName, listSpool } from './spool/spool-directory.ts';
 
 /** Large enough that an intact frame, if there is one, ends in the window, whatever it begins with. */
 const WINDOW_BYTES = 2 * LONGEST_FRAME;
 /** What the service writes beside the spools, or into one. */
 const OWN_NAMES = ['dead-letter.jsonl', 'lock'];
+const LATER = 'a later version of Ridgeline has written it';
 const UNFINISHED = 'no whole frame: it is being written just now, a crash has cut it off, or it is damaged';
 
 /**
@@ -36,16 +38,16 @@ export async function segmentsAt(given: string): Promise<string[]> {
 
 /**
  * The lines of a segment, with their ends, some thousand at a time: `{"segment", "record"}` or, for what cannot be read,
- * `{"segment", "reason", "bytes"}` in base64. `columns` are of segments that do not say. What is written after the call is
- * left out.
+ * `{"segment", "reason", "bytes"}` in base64. `assumedColumns` are of segments whose header is damaged. What is written after
+ * the call is left out.
  */
-export async function* linesOfSegment(path: string, columns: readonly Column[]): AsyncGenerator<string> {
+export async function* linesOfSegment(path: string, assumedColumns: readonly Column[]): AsyncGenerator<string> {
   const segment = join(basename(dirname(path)), basename(path));
   const file = await openSegment(path);
   try {
     const { size } = await file.stat();
     const window = Buffer.allocUnsafe(Math.min(WINDOW_BYTES, size));
-    let header = columns;
+    let header: readonly Column[] | undefined;
     for (let position = 0; position < size; ) {
       const wanted = Math.min(window.length, size - position);
       const { bytesRead } = await file.read(window, 0, wanted, position);
@@ -55,12 +57,13 @@ export async function* linesOfSegment(path: string, columns: readonly Column[]):
       const bytes = window.subarray(0, bytesRead);
       const scan = scanFrames(bytes, { maxRows: Number.POSITIVE_INFINITY, isWhole });
       header = scan.columns ?? header;
-      const records = scan.batches.flatMap((batch) =>
-        Array.from({ length: batch.rows }, (_, row) => ({
+      const records = scan.batches.flatMap((batch) => {
+        const of = header ?? (batch.textOf ? [] : assumedColumns);
+        return Array.from({ length: batch.rows }, (_, row) => ({
           at: batch.ids.byteOffset,
-          line: { segment, record: describeRow(batch, row, header) },
-        })),
-      );
+          line: { segment, record: describeRow(batch, row, of) },
+        }));
+      });
       const damaged = scan.damaged.map((damage, i) => {
         const isEnd = isWhole && scan.endsDamaged && i === scan.damaged.length - 1;
         const line = {
@@ -70,9 +73,10 @@ export async function* linesOfSegment(path: string, columns: readonly Column[]):
         };
         return { at: damage.byteOffset, line };
       });
-      const lines = [...records, ...damaged].sort((a, b) => a.at - b.at);
-      if (lines.length > 0) yield lines.map(({ line }) => `${JSON.stringify(line)}\n`).join('');
-      position += scan.consumed;
+      const lines = [...records, ...damaged].sort((a, b) => a.at - b.at).map(({ line }) => line);
+      if (scan.later) lines.push({ segment, reason: LATER, bytes: scan.later.toString('base64') });
+      if (lines.length > 0) yield lines.map((line) => `${JSON.stringify(line)}\n`).join('');
+      position += scan.consumed + (scan.later?.length ?? 0);
     }
   } finally {
     await file.close();

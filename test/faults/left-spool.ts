@@ -3,7 +3,7 @@ import { mkdir, writeFile } from 'node:fs/promises';
 import { join } from 'node:path';
 import { housing } from '../../src/housing/features.ts';
 import { recordColumns } from '../../src/prediction-log/record-columns.ts';
-import { frameBatch, frameHeader } from '../../src/prediction-log/spool/frames.ts';
+import { frameBatch, frameHeader } from '../../src/prediction-log/spool/frame-batch.ts';
 import { createPredictionIds } from '../../src/serving/prediction-ids.ts';
 import { houses } from './load.ts';
 

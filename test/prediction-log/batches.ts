@@ -1,5 +1,7 @@
 /** Made-up predictions for the tests of this room. */
 import { type Column, type Contract, createContract } from '../../src/contract/contract.ts';
+import type { Value } from '../../src/contract/declaration.ts';
+import { toFeatureRows } from '../../src/contract/rows.ts';
 import type { BatchBlocks, PredictionBatch } from '../../src/prediction-log/prediction-batch.ts';
 import { recordColumns } from '../../src/prediction-log/record-columns.ts';
 import { createPredictionIds } from '../../src/serving/prediction-ids.ts';
@@ -45,6 +47,35 @@ export function makeBatch(
     pipelineVersion,
     createdAt,
   };
+}
+
+/** Predictions for rows that callers have sent. */
+export function batchOf(
+  contract: Contract,
+  rows: readonly Record<string, Value>[],
+  createdAt = new Date('2026-11-22T16:10:00.123Z'),
+): PredictionBatch {
+  const { features, texts } = toFeatureRows(contract, rows);
+  const ids = new Uint8Array(16 * rows.length);
+  newIds(ids, createdAt.getTime());
+  return {
+    contract,
+    ids,
+    features: Float64Array.from(features),
+    texts,
+    predictions: Float64Array.from(rows, (_, i) => 20 + Math.cos(i)),
+    pipelineVersion: '2026_11_22__16_08_52',
+    createdAt,
+  };
+}
+
+/** Its ids, as they are answered. */
+export function idsOf({ ids }: PredictionBatch): string[] {
+  return Array.from({ length: ids.length / 16 }, (_, row) =>
+    Buffer.from(ids.subarray(16 * row, 16 * row + 16))
+      .toString('hex')
+      .replace(/^(.{8})(.{4})(.{4})(.{4})/, '$1-$2-$3-$4-'),
+  );
 }
 
 export function makeColumns(width = 13): readonly Column[] {

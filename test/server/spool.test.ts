@@ -3,7 +3,7 @@ import { readdirSync, readFileSync, statSync, writeFileSync } from 'node:fs';
 import { mkdir, rm } from 'node:fs/promises';
 import { basename, dirname, join } from 'node:path';
 import { afterEach, beforeEach, describe, expect, test } from 'vitest';
-import { frameBatch } from '../../src/prediction-log/spool/frames.ts';
+import { frameBatch } from '../../src/prediction-log/spool/frame-batch.ts';
 import { createSpool, type Spool } from '../../src/prediction-log/spool/spool.ts';
 import { makeBatch } from '../prediction-log/batches.ts';
 import { makeDirectory } from '../support/directory.ts';

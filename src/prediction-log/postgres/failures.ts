@@ -13,6 +13,7 @@
  * https://www.postgresql.org/docs/current/errcodes-appendix.html
  */
 import type { Column } from '../../contract/contract.ts';
+import { escapeIdentifier } from '../../database/pool.ts';
 import type { Failure } from '../prediction-store.ts';
 
 const REFUSED = /^(2[0123]|38|39|44|54|P0)/;
@@ -31,6 +32,8 @@ const PARTITION_CHECK = /^(ExecFindPartition|ExecPartitionCheckEmitError)$/;
 export const TOO_LATE = 'RIDGELINE_LATE';
 /** Of a table with a column that must be given and that no prediction has. */
 const UNKNOWN_COLUMN = 'RIDGELINE_COLUMN';
+/** Of a table without a column that predictions have. */
+const MISSING_COLUMN = 'RIDGELINE_MISSING';
 /** Of a record that Postgres has taken and not kept as it was. */
 const NOT_KEPT = 'RIDGELINE_NOT_KEPT';
 /** The message of `pg` for the same, at the pool's own limit. */
@@ -46,7 +49,7 @@ export function failureOf(error: unknown): Failure {
   const { code = '', message, routine } = error as SqlError;
   if (code === QUERY_CANCELED || code === TOO_LATE || message === READ_TIMEOUT) return 'slow';
   if (code === UNIQUE_VIOLATION) return 'duplicate';
-  if (code === UNKNOWN_COLUMN || hasMoved(error)) return 'blocked';
+  if (code === UNKNOWN_COLUMN || code === MISSING_COLUMN || hasMoved(error)) return 'blocked';
   if (REFUSED.test(code) || code === NOT_KEPT || routine === ROW_CHECK) return 'refused';
   return UNAVAILABLE.test(code) || !SQLSTATE.test(code) ? 'unavailable' : 'blocked';
 }
@@ -54,7 +57,7 @@ export function failureOf(error: unknown): Failure {
 /** Whether it came from answers of the server, so that the connection can still be used. */
 export function isAnswer(error: unknown): boolean {
   const { code = '', routine } = error as SqlError;
-  if (code === NOT_KEPT) return true;
+  if (code === NOT_KEPT || code === MISSING_COLUMN) return true;
   return SQLSTATE.test(code) && routine !== undefined && !UNAVAILABLE.test(code);
 }
 
@@ -70,6 +73,19 @@ export function hasMoved(error: unknown): boolean {
 /** Of a record that would not be there with the values that were answered. */
 export function contentRefused(message: string): Error {
   return Object.assign(new Error(message), { code: NOT_KEPT });
+}
+
+/**
+ * Of predictions under a contract that was not published in this database: it was restored from an earlier backup, or it is
+ * another one. Or somebody has renamed a column.
+ */
+export function columnsMissing(columns: readonly Column[]): Error {
+  const names = columns.map(({ name }) => escapeIdentifier(name)).join(', ');
+  const added = columns.map(({ name, type }) => `add column ${escapeIdentifier(name)} ${type}`).join(', ');
+  const message =
+    `predictions has no column ${names}. If it was renamed, give it its name back; else publish the pipeline that answered ` +
+    `in this database, or run: alter table predictions ${added};`;
+  return Object.assign(new Error(message), { code: MISSING_COLUMN });
 }
 
 /** What to tell of an error instead, where its own words would blame the content for what is wrong with the table. */

@@ -15,7 +15,7 @@ import type { Pool, PoolClient } from '../../database/pool.ts';
 import { within } from '../../within.ts';
 import type { PredictionStore } from '../prediction-store.ts';
 import { COPY_HEADER, COPY_TRAILER } from './copy-format.ts';
-import { explained, failureOf, hasMoved, isAnswer, TOO_LATE } from './failures.ts';
+import { columnsMissing, explained, failureOf, hasMoved, isAnswer, TOO_LATE } from './failures.ts';
 import { insertArrays, namesOf, type Table } from './insert-arrays.ts';
 
 /** An insert that takes longer is given up and tried again; its rows cannot arrive twice. */
@@ -34,10 +34,9 @@ interface Look {
   hidesRows: boolean;
   typesFit: boolean;
   altered: Record<string, string> | null;
+  missing: string[] | null;
   hasTrigger: boolean;
 }
-
-const NOTHING: Look = { isTable: false, hidesRows: false, typesFit: false, altered: null, hasTrigger: false };
 
 /** How a transaction ends; one that is taken back meets what a commit would meet. */
 type End = 'commit' | 'set constraints all immediate; rollback';
@@ -77,19 +76,20 @@ async function beginAndLook(client: PoolClient, columns: readonly Column[]): Pro
     select relkind in ('r', 'p') as "isTable", row_security_active(predictions.oid) as "hidesRows",
       count(*) filter (where format_type(atttypid, null) = type) = ${given.length} as "typesFit",
       json_object_agg(name, format_type(atttypid, atttypmod)) filter (where format_type(atttypid, null) <> type) as altered,
+      json_agg(name) filter (where attname is null) as missing,
       exists (
         select from pg_trigger
         where tgtype & ${ROW_BEFORE_INSERT} = ${ROW_BEFORE_INSERT} and tgenabled <> 'D' and (tgrelid = predictions.oid
           or tgrelid in (select inhrelid from pg_inherits where inhparent = predictions.oid))
       ) as "hasTrigger"
     from pg_class as predictions
-    join pg_attribute on attrelid = predictions.oid and attnum > 0
-    join (values ${given.join()}) as given (name, type) on attname = name
+    cross join (values ${given.join()}) as given (name, type)
+    left join pg_attribute on attrelid = predictions.oid and attnum > 0 and attname = name
     where predictions.oid = 'predictions'::regclass
     group by predictions.oid, relkind`;
   const results = (await client.query(text)) as unknown as { rows: Look[] }[];
-  // Without any of our columns there is nothing to be told, and the insert is told what is missing.
-  const { isTable, hidesRows, typesFit, altered, hasTrigger } = results.at(-1)!.rows[0] ?? NOTHING;
+  const { isTable, hidesRows, typesFit, altered, missing, hasTrigger } = results.at(-1)!.rows[0]!;
+  if (missing) throw columnsMissing(columns.filter(({ name }) => missing.includes(name)));
   return {
     takesCopy: isTable && typesFit && !hidesRows && !hasTrigger,
     hidesRows,

@@ -4,10 +4,15 @@ import type { Column } from '../../contract/contract.ts';
 export const INT16_BYTES = 2;
 export const INT32_BYTES = 4;
 export const INT64_BYTES = 8;
+/** Of a field that is null. */
+export const NULL_LENGTH = -1;
 /** Postgres counts from the beginning of 2000, in microseconds. */
 export const POSTGRES_EPOCH_MS = Date.UTC(2000, 0, 1);
 
-/** An array's head: dimensions, whether there are nulls, the type of its elements, how many they are, the first index. */
+/**
+ * An array's head: dimensions, whether there are nulls (which is not looked at), the type of its elements, how many they are,
+ * the first index.
+ */
 const ARRAY_HEAD_BYTES = 5 * INT32_BYTES;
 /** https://github.com/postgres/postgres/blob/master/src/include/catalog/pg_type.dat */
 const TYPE_OIDS: Record<Column['type'], number> = {
@@ -22,8 +27,13 @@ const TYPE_OIDS: Record<Column['type'], number> = {
 /** Where the record that begins at `start` ends. */
 function endOfRecord(records: Buffer, start: number): number {
   let end = start + INT16_BYTES;
-  for (let field = records.readInt16BE(start); field > 0; field--) end += INT32_BYTES + records.readInt32BE(end);
+  for (let field = records.readInt16BE(start); field > 0; field--) end = endOfField(records, end);
   return end;
+}
+
+/** Where the field whose length is at `start` ends. */
+function endOfField(records: Buffer, start: number): number {
+  return start + INT32_BYTES + Math.max(0, records.readInt32BE(start));
 }
 
 /** The first `count` records, or all when there are fewer; a view. */
@@ -43,12 +53,12 @@ export function splitRecords(records: Buffer): Buffer[] {
 }
 
 /** The values of a record, as views of it. */
-export function fieldsOf(record: Buffer): Buffer[] {
+export function fieldsOf(record: Buffer): (Buffer | null)[] {
   let at = INT16_BYTES;
   return Array.from({ length: record.readInt16BE(0) }, () => {
-    const start = at + INT32_BYTES;
-    at = start + record.readInt32BE(at);
-    return record.subarray(start, at);
+    const start = at;
+    at = endOfField(record, start);
+    return record.readInt32BE(start) === NULL_LENGTH ? null : record.subarray(start + INT32_BYTES, at);
   });
 }
 
@@ -62,7 +72,7 @@ export function arraysOf(columns: readonly Column[], records: Buffer): Buffer[] 
   return columns.map(({ type }) => {
     const fields = rows.map((row, i) => {
       const start = places[i]!;
-      places[i] = start + INT32_BYTES + row.readInt32BE(start);
+      places[i] = endOfField(row, start);
       return row.subarray(start, places[i]);
     });
     const head = Buffer.alloc(ARRAY_HEAD_BYTES);

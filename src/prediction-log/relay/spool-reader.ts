@@ -6,8 +6,9 @@
 import { open } from 'node:fs/promises';
 import { setImmediate as nextTurn } from 'node:timers/promises';
 import type { Column } from '../../contract/contract.ts';
+import { RidgelineError } from '../../errors.ts';
 import { encodeRecords } from '../postgres/copy-format.ts';
-import { scanFrames } from '../spool/frames.ts';
+import { scanFrames } from '../spool/scan-frames.ts';
 import type { Segment } from '../spool/segment.ts';
 import type { DeadLetter } from './dead-letters.ts';
 
@@ -37,7 +38,10 @@ export interface Unreadable {
 }
 
 export interface SpoolReader {
-  /** Up to `maxRows` rows, or a piece more. Leaves the segment as it is. Rejects with what the file system says. */
+  /**
+   * Up to `maxRows` rows, or a piece more. Leaves the segment as it is. Rejects with what the file system says, and with
+   * `spool` when a later version of the service has written what comes next.
+   */
   next(segment: Segment, maxRows: number): Promise<NextRecords>;
   /** Takes a new buffer, as somebody may still read what the last call gave. */
   renewMemory(): void;
@@ -78,10 +82,12 @@ export function createSpoolReader(assumedColumns: readonly Column[]): SpoolReade
   function addPiece(next: NextRecords, bytes: Buffer, maxRows: number, isWhole: boolean): boolean {
     const rows = Math.min(Math.ceil(PIECE_VALUES / next.columns.length), maxRows - next.rows);
     const piece = scanPiece(bytes.subarray(next.consumed), rows, isWhole);
-    // Records of other columns go into another COPY.
-    if (piece.columns && next.rows > 0) return false;
+    if (piece.later && piece.consumed === 0 && next.consumed === 0) throw ofLaterVersion();
     const header = piece.columns ?? next.header;
-    const columns = header ?? assumedColumns;
+    // What the slots of texts are cannot be assumed.
+    const columns = header ?? (piece.batches.some(({ textOf }) => textOf) ? [] : assumedColumns);
+    // Records of other columns go into another COPY.
+    if (columns !== next.columns && next.rows > 0) return false;
     const used = next.records.length;
     const unfit: Unreadable[] = [];
     const records = encodeRecords(piece.batches, columns, scratch.subarray(used), ({ record, reason }) =>
@@ -136,13 +142,19 @@ export function createSpoolReader(assumedColumns: readonly Column[]): SpoolReade
   };
 }
 
+function ofLaterVersion(): RidgelineError {
+  return new RidgelineError('spool', {
+    detail: 'A later version of Ridgeline has written there, and what it wrote waits: start that version again.',
+  });
+}
+
 /** The first piece of the bytes; what lies behind it is not looked at. */
 function scanPiece(bytes: Buffer, maxRows: number, isWhole: boolean) {
   const first = bytes.subarray(0, PIECE_BYTES);
   const isAll = first.length === bytes.length;
   const piece = scanFrames(first, { maxRows, isWhole: isWhole && isAll });
-  // A frame that is longer than a piece is one row of thousands of columns, or another version's.
-  return piece.consumed > 0 || isAll ? piece : scanFrames(bytes, { maxRows, isWhole });
+  // A frame that is longer than a piece is one row of thousands of columns, or of long texts.
+  return piece.consumed > 0 || piece.later || isAll ? piece : scanFrames(bytes, { maxRows, isWhole });
 }
 
 /** Damage that goes on from piece to piece is set aside as one, as each dead letter costs a sync of the disk. */

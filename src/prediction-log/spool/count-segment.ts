@@ -1,7 +1,8 @@
 /** Goes through a segment that a dead process has left: how much of it is to be relayed, and whether it is a segment. */
 import { constants } from 'node:fs';
 import { type FileHandle, open } from 'node:fs/promises';
-import { countFrames, LONGEST_FRAME } from './frames.ts';
+import { LONGEST_FRAME } from './frames.ts';
+import { countFrames } from './scan-frames.ts';
 
 export interface SegmentCount {
   path: string;

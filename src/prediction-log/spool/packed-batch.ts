@@ -48,39 +48,59 @@ export function packInto(bytes: Buffer, at: number, batch: PredictionBatch, star
   bytes.write(batch.pipelineVersion, end);
 }
 
+/** Where the features of so many rows begin in what was packed at `start`. */
+export function featuresAt(start: number, rows: number): number {
+  return start + IDS_AT + rows * ID_BYTES;
+}
+
+/** The rows of what was packed at `start`. */
+export function rowsAt(bytes: Buffer, start: number): number {
+  return bytes.readUInt32LE(start + ROWS_AT);
+}
+
 /**
- * The rows of what lies between `start` and `end`, 0 when `packInto` cannot have written that: its lengths do not add up,
- * or its time is none.
+ * Where what was packed at `start` ends, by its lengths; -1 when `packInto` cannot have written it: it has no rows, ends
+ * beyond `limit`, or its time is none.
  */
-export function rowsOf(bytes: Buffer, start: number, end: number): number {
-  if (end - start < IDS_AT) return 0;
-  const rows = bytes.readUInt32LE(start + ROWS_AT);
+export function endOfPacked(bytes: Buffer, start: number, limit: number): number {
+  if (limit - start < IDS_AT) return -1;
+  const rows = rowsAt(bytes, start);
   const size =
     IDS_AT + rows * rowSize(bytes.readUInt32LE(start + WIDTH_AT)) + bytes.readUInt32LE(start + VERSION_BYTES_AT);
   const createdAt = bytes.readDoubleLE(start);
   const isTime = Number.isInteger(createdAt) && Math.abs(createdAt) <= LONGEST_TIME_MS;
-  return size === end - start && isTime ? rows : 0;
+  return rows > 0 && start + size <= limit && isTime ? start + size : -1;
+}
+
+/** The rows of what lies between `start` and `end`, 0 when it is not exactly what `packInto` writes. */
+export function rowsOf(bytes: Buffer, start: number, end: number): number {
+  return endOfPacked(bytes, start, end) === end ? rowsAt(bytes, start) : 0;
 }
 
 /** The blocks of what `packInto` wrote, as views; undefined when it cannot have written these bytes. */
 export function unpack(bytes: Buffer): BatchBlocks | undefined {
-  const rows = rowsOf(bytes, 0, bytes.length);
-  if (rows === 0) return undefined;
+  return rowsOf(bytes, 0, bytes.length) > 0 ? blocksAt(bytes, bytes.length) : undefined;
+}
+
+/** The blocks of what was packed at the beginning of the bytes, up to `end`. */
+export function blocksAt(bytes: Buffer, end: number): BatchBlocks {
+  const rows = rowsAt(bytes, 0);
   const width = bytes.readUInt32LE(WIDTH_AT);
-  const featuresAt = IDS_AT + rows * ID_BYTES;
-  const predictionsAt = featuresAt + rows * width * FLOAT64_BYTES;
+  const slotsAt = featuresAt(0, rows);
+  const predictionsAt = slotsAt + rows * width * FLOAT64_BYTES;
   const versionAt = predictionsAt + rows * FLOAT64_BYTES;
   const view = new DataView(bytes.buffer, bytes.byteOffset, bytes.length);
   return {
     rows,
     width,
     createdAt: bytes.readDoubleLE(0),
-    pipelineVersion: bytes.toString('utf8', versionAt),
+    pipelineVersion: bytes.toString('utf8', versionAt, end),
     ids: bytes,
     idsAt: IDS_AT,
     features: view,
-    featuresAt,
+    featuresAt: slotsAt,
     predictions: view,
     predictionsAt,
+    textOf: undefined,
   };
 }

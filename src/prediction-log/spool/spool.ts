@@ -17,7 +17,7 @@ import { RidgelineError, reasonOf } from '../../errors.ts';
 import type { Log } from '../../log.ts';
 import type { PredictionBatch } from '../prediction-batch.ts';
 import { recordColumns } from '../record-columns.ts';
-import { FRAME_BYTES, fitFrames, frameBatch, frameHeader } from './frames.ts';
+import { fitFrames, frameBatch, frameHeader } from './frame-batch.ts';
 import { createOwnSegments } from './own-segments.ts';
 import type { Segment } from './segment.ts';
 import type { SegmentFile } from './segment-file.ts';
@@ -88,7 +88,7 @@ export function createSpool({ root, maxBytes, fsync, log }: SpoolOptions): Spool
   function append(batch: PredictionBatch): void | Promise<void> {
     const at = performance.now();
     if (batch.contract !== contract) turnTo(batch.contract, at);
-    const bytes = frameBatch(batch, scratch, Math.min(FRAME_BYTES, segmentBytes - header.length));
+    const bytes = frameBatch(batch, scratch, segmentBytes - header.length);
     lastBytes = bytes.length;
     if (at >= checkDue) checkFiles(at);
     const to = current();

@@ -1,16 +1,21 @@
 import fc from 'fast-check';
 import { afterAll, beforeAll, beforeEach, describe, expect, test } from 'vitest';
+import type { Value } from '../../../src/contract/declaration.ts';
+import { exampleRow } from '../../../src/contract/rows.ts';
 import { createPool, type Pool } from '../../../src/database/pool.ts';
 import { housing } from '../../../src/housing/features.ts';
 import { encodeRecords, type UnfitRow } from '../../../src/prediction-log/postgres/copy-format.ts';
-import { describeRecord } from '../../../src/prediction-log/postgres/describe.ts';
+import { describeRecord, describeRow } from '../../../src/prediction-log/postgres/describe.ts';
+import { encodeNumbers } from '../../../src/prediction-log/postgres/encode-numbers.ts';
+import { encodeValues } from '../../../src/prediction-log/postgres/encode-values.ts';
 import { createPredictionsTable } from '../../../src/prediction-log/postgres/predictions-table.ts';
 import { splitRecords } from '../../../src/prediction-log/postgres/tuples.ts';
 import { blocksOf, type PredictionBatch } from '../../../src/prediction-log/prediction-batch.ts';
 import { recordColumns } from '../../../src/prediction-log/record-columns.ts';
 import { createPredictionIds } from '../../../src/serving/prediction-ids.ts';
 import { createTestDatabase, type TestDatabase } from '../../support/database.ts';
-import { contractOf } from '../../support/declaration.ts';
+import { contractOf, everyType } from '../../support/declaration.ts';
+import { makeBatch, batchOf as makeTypedBatch } from '../batches.ts';
 
 const columns = recordColumns(housing);
 const width = housing.features.length;
@@ -245,6 +250,66 @@ describe('a row that a column cannot hold', () => {
 test('what JSON has no number for is described as the text that Postgres reads', () => {
   const { batch } = batchOf([{ ...plain(1), numbers: Array(width).fill(-0), prediction: Number.NaN }]);
   expect(describeRecord(columns, encode(batch))).toMatchObject({ crim: '-0', prediction: 'NaN' });
+});
+
+describe('values of any type', () => {
+  const types = ['double precision', 'bigint'] as const;
+
+  test('are encoded as plain numbers are, where they are plain numbers', () => {
+    fc.assert(
+      fc.property(fc.array(row, { minLength: 1, maxLength: 20 }), (rows) => {
+        const blocks = blocksOf(batchOf(rows).batch);
+        const of = housing.columns.map(({ type }) => type);
+        const records = Buffer.alloc(rows.length * 400);
+        const end = encodeValues(blocks, of, records, 0, () => expect.unreachable());
+        expect(records.subarray(0, end)).toEqual(encodeRecords([blocks], columns));
+      }),
+    );
+  });
+
+  test.each([Number.NaN, Number.POSITIVE_INFINITY, 0.5, 2 ** 53 + 2])(
+    'are refused as %d is where it is whole numbers',
+    (value) => {
+      const batch = makeBatch(1, 2);
+      batch.features.fill(value);
+      const reasons: string[] = [];
+      const note = (_: number, reason: string) => void reasons.push(reason);
+      encodeNumbers(blocksOf(batch), [false, true], Buffer.alloc(200), 0, note);
+      encodeValues(blocksOf(batch), types, Buffer.alloc(200), 0, note);
+      expect(reasons).toEqual(Array(2).fill(expect.stringContaining('is no whole number')));
+      expect(reasons[0]).toBe(reasons[1]);
+    },
+  );
+
+  const rowOf = (values: object) =>
+    makeTypedBatch(everyType, [{ ...exampleRow(everyType), ...values } as Record<string, Value>]);
+
+  test('are described for people: texts, booleans, and null', () => {
+    const batch = rowOf({ district: 'Śródmieście', heating: null, 'remark/~': '🐧\\n', garden: null, size: -0 });
+    const of = recordColumns(everyType);
+    const described = describeRow(blocksOf(batch), 0, of);
+    expect(described).toMatchObject({
+      ...{ size: '-0', rooms_total: 3, lift: true, garden: null },
+      ...{ district: 'Śródmieście', heating: null, remark: '🐧\\n' },
+    });
+    expect(describeRecord(of, encodeRecords([blocksOf(batch)], of))).toEqual(described);
+    const unknown = describeRow(blocksOf(batch), 0, []);
+    expect(unknown.features).toHaveLength(everyType.features.length);
+    expect(Object.values(unknown.texts as object)).toEqual(expect.arrayContaining(['Śródmieście', '🐧\\n']));
+  });
+
+  test.each([
+    ['lift', 0.5, /0.5 is neither 0 nor 1/],
+    ['district', 99, /99 is not the place of a text/],
+    ['Rooms (total)', 0.25, /0.25 is no whole number/],
+  ])('that the column of %s cannot hold leave out their row', (name, slot, reason) => {
+    const batch = rowOf({ 'remark/~': 'a' });
+    batch.features[everyType.names.indexOf(name)] = slot;
+    const unfit: UnfitRow[] = [];
+    const of = recordColumns(everyType);
+    expect(encodeRecords([blocksOf(batch)], of, undefined, (one) => unfit.push(one))).toHaveLength(0);
+    expect(unfit).toMatchObject([{ reason: expect.stringMatching(reason), record: { remark: 'a' } }]);
+  });
 });
 
 test('memory that is handed in is used when it is large enough', () => {

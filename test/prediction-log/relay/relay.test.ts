@@ -12,7 +12,7 @@ import {
   type DeadLetters,
 } from '../../../src/prediction-log/relay/dead-letters.ts';
 import { type Relay, startRelay } from '../../../src/prediction-log/relay/relay.ts';
-import { frameBatch, frameHeader } from '../../../src/prediction-log/spool/frames.ts';
+import { frameBatch, frameHeader } from '../../../src/prediction-log/spool/frame-batch.ts';
 import { createSegment, type Segment } from '../../../src/prediction-log/spool/segment.ts';
 import { makeDirectory } from '../../support/directory.ts';
 import { eventually } from '../../support/eventually.ts';

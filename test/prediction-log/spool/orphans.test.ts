@@ -12,7 +12,7 @@ import { rename, rm, rmdir } from 'node:fs/promises';
 import { dirname, join } from 'node:path';
 import { afterEach, beforeEach, describe, expect, test } from 'vitest';
 import { countSegment } from '../../../src/prediction-log/spool/count-segment.ts';
-import { frameBatch, frameHeader } from '../../../src/prediction-log/spool/frames.ts';
+import { frameBatch, frameHeader } from '../../../src/prediction-log/spool/frame-batch.ts';
 import { createOrphans, type Orphans } from '../../../src/prediction-log/spool/orphans.ts';
 import { createSpool } from '../../../src/prediction-log/spool/spool.ts';
 import { makeDirectory } from '../../support/directory.ts';
