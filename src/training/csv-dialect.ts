@@ -39,6 +39,8 @@ export async function findLayout(file: CsvFile, wanted: readonly string[]): Prom
   const { text, isWhole } = await beginningOf(file);
   const { path } = file;
   if (text.trim() === '' && isWhole) throw refuse(`${path} is empty. It needs a header and rows.`);
+  const forExcel = /^sep=.?(?=[\r\n])/i.exec(text)?.[0];
+  if (forExcel) throw refuse(`${path} begins with ${forExcel}, which is for Excel alone. Take that line out.`);
   const lineEnd = firstLineEnd(text);
   const namesIn = ({ header }: Reading) =>
     wanted.filter((name) => header.some((other) => isSameName(name, other))).length;

@@ -332,6 +332,12 @@ describe('a file is refused', () => {
     expect((await derive('a (m, net);y\n1;2\n2;3\n')).contract.names).toEqual(['a (m, net)']);
   });
 
+  test('that begins with a line for Excel', async () => {
+    expect(await refusalOf(derive('sep=;\r\na;y\r\n1;2\r\n'))).toMatch(
+      /rows\.csv begins with sep=;, which is for Excel alone/,
+    );
+  });
+
   test('that is Latin-1, with the line', async () => {
     const data = join(directory, 'latin1.csv');
     await writeFile(data, Buffer.from(`a,b,y\n${'1,x,2\n'.repeat(300_000)}1,Kraków,2\n`, 'latin1'));
