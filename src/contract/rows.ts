@@ -33,8 +33,7 @@ export function toFeatureRows(contract: Contract, rows: readonly FeatureRow[]): 
   const { names } = contract;
   return fromValues(
     contract,
-    // Only what is the row's own: `constructor` may be an optional feature.
-    rows.map((row) => names.map((name) => (Object.hasOwn(row, name) ? (row[name] ?? null) : null))),
+    rows.map((row) => names.map((name) => row[name] ?? null)),
   );
 }
 
