@@ -180,12 +180,19 @@ function problemsOfFeature(one: Feature): string[] {
     [unknown === 'refuse' && !categories?.length, 'unknown: refuse needs categories'],
     [(minimum ?? maximum) !== undefined && !isNumber, 'minimum and maximum are for numbers'],
     [minimum !== undefined && maximum !== undefined && minimum > maximum, 'minimum is above maximum'],
-    [
-      example !== undefined && !(example === null ? one.nullable : fits(dtype, example)),
-      'the example is none that could be sent',
-    ],
+    [example !== undefined && !takes(one, example), 'the example is none that could be sent'],
   ];
   return problems.filter(([is]) => is).map(([, problem]) => `${name}: ${problem}.`);
+}
+
+/** Whether callers may send a value. */
+function takes(one: Feature, value: Value): boolean {
+  const { minimum = -Infinity, maximum = Infinity, categories = [], unknown } = one;
+  if (value === null) return one.nullable;
+  if (!fits(one.dtype, value)) return false;
+  if (typeof value === 'number' && (value < minimum || value > maximum)) return false;
+  if (typeof value === 'string' && Buffer.byteLength(value) > one.max_length) return false;
+  return unknown === 'accept' || categories.some((category) => category === value);
 }
 
 /** Whether a value is one of the type, as JSON writes it. */

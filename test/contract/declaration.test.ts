@@ -131,6 +131,13 @@ describe('a declaration is refused, with the place and what to do', () => {
     ],
     ['limits of a text', file({ name: 'a', dtype: 'string', minimum: 2 }), 'are for numbers'],
     ['an example of another type', file({ name: 'a', dtype: 'int64', example: 1.5 }), 'the example'],
+    ['an example below the minimum', file({ name: 'a', dtype: 'int64', minimum: 2, example: 1 }), 'the example'],
+    ['an example that is too long', file({ name: 'a', dtype: 'string', max_length: 3, example: 'żż' }), 'the example'],
+    [
+      'an example beyond closed categories',
+      file({ name: 'a', dtype: 'string', categories: ['b'], unknown: 'refuse', example: 'c' }),
+      'the example',
+    ],
   ])('%s', (_, json, message) => {
     expect(refusalOf(json)).toContain(message);
   });
