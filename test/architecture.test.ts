@@ -275,6 +275,8 @@ const testedBy: Record<string, string> = {
   'scripts/pipelines.ts': 'server/pipelines',
   'scripts/schedule.ts': 'server/schedule',
   'scripts/spool.ts': 'server/spool',
+  'scripts/train-arguments.ts': 'server/commands',
+  'scripts/train-text.ts': 'server/train',
   'scripts/train.ts': 'server/swap',
   'src/clock.ts': 'server/pipelines',
   'src/contract/': 'contract/declaration',

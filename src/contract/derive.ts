@@ -59,9 +59,6 @@ function refuseTarget(column: ColumnFacts): void {
       `The target ${name}: ${shown(ambiguous)} may be a fraction, or grouped by thousands. Write 1.5 or 1500.`,
     );
   }
-  if (numbers.minimum === numbers.maximum) {
-    throw refuse(`The target ${name} is ${numbers.minimum} in every row, so that there is nothing to learn.`);
-  }
 }
 
 /** "Flat prices (2024).csv.gz" becomes flat_prices_2024. */

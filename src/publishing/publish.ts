@@ -47,14 +47,24 @@ export type WrittenFile = { path: string } | { error: unknown };
  * fails, and with `breaking_change` where callers of what is served would notice the promotion.
  */
 export async function publish(pipeline: NewPipeline, options: PublishOptions): Promise<Published> {
-  const { transaction, modelsDir, action = 'train', promotedBy, reason, shipped, breaking, dataFile } = options;
+  const {
+    transaction,
+    modelsDir,
+    action = 'train',
+    promotedBy,
+    reason,
+    shipped,
+    promotes = true,
+    breaking,
+    dataFile,
+  } = options;
   const contract = createContract(pipeline.declaration);
   const published = await againBehindLocks(() =>
     transaction(async (client) => {
       // First, as it waits for other publications: one that was under way may have changed what is served.
       const pipelineVersion = await insertPipeline(client, pipeline, dataFile);
-      const heldBy = action === 'schedule' ? await holdOnSchedules(client) : undefined;
-      const isPromoted = (options.promotes ?? true) && !heldBy;
+      const heldBy = promotes && action === 'schedule' ? await holdOnSchedules(client) : undefined;
+      const isPromoted = promotes && !heldBy;
       if (isPromoted) {
         const { served, ...changes } = await changesForCallers(client, { contract, shipped });
         if (!breaking) refuseBreaking(changes);

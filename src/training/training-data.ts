@@ -8,6 +8,7 @@ import { type Declaration, parseDeclaration } from '../contract/declaration.ts';
 import { deriveDeclaration } from '../contract/derive.ts';
 import { RidgelineError, reasonOf } from '../errors.ts';
 import type { Dataset } from '../estimators/dense-matrix.ts';
+import type { DataFile } from '../registry/pipeline-versions.ts';
 import { type CsvDataset, readCsvDataset } from './csv-dataset.ts';
 import { findLayout, type Layout } from './csv-dialect.ts';
 import { findColumns, findTarget, isSameName } from './csv-header.ts';
@@ -32,21 +33,13 @@ export interface TrainingDataOptions {
   served: Contract;
 }
 
-/** Which file a version was trained on. */
-export interface DataFile {
-  name: string;
-  sha256: string;
-  /** Of the file as it is, with those that are not used. */
-  rows: number;
-  columns: number;
-}
-
 export interface TrainingData {
   /** `served` itself where it was read and nothing has changed. */
   contract: Contract;
   dataset: Dataset;
   /** What was decided, a line each, for people to read before anything is published. */
   notes: readonly string[];
+  /** The file itself. */
   source: DataFile;
 }
 
