@@ -1,11 +1,15 @@
 import { execFile } from 'node:child_process';
-import { readdirSync, readFileSync, statSync, writeFileSync } from 'node:fs';
+import { appendFileSync, readdirSync, readFileSync, statSync, writeFileSync } from 'node:fs';
 import { mkdir, rm } from 'node:fs/promises';
 import { basename, dirname, join } from 'node:path';
+import { crc32 } from 'node:zlib';
 import { afterEach, beforeEach, describe, expect, test } from 'vitest';
+import type { Value } from '../../src/contract/declaration.ts';
+import { exampleRow } from '../../src/contract/rows.ts';
 import { frameBatch } from '../../src/prediction-log/spool/frame-batch.ts';
 import { createSpool, type Spool } from '../../src/prediction-log/spool/spool.ts';
-import { makeBatch } from '../prediction-log/batches.ts';
+import { batchOf, makeBatch } from '../prediction-log/batches.ts';
+import { everyType } from '../support/declaration.ts';
 import { makeDirectory } from '../support/directory.ts';
 import { silentLog } from '../support/noted-log.ts';
 
@@ -96,6 +100,32 @@ describe('npm run spool', () => {
       expect.stringContaining('being written'),
     ]);
     expect(Buffer.from(lines[2]!.bytes!, 'base64')).toEqual(frame.subarray(0, 40));
+  });
+
+  test('shows texts, booleans and null as they were sent, and what a later version has written as bytes', async () => {
+    const apartment = { ...exampleRow(everyType), district: 'Śródmieście', garden: null } as Record<string, Value>;
+    await spool.append(batchOf(everyType, [apartment]));
+    await spool.append(makeBatch(1, 2));
+    const later = Buffer.alloc(20);
+    later.write('RSP3');
+    later.writeUInt32BE(8, 8);
+    later.writeUInt32BE(crc32(later.subarray(8), crc32(later.subarray(0, 4))), 4);
+    appendFileSync(segmentPath(), Buffer.concat([later, frameBatch(batchOf(everyType, [apartment]), Buffer.alloc(0))]));
+    const { lines } = await show(root);
+    expect(lines).toHaveLength(4);
+    expect(lines[0]!.record).toMatchObject({
+      size: 71.5,
+      rooms_total: 3,
+      district: 'Śródmieście',
+      garden: null,
+      lift: true,
+    });
+    expect(lines[1]).toMatchObject({
+      reason: expect.stringContaining('later version'),
+      bytes: later.toString('base64'),
+    });
+    expect(lines[2]!.record).toMatchObject({ district: 'Śródmieście' });
+    expect(lines[3]!.record).toHaveProperty('f1');
   });
 
   test('shows records of segments larger than what it reads at once', async () => {

@@ -8,12 +8,13 @@ import { createPool, type Pool } from '../../../src/database/pool.ts';
 import { encodeRecords } from '../../../src/prediction-log/postgres/copy-format.ts';
 import { failureOf } from '../../../src/prediction-log/postgres/failures.ts';
 import { createPredictionsTable } from '../../../src/prediction-log/postgres/predictions-table.ts';
-import { splitRecords } from '../../../src/prediction-log/postgres/tuples.ts';
+import { firstRecords, splitRecords } from '../../../src/prediction-log/postgres/tuples.ts';
 import { blocksOf } from '../../../src/prediction-log/prediction-batch.ts';
 import { insertIdempotently, type PredictionStore } from '../../../src/prediction-log/prediction-store.ts';
 import { recordColumns } from '../../../src/prediction-log/record-columns.ts';
 import { createTestDatabase, type TestDatabase } from '../../support/database.ts';
-import { makeBatch, makeColumns } from '../batches.ts';
+import { contractOf } from '../../support/declaration.ts';
+import { batchOf, makeBatch, makeColumns } from '../batches.ts';
 
 const columns = recordColumns({
   columns: [
@@ -170,6 +171,80 @@ describe('a table that is as it was, and more', () => {
       await insertIdempotently(restricted, columns, records);
     });
     expect(await stored()).toEqual(rowsOf(3));
+  });
+});
+
+describe('values that are no numbers', () => {
+  const apartments = contractOf([
+    { name: 'district', dtype: 'string', nullable: true },
+    { name: 'lift', dtype: 'bool', nullable: true },
+    { name: 'rooms', dtype: 'int64', nullable: true },
+    { name: 'size', dtype: 'float64', nullable: true },
+  ]);
+  const of = recordColumns(apartments);
+  const rows = [
+    { district: 'Wola', lift: true, rooms: 2 ** 53 - 1, size: 0.1 },
+    { district: null, lift: null, rooms: null, size: null },
+    { district: '', lift: false, rooms: 0, size: -1.5 },
+  ];
+  const records = () => encodeRecords([blocksOf(batchOf(apartments, rows))], of);
+  const found = () =>
+    database.query(
+      `select district, lift::text::boolean as lift, rooms::float8, size::float8 from predictions
+       where pipeline_version > '' order by rooms desc nulls last`,
+    );
+
+  beforeEach(() =>
+    database.query(`alter table predictions alter x drop not null, alter n drop not null,
+      add district text, add lift boolean, add rooms bigint, add size double precision`),
+  );
+
+  test.each([
+    ['as it was made', ''],
+    [
+      'with other types',
+      'alter table predictions alter district type varchar(9), alter lift type text, alter rooms type numeric',
+    ],
+    [
+      'with a trigger',
+      `create function pass() returns trigger language plpgsql as 'begin return new; end';
+       create trigger checking before insert on predictions for each row execute function pass()`,
+    ],
+  ])('are stored in a table %s, null as NULL, and once', async (_, change) => {
+    await database.query(change);
+    const sent = records();
+    await store.insert(of, firstRecords(sent, 2));
+    await insertIdempotently(store, of, sent);
+    const [first, second, third] = rows;
+    expect(await found()).toEqual([first, third, second]);
+  });
+
+  test('are refused where a column cannot hold one as it is, and blocked where it must not be null', async () => {
+    await database.query('alter table predictions alter district type varchar(3)');
+    expect(await failure(store.insert(of, records()))).toEqual({
+      kind: 'refused',
+      message: expect.stringMatching(/too long|cannot hold Wola/),
+    });
+    await database.query('alter table predictions alter district type text, alter n set not null');
+    expect(await failure(store.insert(of, records()))).toEqual({
+      kind: 'blocked',
+      message: expect.stringMatching(/column "n" that must not be null and that no prediction has/),
+    });
+  });
+
+  test('are refused for a NUL, which neither a caller nor a category may send', async () => {
+    const batch = batchOf(apartments, [{ ...rows[0]!, district: 'a\0b' }]);
+    expect((await failure(store.insert(of, encodeRecords([blocksOf(batch)], of)))).kind).toBe('refused');
+  });
+
+  test('whose columns are missing are blocked with the statement that adds them', async () => {
+    await database.query('alter table predictions drop district, drop lift');
+    const { kind, message } = await failure(store.insertMissing(of, records()));
+    expect(kind).toBe('blocked');
+    expect(message).toContain('predictions has no column "district", "lift".');
+    await database.query(/run: (alter table .*;)$/.exec(message)![1]!);
+    await store.insertMissing(of, records());
+    expect(await found()).toHaveLength(3);
   });
 });
 

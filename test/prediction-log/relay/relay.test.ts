@@ -3,7 +3,12 @@ import { mkdirSync, rmSync, statSync, truncateSync, writeFileSync } from 'node:f
 import { readFile } from 'node:fs/promises';
 import { join } from 'node:path';
 import { setTimeout as delay } from 'node:timers/promises';
+import { crc32 } from 'node:zlib';
 import { afterEach, beforeEach, describe, expect, test } from 'vitest';
+import type { Value } from '../../../src/contract/declaration.ts';
+import { exampleRow } from '../../../src/contract/rows.ts';
+import { describeRecord } from '../../../src/prediction-log/postgres/describe.ts';
+import { splitRecords } from '../../../src/prediction-log/postgres/tuples.ts';
 import type { PredictionBatch } from '../../../src/prediction-log/prediction-batch.ts';
 import { recordColumns } from '../../../src/prediction-log/record-columns.ts';
 import {
@@ -14,10 +19,11 @@ import {
 import { type Relay, startRelay } from '../../../src/prediction-log/relay/relay.ts';
 import { frameBatch, frameHeader } from '../../../src/prediction-log/spool/frame-batch.ts';
 import { createSegment, type Segment } from '../../../src/prediction-log/spool/segment.ts';
+import { contractOf, everyType } from '../../support/declaration.ts';
 import { makeDirectory } from '../../support/directory.ts';
 import { eventually } from '../../support/eventually.ts';
 import { createNotedLog, type NotedLog } from '../../support/noted-log.ts';
-import { makeBatch } from '../batches.ts';
+import { batchOf, idsOf, makeBatch } from '../batches.ts';
 import { createFakeStore, type FakeStore, fails } from './fake-store.ts';
 
 const columns = recordColumns({
@@ -415,6 +421,78 @@ describe('a segment that fails for reasons of its own', () => {
     await idle();
     expectStored({ ids: [...part.ids.slice(0, 3), ...part.ids.slice(7)] });
     expect(await setAside()).toMatchObject([{ bytes: expect.any(String), reason: 'the checksum does not fit' }]);
+  });
+});
+
+describe('a segment with texts and nulls', () => {
+  /** A sealed segment of these bytes. */
+  function addBytes(...parts: Buffer[]): void {
+    const bytes = Buffer.concat(parts);
+    const path = join(root, `${String(segments.length + 1).padStart(12, '0')}.segment`);
+    writeFileSync(path, bytes);
+    segments.push(createSegment({ path, writtenBytes: bytes.length, pendingRows: 2, sealed: true }));
+  }
+  const framed = (batch: PredictionBatch) => Buffer.from(frameBatch(batch, Buffer.alloc(0)));
+  const apartments = ['Wola', 'Śródmieście 🐧'].map((district) => ({
+    ...(exampleRow(everyType) as Record<string, Value>),
+    ...{ district, garden: null, select: null },
+  }));
+
+  test('is stored under the columns that its header names', async () => {
+    const batch = batchOf(everyType, apartments);
+    addBytes(frameHeader(recordColumns(everyType)), framed(batch));
+    start();
+    await idle();
+    expectStored({ ids: idsOf(batch) });
+    const [{ columns: of, records }] = store.attempts as [(typeof store.attempts)[number]];
+    expect(of).toEqual(recordColumns(everyType));
+    expect(splitRecords(records).map((record) => describeRecord(of, record))).toMatchObject([
+      { district: 'Wola', garden: null, select: null },
+      { district: 'Śródmieście 🐧', garden: null, select: null },
+    ]);
+  });
+
+  test('becomes dead letters with its texts when its header is damaged, as nobody knows its columns then', async () => {
+    const batch = batchOf(everyType, apartments);
+    const header = frameHeader(recordColumns(everyType));
+    header[20]! ^= 1;
+    const plain = makeBatch(
+      2,
+      contractOf([
+        { name: 'x', dtype: 'float64' },
+        { name: 'n', dtype: 'int64' },
+      ]),
+    );
+    addBytes(header, framed(batch), framed(plain));
+    addBytes(framed(plain));
+    start();
+    await idle();
+    // Those of the second segment have the columns that are assumed.
+    expectStored({ ids: idsOf(plain) });
+    const [damage, ...letters] = await setAside();
+    expect(damage).toMatchObject({ reason: 'the checksum does not fit' });
+    expect(letters.slice(0, 2)).toMatchObject(
+      idsOf(batch).map((id) => ({ reason: expect.stringContaining('columns are not known'), record: { id } })),
+    );
+    expect(Object.values(letters[1]!.record.texts as object)).toContain('Śródmieście 🐧');
+  });
+
+  test('that a later version has written waits for it, told as such, and holds up no other', async () => {
+    const before = batchOf(everyType, apartments);
+    const later = Buffer.alloc(20);
+    later.write('RSP3');
+    later.writeUInt32BE(8, 8);
+    later.writeUInt32BE(crc32(later.subarray(8), crc32(later.subarray(0, 4))), 4);
+    addBytes(frameHeader(recordColumns(everyType)), framed(before), later);
+    addBytes(frameHeader([...columns, { name: 'reference', type: 'text' }]), framed(before));
+    const other = addSegment([3]);
+    const { backlog } = start();
+    await eventually(async () => backlog().failures >= 2);
+    expectStored({ ids: idsOf(before) }, other);
+    expect(backlog().lastError).toMatch(/A later version of Ridgeline has written there/);
+    expect(removed).toEqual([other.path]);
+    expect(await setAside()).toEqual([]);
+    expect(statSync(segments[0]!.path).size).toBe(segments[0]!.writtenBytes);
   });
 });
 
