@@ -47,13 +47,7 @@ export async function findLayout(file: CsvFile, wanted: readonly string[]): Prom
   const readings = (Object.keys(separators) as Separator[])
     .map((separator) => readSample(text, isWhole, { separator, lineEnd }))
     .filter(({ header }) => header.length > 1);
-  if (readings.length === 0) {
-    const line = text.trimStart().split(/[\r\n]/, 1)[0]!;
-    const signs = 'commas, semicolons, tabs or bars';
-    throw refuse(
-      `${path} begins with ${shownLine(line)}. The first line must be a header with ${wanted.join(', ')}, between ${signs}.`,
-    );
-  }
+  if (readings.length === 0) throw refuse(noTable(path, text, wanted));
   const named = readings.filter((reading) => namesIn(reading) === Math.max(...readings.map(namesIn)));
   const even = named.filter(({ isEven }) => isEven);
   const [found, other] = even.length > 0 ? even : named;
@@ -94,6 +88,13 @@ function readSample(text: string, isWhole: boolean, { separator, lineEnd }: Dial
 /** Of a line on which nothing is to be seen. */
 export function isBlank(fields: readonly string[]): boolean {
   return fields.length === 1 && fields[0]!.trim() === '';
+}
+
+function noTable(path: string, text: string, wanted: readonly string[]): string {
+  const [line] = text.trimStart().split(/[\r\n]/, 1);
+  const names = wanted.length > 1 ? wanted.join(', ') : `${wanted[0]} and other columns`;
+  const signs = 'commas, semicolons, tabs or bars';
+  return `${path} begins with ${shownLine(line!)}. The first line must be a header with ${names}, between ${signs}.`;
 }
 
 function severalWays(path: string, readings: readonly Reading[]): string {

@@ -32,7 +32,7 @@ export function findColumns(header: readonly string[], wanted: readonly string[]
     positions.get(keyOf(name))?.push(position);
   });
   const missing = wanted.filter((name) => positions.get(keyOf(name))!.length === 0);
-  if (missing.length === wanted.length) {
+  if (missing.length > 0 && missing.length === wanted.length) {
     throw refuse(`The first line, ${shownLine(header.join(','))}, must be a header with ${wanted.join(', ')}.`);
   }
   if (missing.length > 0) throw refuse(`The header lacks ${missing.map(withNearest).join(', ')}. Add these columns.`);
@@ -51,24 +51,22 @@ export function findColumns(header: readonly string[], wanted: readonly string[]
 
 /** The position of the target, named exactly, in a header whose columns are all going to be features. */
 export function findTarget(header: readonly string[], target: string): number {
-  const names = header.map(shownName);
-  findColumns(
-    header,
-    names.filter((name) => name !== ''),
-  );
-  const position = names.indexOf(target);
+  const shown = header.map(shownName);
+  const names = shown.filter((name) => name !== '');
+  findColumns(header, names);
+  const position = shown.indexOf(target);
   if (position !== -1) return position;
   const nearest = nearestColumn(target, header);
-  const shown = names.filter((name) => name !== '').slice(0, SHOWN_NAMES);
-  const columns = `${shown.join(', ')}${names.length > shown.length ? ', …' : ''}`;
-  throw refuse(
-    `The header has no column ${target}.${nearest === undefined ? '' : ` Did you mean ${nearest}?`} It has ${columns}.`,
-  );
+  const question = nearest === undefined ? '' : ` Did you mean ${nearest}?`;
+  const more = names.length > SHOWN_NAMES ? ', …' : '';
+  const found = names.length > 0 ? `${names.slice(0, SHOWN_NAMES).join(', ')}${more}` : 'no names';
+  throw refuse(`The header has no column ${target}.${question} It has ${found}.`);
 }
 
 /** The name that was perhaps meant, as it is written in the header: the same but for case, or a letter or two. */
 function nearestColumn(name: string, header: readonly string[]): string | undefined {
   const names = new Map(header.map((column) => [keyOf(column), shownName(column)]));
+  names.delete('');
   return names.get(nearestName(keyOf(name), [...names.keys()]) ?? '');
 }
 

@@ -1,11 +1,11 @@
 /**
  * The records of a CSV file (RFC 4180): fields between separators, in quotes where need be, and both kinds of line ends,
- * also mixed, as they come about when rows are appended on another system.
+ * also mixed, as they come about when rows are appended on another system. Within quotes they stay as they are.
  */
 import type { Hash } from 'node:crypto';
 import { Readable } from 'node:stream';
 import Papa from 'papaparse';
-import { type Dialect, isBlank } from './csv-dialect.ts';
+import { type Dialect, isBlank, type Layout } from './csv-dialect.ts';
 import { type CsvFile, textOf } from './csv-text.ts';
 
 /** A quote that is never closed makes one record of all the rest, which would be held and searched again and again. */
@@ -26,22 +26,21 @@ export interface Place {
 
 /**
  * Calls `onRecord` with each record that is not a blank line; a promise for each would cost more than to parse it. All
- * have as many fields as the first. The place is the same object at each call. `hash` is given the bytes of the file.
+ * have as many fields as the header. The place is the same object at each call. `hash` is given the bytes of the file.
  */
 export async function forEachRecord(
   file: CsvFile,
-  dialect: Dialect,
+  layout: Layout,
   onRecord: (fields: string[], place: Readonly<Place>) => void,
   hash?: Hash,
 ): Promise<void> {
   const place: Place = { row: 0, line: 1 };
-  let columns: number | undefined;
-  await parse(textOf(file, hash), dialect, (fields, fault) => {
+  const columns = layout.header.length;
+  await parse(textOf(file, hash), layout, (fields, fault) => {
     if (fault !== undefined) throw new Error(`in ${placeOf(place)} ${fault}`);
     const last = fields.length - 1;
     if (fields[last]!.endsWith('\r')) fields[last] = fields[last]!.slice(0, -1);
     if (!isBlank(fields)) {
-      columns ??= fields.length;
       if (fields.length !== columns) throw new Error(raggedRow(place, fields.length, columns));
       onRecord(fields, place);
       place.row++;

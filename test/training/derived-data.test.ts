@@ -331,6 +331,18 @@ describe('a file is refused', () => {
     expect((await derive('a (m, net);y\n1;2\n2;3\n')).contract.names).toEqual(['a (m, net)']);
   });
 
+  test.each([
+    [
+      'with one column',
+      'y\n1\n2\n',
+      'begins with "y". The first line must be a header with y and other columns, between',
+    ],
+    ['without names', ',,\n1,2,3\n', 'The header has no column y. It has no names.'],
+    ['between blanks', 'a y\n1 2\n', 'begins with "a y". The first line must be a header with y and other columns'],
+  ])('%s', async (_, text, message) => {
+    expect(await refusalOf(derive(text))).toContain(message);
+  });
+
   test('that begins with a line for Excel', async () => {
     expect(await refusalOf(derive('sep=;\r\na;y\r\n1;2\r\n'))).toMatch(
       /rows\.csv begins with sep=;, which is for Excel alone/,
