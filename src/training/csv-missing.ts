@@ -9,7 +9,8 @@ const LONGEST = Math.max(...Array.from(SPELLINGS, ({ length }) => length));
 
 /** The spelling, without the blanks around it, or undefined for a value. */
 export function missingSpelling(cell: string): string | undefined {
-  // Most cells are values: the first letter says so of most.
+  // Most cells begin as numbers do, and no spelling does: + , - . / and digits.
+  if (cell >= '+' && cell < ':') return undefined;
   if (cell.length > LONGEST && cell[0] !== ' ' && cell[0] !== '\t') return undefined;
   const trimmed = cell.trim();
   return SPELLINGS.has(trimmed) ? trimmed : undefined;

@@ -45,7 +45,7 @@ export async function forEachRecord(
       onRecord(fields, place);
       place.row++;
     }
-    place.line += 1 + lineEndsIn(fields);
+    place.line += 1 + countLineEnds(fields, layout.lineEnd);
   });
 }
 
@@ -60,11 +60,10 @@ function raggedRow(place: Place, fields: number, columns: number): string {
   return `${placeOf(place)} has ${fields} fields and the header ${columns}; ${advice}`;
 }
 
-function lineEndsIn(fields: readonly string[]): number {
+/** Within quotes. */
+function countLineEnds(fields: readonly string[], lineEnd: string): number {
   let count = 0;
-  for (const field of fields) {
-    if (field.includes('\n') || field.includes('\r')) count += field.match(/\r\n?|\n/g)!.length;
-  }
+  for (const field of fields) if (field.includes(lineEnd)) count += field.split(lineEnd).length - 1;
   return count;
 }
 
