@@ -10,8 +10,8 @@ import { missingFeatureColumns } from '../src/prediction-log/postgres/feature-co
 import { changesForCallers, refuseBreaking } from '../src/publishing/contract-changes.ts';
 import { publish } from '../src/publishing/publish.ts';
 import type { DataFile, NewPipeline } from '../src/registry/pipeline-versions.ts';
-import { describeHold, promotedVersions, servedVersion } from '../src/registry/promotions.ts';
-import { contractOfStored } from '../src/registry/stored-declaration.ts';
+import { describeHold, servedVersion } from '../src/registry/promotions.ts';
+import { promotedContract } from '../src/registry/stored-declaration.ts';
 import { findVersion } from '../src/registry/version-catalogue.ts';
 import { doubtAbout } from '../src/training/doubt.ts';
 import { trainPipeline } from '../src/training/train.ts';
@@ -67,8 +67,10 @@ async function readRows(
   pool: Pool,
 ): Promise<Rows & Pick<TrainingData, 'notes'>> {
   if (data === undefined) return { contract: housing, dataset: loadHousingDataset(), notes: [], source: undefined };
-  const [served] = await promotedVersions(pool);
-  return await readTrainingData({ data, target, features, served: contractOfStored(served?.declaration, housing) });
+  // Then what is served need not be known here: it may be of a later version of Ridgeline.
+  const isDeclared = target !== undefined || features !== undefined;
+  const served = isDeclared ? housing : await promotedContract(pool, housing);
+  return await readTrainingData({ data, target, features, served });
 }
 
 /** What is served, where it predicts the same thing. */
