@@ -8,7 +8,7 @@ import { migrate } from '../../src/database/migrate.ts';
 import { createPool, transaction } from '../../src/database/pool.ts';
 import { housing } from '../../src/housing/features.ts';
 import { prepareDatabase } from '../../src/process/prepare.ts';
-import { publish } from '../../src/publishing/publish.ts';
+import { type Published, publish } from '../../src/publishing/publish.ts';
 import type { NewPipeline } from '../../src/registry/pipeline-versions.ts';
 import { createTestDatabase, type TestDatabase } from './database.ts';
 import { makeDirectories } from './directory.ts';
@@ -85,7 +85,7 @@ export async function startTestApp(
         transaction: (work) =>
           transaction(pool, async (client) => {
             const result = await work(client);
-            beforehand?.(result as string);
+            beforehand?.((result as Published).pipelineVersion);
             return result;
           }),
         modelsDir: config.modelsDir,

@@ -17,30 +17,40 @@ export interface Trained {
   rows: readonly FeatureRow[];
 }
 
+/** Texts that are known and some that are not, values that may be missing, and booleans. */
 const cellars = contractOf(
   [
-    { name: 'sugar', dtype: 'float64' },
-    { name: 'oak', dtype: 'int64', kind: 'categorical' },
+    { name: 'Grape', dtype: 'string', nullable: true, categories: ['Riesling', 'Zweigelt'] },
+    { name: 'sugar', dtype: 'float64', nullable: true },
+    { name: 'organic', dtype: 'bool', optional: true },
+    { name: 'Cellar (place)', dtype: 'string' },
   ],
   { name: 'rating' },
 );
 
+function cellarOf(sugar: number, i: number): FeatureRow {
+  return {
+    Grape: ['Riesling', 'Zweigelt', null, 'Solaris'][i % 4]!,
+    sugar: i % 7 === 0 ? null : sugar,
+    ...(i % 5 > 0 && { organic: i % 3 === 0 }),
+    'Cellar (place)': `Nový Svět ${i % 11} 🍇`,
+  };
+}
+
 /** Pipelines of two contracts, of which neither takes the rows of the other. */
 export function trainContracts(): [Trained, Trained] {
-  const { X: wide, y } = loadWines();
-  const [ofWines, ofCellars] = [wines, cellars].map((contract) => {
-    const from = contract.names.map((name) => wines.names.indexOf(name));
-    const values = Array.from({ length: wide.rows }, (_, row) =>
-      from.map((column) => wide.data[row * wide.columns + column]!),
-    );
-    const X = { rows: wide.rows, columns: from.length, data: Float64Array.from(values.flat()) };
-    return {
-      contract,
-      pipeline: trainPipeline({ X, y }, { contract, alpha: 1, seed: 0 }),
-      rows: values.map((row) => Object.fromEntries(contract.names.map((name, i) => [name, row[i]!]))),
-    };
-  });
-  return [ofWines!, ofCellars!];
+  const { X, y } = loadWines();
+  const ofWines = Array.from({ length: X.rows }, (_, row) =>
+    Object.fromEntries(wines.names.map((name, column) => [name, X.data[row * X.columns + column]!])),
+  );
+  const ofCellars = ofWines.map(({ sugar }, row) => cellarOf(sugar!, row));
+  return [trainOn(wines, ofWines, y), trainOn(cellars, ofCellars, y)];
+}
+
+function trainOn(contract: Contract, rows: FeatureRow[], y: Float64Array): Trained {
+  const data = Float64Array.from(toFeatureRows(contract, rows).features);
+  const X = { rows: rows.length, columns: contract.names.length, data };
+  return { contract, rows, pipeline: trainPipeline({ X, y }, { contract, alpha: 1, seed: 0 }) };
 }
 
 interface Answered {
