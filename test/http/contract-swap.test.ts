@@ -7,8 +7,9 @@ import { callWhile, expectStored, type Trained, trainContracts } from '../suppor
 const known = trainContracts();
 
 describe.each(bothWays)('%s', (_way, options) => {
-  test.each(['spool', 'sync'])(
+  test.for(['spool', 'sync'])(
     'every answer is right by its own contract, and stored in its columns: %s',
+    { timeout: 90_000 },
     async (mode) => {
       const settings = { PREDICTION_LOG: mode };
       const first = await startTestApp(settings, { ...options, publishesFirst: false });

@@ -1,4 +1,5 @@
 /** Callers of servers whose pipeline is replaced by one of another contract, and what they must find afterwards. */
+import { setTimeout as delay } from 'node:timers/promises';
 import { expect } from 'vitest';
 import type { Contract } from '../../src/contract/contract.ts';
 import { type FeatureRow, toFeatureRows } from '../../src/contract/rows.ts';
@@ -66,8 +67,9 @@ interface Answer {
   model_version: string;
 }
 
-/** How many callers each server has. */
+/** How many callers each server has, and how long each waits between requests: enough that runs are shared. */
 const CALLERS = 6;
+const PAUSE_MS = 10;
 
 /**
  * Sends rows to all servers while `work` publishes versions of `known` contracts under names of their own. Each answer must
@@ -87,6 +89,7 @@ export async function callWhile(
   async function call(url: string, caller: number): Promise<void> {
     let sent = known[caller % known.length]!;
     for (let turn = caller; !isOver; turn++) {
+      await delay(PAUSE_MS);
       const count = 1 + (turn % 3);
       const places = Array.from({ length: count }, (_, i) => (turn + i) % sent.rows.length);
       const rows = places.map((place) => sent.rows[place]!);
