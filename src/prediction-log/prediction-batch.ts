@@ -44,7 +44,7 @@ export interface BatchBlocks {
   predictions: DataView;
   predictionsAt: number;
   /**
-   * The text that a slot refers to, as UTF-8. Absent where all values are numbers; where it is there, slots may also be null.
+   * The text that a slot refers to, as UTF-8. Undefined where all values are numbers; else slots may be null, too.
    */
   textOf: ((place: number) => Uint8Array | undefined) | undefined;
 }
@@ -53,10 +53,17 @@ const encoded = new WeakMap<Contract, readonly Uint8Array[]>();
 
 /** The texts that the slots of a batch refer to, as UTF-8; those of the contract are encoded once. */
 export function textsOf({ contract, texts = [] }: Pick<PredictionBatch, 'contract' | 'texts'>) {
-  const known = encoded.get(contract) ?? contract.texts.map((text) => Buffer.from(text));
-  encoded.set(contract, known);
+  const known = textsOfContract(contract);
   const own = texts.map((text) => Buffer.from(text));
   return (place: number): Uint8Array => (place < known.length ? known[place]! : own[place - known.length]!);
+}
+
+function textsOfContract(contract: Contract): readonly Uint8Array[] {
+  const found = encoded.get(contract);
+  if (found) return found;
+  const texts = contract.texts.map((text) => Buffer.from(text));
+  encoded.set(contract, texts);
+  return texts;
 }
 
 /** The blocks of a batch, as views of its memory. */

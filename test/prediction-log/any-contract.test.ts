@@ -228,3 +228,16 @@ test('rows of a contract that was not published in the database wait until it is
     'every part of the spool can be moved to Postgres again',
   ]);
 });
+
+test('with PREDICTION_LOG=sync callers are told to retry until the columns are there, and operators why', async () => {
+  await newTable(wines);
+  const log = openLog(await newRoot(), { mode: 'sync' });
+  onTestFinished(() => log.close(0));
+  const batch = batchOf(everyType, extremes);
+  await expect(log.append(batch)).rejects.toMatchObject({ code: 'prediction_not_stored' });
+  expect(log.facts().refusing).toMatch(/no column "size", .*publish the pipeline/);
+  await ensureFeatureColumns(pool, everyType);
+  await expect.poll(() => log.facts().refusing, { timeout: 10_000 }).toBe(null);
+  await log.append(batch);
+  expect((await storedUnder(everyType)).size).toBe(extremes.length);
+});
