@@ -9,7 +9,7 @@ export const DURATION_BOUNDS: readonly number[] = [
 export interface HistogramValue {
   /** Of each bucket by itself; the last is for what is longer than every bound. */
   counts: readonly number[];
-  /** Of all durations, in seconds. */
+  /** Of all durations, in seconds, each to the microsecond. */
   sum: number;
 }
 
@@ -20,10 +20,11 @@ export interface Histogram {
 
 export function createHistogram(): Histogram {
   const counts = new Array<number>(DURATION_BOUNDS.length + 1).fill(0);
-  let sum = 0;
+  // A whole number, so that no addition rounds: see samples.ts.
+  let microseconds = 0;
   return {
     observe(seconds) {
-      sum += seconds;
+      microseconds += Math.round(seconds * 1e6);
       let low = 0;
       let high = DURATION_BOUNDS.length;
       while (low < high) {
@@ -33,6 +34,6 @@ export function createHistogram(): Histogram {
       }
       counts[low]!++;
     },
-    value: () => ({ counts: [...counts], sum }),
+    value: () => ({ counts: [...counts], sum: microseconds / 1e6 }),
   };
 }

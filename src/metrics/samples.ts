@@ -33,8 +33,16 @@ export function onlyCounts(samples: Samples): Samples {
 function both(name: MetricName, one: Value, other: Value): Value {
   if (typeof one === 'number' && typeof other === 'number') {
     const { across = 'sum' } = metricOf(name);
-    return across === 'sum' ? one + other : Math[across](one, other);
+    return across === 'sum' ? add(one, other) : Math[across](one, other);
   }
   const [a, b] = [one as HistogramValue, other as HistogramValue];
-  return { counts: a.counts.map((count, i) => count + b.counts[i]!), sum: a.sum + b.sum };
+  return { counts: a.counts.map((count, i) => count + b.counts[i]!), sum: add(a.sum, b.sum) };
+}
+
+/**
+ * Values are whole, or seconds to the microsecond: kept so, they add up to the same in whichever order. A count that went back
+ * by a rounding when a process dies would be a restart to Prometheus.
+ */
+function add(one: number, other: number): number {
+  return Math.round((one + other) * 1e6) / 1e6;
 }

@@ -105,7 +105,7 @@ describe('bad versions', { concurrent: isShort }, () => {
       await eventually(async () => (await registry.rejectionOf(bad)).reason, 5_000);
       const { at, reason } = await registry.rejectionOf(bad);
       const health = await service.health();
-      const attempts = () => service.logged(/refused/);
+      const attempts = () => service.logged(/is rejected/);
       await delay(POLL_SECONDS * 2_000 + 500);
       const afterPolls = { at: (await registry.rejectionOf(bad)).at, attempts: attempts() };
 

@@ -1,9 +1,10 @@
 /** One service under test: a process, a database of its own, and between them a proxy that can be told to misbehave. */
 import { readFileSync } from 'node:fs';
-import { onTestFinished as afterThisTest } from 'vitest';
+import { onTestFinished as afterThisTest, expect } from 'vitest';
 import { createTestDatabase, type TestDatabase } from '../support/database.ts';
 import { makeDirectories, type ServerDirectories } from '../support/directory.ts';
 import { type ServerProcess, startServer } from '../support/server.ts';
+import { type Scraper, startScraper } from './scraper.ts';
 import { createTcpProxy, type TcpProxy } from './tcp-proxy.ts';
 
 export interface Health {
@@ -51,6 +52,8 @@ export interface ServiceOptions {
   onTestFinished?: (clean: () => Promise<void>) => void;
 }
 
+const SCRAPES_A_SECOND = 2;
+
 /** Makes what a service needs, which is removed when the test ends; `start` starts it. */
 export async function prepareService({ settings = {}, ...options }: ServiceOptions = {}): Promise<Service> {
   const database = await createTestDatabase();
@@ -58,12 +61,16 @@ export async function prepareService({ settings = {}, ...options }: ServiceOptio
   const proxy = await createTcpProxy(database.url);
   const databaseUrl = proxy.through(database.url);
   let server: ServerProcess | undefined;
+  const scrapers: Scraper[] = [];
   const onTestFinished = options.onTestFinished ?? afterThisTest;
   onTestFinished(async () => {
     await server?.stop('SIGKILL');
+    await Promise.all(scrapers.map((scraper) => scraper.stop()));
     await proxy.close();
     await directories.remove();
     await database.drop();
+    // Whatever happened, the metrics went on, and nothing that they count went back.
+    expect(scrapers.flatMap(({ complaints }) => complaints)).toEqual([]);
   });
   const running = () => {
     if (!server) throw new Error('The service has not been started.');
@@ -78,7 +85,9 @@ export async function prepareService({ settings = {}, ...options }: ServiceOptio
     },
     async start(more = {}) {
       await server?.stop('SIGKILL');
-      server = await startServer({ DATABASE_URL: databaseUrl, ...settings, ...more }, directories, options.script);
+      const all = { DATABASE_URL: databaseUrl, ADMIN_PORT: '0', ...settings, ...more };
+      server = await startServer(all, directories, options.script);
+      scrapers.push(await startScraper(server.adminUrl!, SCRAPES_A_SECOND));
       return server;
     },
     async kill() {

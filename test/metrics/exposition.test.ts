@@ -7,7 +7,7 @@ import { expose } from '../../src/metrics/exposition.ts';
 import { createHistogram, DURATION_BOUNDS } from '../../src/metrics/histogram.ts';
 import type { Samples } from '../../src/metrics/samples.ts';
 
-const durations = [0, 0.0001, 0.00011, 0.3, 9.99, 10.01, 60];
+const durations = [0, 0.25, 0.5, 9.5, 10, 10.5, 60];
 
 function observed() {
   const histogram = createHistogram();

@@ -1,3 +1,4 @@
+import fc from 'fast-check';
 import { expect, test } from 'vitest';
 import { metricNames, metricOf } from '../../src/metrics/catalogue.ts';
 import { createHistogram } from '../../src/metrics/histogram.ts';
@@ -44,6 +45,23 @@ test('of several processes counts are added up, label by label, and gauges are w
     ],
     process_start_time_seconds: [[[], 100]],
   });
+});
+
+test('counts and seconds add up to the same in whichever order, to the last bit', () => {
+  const seconds = fc.nat(10 ** 13).map((microseconds) => microseconds / 1e6);
+  const toSamples = (value: number): Samples => ({
+    process_cpu_seconds_total: [[[], value]],
+    ridgeline_inference_rows_total: [[[], Math.round(value)]],
+    ridgeline_inference_run_duration_seconds: [[[], { ...durations(), sum: value }]],
+  });
+  fc.assert(
+    fc.property(fc.array(seconds, { minLength: 2, maxLength: 6 }), fc.nat(), (values, pivot) => {
+      const at = pivot % values.length;
+      const moved = [...values.slice(at), ...values.slice(0, at).reverse()].map(toSamples);
+      const [first, ...others] = moved;
+      expect(combine([first!, combine(others)])).toEqual(combine(values.map(toSamples)));
+    }),
+  );
 });
 
 test('they survive the way from one process to another', () => {

@@ -8,8 +8,13 @@ export interface Scraped {
   types: Map<string, string>;
 }
 
+/** As Prometheus has it. */
+const LIMIT_MS = 10_000;
+
+/** On a connection of its own, so that none is left open at the server. */
 export async function scrape(url: string): Promise<Scraped> {
-  const response = await fetch(`${url}/metrics`);
+  const signal = AbortSignal.timeout(LIMIT_MS);
+  const response = await fetch(`${url}/metrics`, { headers: { connection: 'close' }, signal });
   const text = await response.text();
   if (response.status !== 200) throw new Error(`/metrics answered ${response.status}: ${text}`);
   return parseMetrics(text);
