@@ -54,6 +54,10 @@ const settings = {
   PREDICTION_LOG: [z.enum(['spool', 'sync', 'off']).default('spool'), 'spool, sync or off'],
   PREDICTION_LOG_FSYNC: [z.enum(['on', 'off']).default('off'), 'on or off'],
   SPOOL_MAX_BYTES: [wholeNumber(65_536, 2 ** 50).default(1_073_741_824), 'bytes, at least 65536'],
+  PREDICTIONS_KEEP_MONTHS: [
+    wholeNumber(1, 1200).optional(),
+    'a whole number of months from 1 to 1200, or unset to keep all',
+  ],
   RETRAIN_CRON: [
     z
       .string()
@@ -101,6 +105,8 @@ export interface Config {
   predictionLog: 'spool' | 'sync' | 'off';
   predictionLogFsync: boolean;
   spoolMaxBytes: number;
+  /** Whole months before this one; undefined keeps all. */
+  predictionsKeepMonths: number | undefined;
   retrainCron: string | undefined;
   shutdownGraceSeconds: number;
   /** How long new connections are still taken after SIGTERM; less than the grace. */
@@ -171,6 +177,7 @@ export function loadConfig(
     predictionLog: read('PREDICTION_LOG'),
     predictionLogFsync: read('PREDICTION_LOG_FSYNC') === 'on',
     spoolMaxBytes: read('SPOOL_MAX_BYTES'),
+    predictionsKeepMonths: read('PREDICTIONS_KEEP_MONTHS'),
     retrainCron: read('RETRAIN_CRON'),
     shutdownGraceSeconds,
     drainSeconds,

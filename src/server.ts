@@ -16,6 +16,7 @@ import { housing } from './housing/features.ts';
 import type { Operations } from './http/admin.ts';
 import { complain, type OpenLog, openLog } from './log.ts';
 import { createProcessSamples } from './metrics/process-samples.ts';
+import { startDaily } from './process/daily.ts';
 import { listen, urlOf } from './process/listen.ts';
 import { openDatabase } from './process/open-database.ts';
 import { createPipelineOperations } from './process/pipeline-operations.ts';
@@ -54,6 +55,8 @@ async function runPrimary(context: Context): Promise<void> {
   log.info({ url, adminUrl, pipelineVersion }, 'listening');
   if (!config.production) print(welcome({ url, adminUrl, config, pipelineVersion, contract }));
 
+  const { predictionsKeepMonths: keepMonths } = config;
+  closers.push(startDaily({ databaseUrl, clock: systemClock, keepMonths, log }).close);
   if (config.retrainCron) {
     const { startScheduler } = await import('./retraining/scheduler.ts');
     const scheduler = startScheduler({ cron: config.retrainCron, databaseUrl, shipped: housing, log });

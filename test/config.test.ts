@@ -128,6 +128,8 @@ describe('a setting is read:', () => {
     ],
     [{ SHUTDOWN_GRACE_SECONDS: '1' }, { shutdownGraceSeconds: 1, drainSeconds: 0.2 }],
     [{ SHUTDOWN_GRACE_SECONDS: '600' }, { drainSeconds: 5 }],
+    [{ PREDICTIONS_KEEP_MONTHS: '24' }, { predictionsKeepMonths: 24 }],
+    [{}, { predictionsKeepMonths: undefined }],
     [{ DRAIN_SECONDS: '0' }, { drainSeconds: 0 }],
     [{ DRAIN_SECONDS: '24' }, { drainSeconds: 24 }],
   ])('%j', (environment, expected) => {
@@ -171,6 +173,7 @@ describe('a wrong setting is refused with its name and its valid values:', () =>
     ['RETRAIN_CRON', '0 0 3 * * *', 'five cron fields in UTC'],
     ['RETRAIN_CRON', '61 3 * * *', 'five cron fields in UTC'],
     ['SHUTDOWN_GRACE_SECONDS', '601', '1 to 600'],
+    ['PREDICTIONS_KEEP_MONTHS', '0', 'a whole number of months from 1 to 1200'],
     ['DRAIN_SECONDS', '-1', '0 to 599'],
     ['DRAIN_SECONDS', '25', 'less than SHUTDOWN_GRACE_SECONDS, which is 25'],
   ])('%s=%s', (name, value, valid) => {

@@ -20,6 +20,10 @@ interface Manifest {
 }
 
 const LAST_SERVED = 'last_served.json';
+/** As `writeFiles` names them; anything else in the directory is not ours to remove. */
+const OWN_FILE = /^pipeline_(\d{4}_\d\d_\d\d__\d\d_\d\d_\d\d)\.(?:json|onnx)$/;
+/** Beside the one that is served. */
+const NEWEST_KEPT = 5;
 /** Versions on disk that are looked at: the one served last, and more others than can all be damaged by chance. */
 const MAX_VERSIONS = 20;
 /** Far more than a manifest with the golden rows of any pipeline. */
@@ -39,8 +43,24 @@ export function checkSha256({ artefact, sha256, pipelineVersion }: PipelineArtef
   }
 }
 
-/** Writes the artefact, then its manifest: a manifest that exists describes a whole file. Returns the artefact's path. */
+/** Writes the files of a version that was promoted, and removes those of old ones. Returns the artefact's path. */
 export async function writeArtefact(modelsDir: string, pipeline: PipelineArtefact): Promise<string> {
+  const path = await writeFiles(modelsDir, pipeline);
+  const lastServed = await readLastServed(modelsDir);
+  await removeOldFiles(modelsDir, new Set([pipeline.pipelineVersion, lastServed]));
+  return path;
+}
+
+/** Writes the files of the version that is served, with its name, and removes those of old ones. */
+export async function rememberServed(modelsDir: string, pipeline: PipelineArtefact): Promise<void> {
+  const { pipelineVersion } = pipeline;
+  await writeFiles(modelsDir, pipeline);
+  await writeAtomically(join(modelsDir, LAST_SERVED), JSON.stringify({ pipeline_version: pipelineVersion }));
+  await removeOldFiles(modelsDir, new Set([pipelineVersion]));
+}
+
+/** The artefact, then its manifest: a manifest that exists describes a whole file. */
+async function writeFiles(modelsDir: string, pipeline: PipelineArtefact): Promise<string> {
   const { pipelineVersion, artefact, sha256, goldenRows, declaration } = pipeline;
   await mkdir(modelsDir, { recursive: true });
   const path = join(modelsDir, `pipeline_${pipelineVersion}.onnx`);
@@ -50,9 +70,25 @@ export async function writeArtefact(modelsDir: string, pipeline: PipelineArtefac
   return path;
 }
 
-export async function rememberServed(modelsDir: string, pipeline: PipelineArtefact): Promise<void> {
-  await writeArtefact(modelsDir, pipeline);
-  await writeAtomically(join(modelsDir, LAST_SERVED), JSON.stringify({ pipeline_version: pipeline.pipelineVersion }));
+/** Leaves those to be kept and the newest ones. What cannot be removed is tried again with the next version. */
+async function removeOldFiles(modelsDir: string, kept: ReadonlySet<string | undefined>): Promise<void> {
+  const files = await readdir(modelsDir).catch(() => []);
+  const versions = new Set(files.flatMap((file) => OWN_FILE.exec(file)?.[1] ?? []));
+  const old = [...versions]
+    .sort()
+    .slice(0, -NEWEST_KEPT)
+    .filter((version) => !kept.has(version));
+  for (const version of old) {
+    // The manifest first, as it says that there is a whole file.
+    for (const ending of ['json', 'onnx']) {
+      await rm(join(modelsDir, `pipeline_${version}.${ending}`), { force: true }).catch(() => undefined);
+    }
+  }
+}
+
+async function readLastServed(modelsDir: string): Promise<string | undefined> {
+  const pointer = await readBounded(join(modelsDir, LAST_SERVED), MAX_MANIFEST_BYTES).catch(() => undefined);
+  return pointer && parsed<{ pipeline_version: string }>(pointer)?.pipeline_version;
 }
 
 /**
@@ -63,8 +99,7 @@ export async function versionsOnDisk(
   modelsDir: string,
 ): Promise<{ pipelineVersion: string; read: () => Promise<PipelineArtefact> }[]> {
   const files = await readdir(modelsDir).catch(() => []);
-  const pointer = await readBounded(join(modelsDir, LAST_SERVED), MAX_MANIFEST_BYTES).catch(() => undefined);
-  const lastServed = pointer && parsed<{ pipeline_version: string }>(pointer)?.pipeline_version;
+  const lastServed = await readLastServed(modelsDir);
   const versions = files
     .flatMap((file) => /^pipeline_(.+)\.json$/.exec(file)?.[1] ?? [])
     .sort((a, b) => Number(b === lastServed) - Number(a === lastServed) || b.localeCompare(a));

@@ -96,6 +96,40 @@ describe('a written artefact', () => {
   });
 });
 
+describe('the files of old versions', () => {
+  const versionAt = (second: number) => pipelineOf(`2026_01_01__00_00_${String(second).padStart(2, '0')}`);
+  const named = (...seconds: number[]) =>
+    seconds.flatMap((second) => {
+      const { pipelineVersion } = versionAt(second);
+      return [`pipeline_${pipelineVersion}.json`, `pipeline_${pipelineVersion}.onnx`];
+    });
+  const files = async () => (await readdir(modelsDir)).filter((name) => name.startsWith('pipeline_')).sort();
+
+  test('go, but for the one that is served and the 5 newest', async () => {
+    await rememberServed(modelsDir, versionAt(2));
+    for (let second = 3; second < 12; second++) await writeArtefact(modelsDir, versionAt(second));
+    expect(await files()).toEqual(named(2, 7, 8, 9, 10, 11));
+    await rememberServed(modelsDir, versionAt(1));
+    expect(await files()).toEqual(named(1, 7, 8, 9, 10, 11));
+    expect((await versions())[0]).toBe(versionAt(1).pipelineVersion);
+    await rememberServed(modelsDir, versionAt(11));
+    expect(await files()).toEqual(named(7, 8, 9, 10, 11));
+  });
+
+  test('stay while one of them is promoted again, before it is served', async () => {
+    for (let second = 2; second < 9; second++) await rememberServed(modelsDir, versionAt(second));
+    await writeArtefact(modelsDir, versionAt(1));
+    expect(await files()).toEqual(named(1, 4, 5, 6, 7, 8));
+  });
+
+  test('take nothing with them that is not of a version', async () => {
+    await writeArtefact(modelsDir, v1);
+    for (const name of ['pipeline_mine.json', 'notes.txt', '.gitkeep']) await writeFile(join(modelsDir, name), '');
+    for (let second = 3; second < 12; second++) await writeArtefact(modelsDir, versionAt(second));
+    expect(await readdir(modelsDir)).toEqual(expect.arrayContaining(['pipeline_mine.json', 'notes.txt', '.gitkeep']));
+  });
+});
+
 describe('the versions on disk', () => {
   test('are none where there is no directory, and none where it is empty', async () => {
     expect(await versions()).toEqual([]);
