@@ -313,11 +313,11 @@ const step = fc.oneof(
   fc.record({ what: fc.constant('train' as const), version: fc.nat({ max: 4 }) }),
 );
 
-test('every history ends as the rules say, whatever was promoted, rejected and rolled back in it', async () => {
+test('every history ends as the rules say, whatever is in it', { timeout: 120_000 }, async () => {
   const names: string[] = [];
   for (let i = 0; i < 5; i++) names.push(await publishChallenger());
   await fc.assert(
-    fc.asyncProperty(fc.array(step, { maxLength: 20 }), async (steps) => {
+    fc.asyncProperty(fc.array(step, { maxLength: 16 }), async (steps) => {
       await database.query('truncate ml_pipeline_promotion');
       await database.query('update ml_pipeline set rejected_at = null, rejected_reason = null');
       const model = new Model();
@@ -349,6 +349,6 @@ test('every history ends as the rules say, whatever was promoted, rejected and r
       expect(await history()).toEqual(expected);
       expect((await holdOnSchedules(pool)) !== undefined).toBe(model.holdsSchedules());
     }),
-    { numRuns: 60 },
+    { numRuns: 30 },
   );
 });
