@@ -96,10 +96,13 @@ function typeNote(column: ColumnFacts, dtype: Feature['dtype']): string {
   return numbers.mark === ',' ? 'float64, with decimal commas' : 'float64';
 }
 
-function textNotes({ numbers }: ColumnFacts, { categories }: DerivedFeature): string[] {
+function textNotes({ present, numbers }: ColumnFacts, { categories }: DerivedFeature): string[] {
   if (!categories) return [];
   const notes = [`${categories.length} ${categories.length === 1 ? 'category' : 'categories'}: ${listed(categories)}`];
-  if (numbers.count > 0) notes.push(`${numbers.count} are numbers, but not ${shown(numbers.firstOther!)}`);
+  if (numbers.count > 0) {
+    const advice = numbers.count > present / 2 ? ', which has to be empty if it is missing' : '';
+    notes.push(`${numbers.count} are numbers, but not ${shown(numbers.firstOther!)}${advice}`);
+  }
   if (categories.some((text) => text !== text.trim())) notes.push('some begin or end with a blank, which counts');
   return notes;
 }

@@ -95,7 +95,7 @@ describe('the type of a column follows from all of its cells:', () => {
 
   test('what reads like numbers but is none is said, with the first cell and its line', async () => {
     expect((await featureOf(['12', '15', '?', '12', '?'])).note).toBe(
-      'string; 3 categories: "12", "15", "?"; 3 are numbers, but not "?" in line 4.',
+      'string; 3 categories: "12", "15", "?"; 3 are numbers, but not "?" in line 4, which has to be empty if it is missing.',
     );
     expect((await featureOf([' a', 'b', ' a'])).note).toMatch(/some begin or end with a blank, which counts\.$/);
   });
