@@ -50,10 +50,9 @@ function removals(removed: readonly Feature[], added: readonly Feature[]): Chang
 function additions(added: readonly Feature[]): Change[] {
   const optional = added.filter((feature) => feature.optional);
   const required = added.filter((feature) => !feature.optional);
-  const nullable = required.filter((feature) => feature.nullable);
   return [
-    ...telling(required, 'new and required: requests without', 'are refused', true),
-    ...telling(nullable, 'required though null may be sent: make', 'optional', true),
+    // Also where null may be sent for it, as callers of today send nothing.
+    ...telling(required, 'new and not optional: requests without', 'are refused', true),
     ...telling(optional, 'new: requests without', 'are right', false),
   ];
 }

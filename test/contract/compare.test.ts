@@ -29,7 +29,7 @@ describe('what breaks requests of today:', () => {
     [
       'a new feature',
       { name: 'garage', dtype: 'bool' },
-      'garage is new and required: requests without it are refused.',
+      'garage is new and not optional: requests without it are refused.',
     ],
     ['another type', { ...size, dtype: 'string' }, 'size is string now, and was float64.'],
     ['whole numbers alone', { ...size, dtype: 'int64' }, 'size is int64 now, and was float64.'],
@@ -49,8 +49,7 @@ describe('what breaks requests of today:', () => {
 
   test('a new feature that may be null, and must be sent', () => {
     expect(changed({ name: 'garage', dtype: 'bool', nullable: true }).breaking).toEqual([
-      'garage is new and required: requests without it are refused.',
-      'garage is required though null may be sent: make it optional.',
+      'garage is new and not optional: requests without it are refused.',
     ]);
   });
 
@@ -64,7 +63,7 @@ describe('what breaks requests of today:', () => {
     );
     expect(breaking).toEqual([
       'size, rooms, district are gone: requests with them are refused.',
-      'a, b are new and required: requests without them are refused.',
+      'a, b are new and not optional: requests without them are refused.',
     ]);
   });
 
@@ -73,7 +72,7 @@ describe('what breaks requests of today:', () => {
     expect(breaking).toEqual([
       'size is called Size now.',
       'size is gone: requests with it are refused.',
-      'Size is new and required: requests without it are refused.',
+      'Size is new and not optional: requests without it are refused.',
     ]);
   });
 

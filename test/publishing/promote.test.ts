@@ -170,7 +170,7 @@ describe('a change of the contract', () => {
     await promoteVersion(other, { ...options, breaking: true });
     await expect(rollBack(options)).rejects.toMatchObject({
       code: 'breaking_change',
-      message: expect.stringContaining(`${acidity!.name} is new and required`),
+      message: expect.stringContaining(`${acidity!.name} is new and not optional`),
     });
     expect(await served()).toBe(other);
     expect(await rollBack({ ...options, breaking: true })).toMatchObject({ version: old, action: 'rollback' });

@@ -233,7 +233,7 @@ describe('a change of the contract', () => {
     await database.query('update ml_pipeline set rejected_at = now() where pipeline_version >= $1', [pipelineVersion]);
     await expect(publishNow({}, withoutAcidity())).rejects.toMatchObject(refused);
     await expect(publishNow()).rejects.toMatchObject({
-      message: expect.stringContaining('acidity is new and required'),
+      message: expect.stringContaining('acidity is new and not optional'),
     });
   });
 

@@ -107,7 +107,7 @@ test('npm run train back to the rows that ship needs --breaking, and says what c
   const refused = await train();
   expect(refused).toMatchObject({ code: 1, stdout: '' });
   expect(refused.stderr).toMatch(
-    /Grape, sugar, organic, Cellar \(place\) are gone: requests with them are refused\. CRIM, .*LSTAT are new and required/,
+    /Grape, sugar, organic, Cellar \(place\) are gone: requests with them are refused\. CRIM, .*LSTAT are new and not optional/,
   );
   expect(refused.stderr).toContain('MEDV is predicted, in the place of rating. Nothing is changed; --breaking');
   expect(await servedBy(server)).toBe(served);
