@@ -1,5 +1,8 @@
 /** What the cells of a column of a table are: what a declaration is derived from. */
 
+/** As many different texts of a column are kept, which is as many as a declaration may have categories. */
+export const MOST_TEXTS = 10_000;
+
 export interface ColumnFacts {
   /** '' where the header has none. */
   name: string;
@@ -15,7 +18,7 @@ export interface ColumnFacts {
   numbers: NumberFacts;
   /** A number of which the mark may be a decimal one or one between thousands, where that cannot be told. */
   ambiguous: FoundText | undefined;
-  /** The different values as they are written, in the order of the rows; undefined if they are too many to be kept. */
+  /** The different values as they are written, in the order of the rows; undefined beyond `MOST_TEXTS`. */
   texts: ReadonlySet<string> | undefined;
   /** Whether no value is there twice; false of numbers that are not whole. */
   isUnique: boolean;

@@ -1,6 +1,6 @@
 /** What a column of a table is as a feature: its type, nulls and categories, or why it cannot be one. */
 import { byCodePoints, listed } from './categories.ts';
-import { type ColumnFacts, isNumbers, shown } from './column-facts.ts';
+import { type ColumnFacts, isNumbers, MOST_TEXTS, shown } from './column-facts.ts';
 import { type Feature, isFeatureName } from './declaration.ts';
 
 /** In the form of a features file. */
@@ -67,7 +67,7 @@ function reasonToLeaveOut(column: ColumnFacts, dtype: Feature['dtype']): string 
   }
   if (ambiguous) return `${shown(ambiguous)} may be a fraction, or grouped by thousands. Write 1.5 or 1500.`;
   if (dates === present) return 'It is a date or a time. Make numbers of what matters of it, such as the month.';
-  if (isConstant(column, dtype)) return 'It is the same in every row.';
+  if (isConstant(column, dtype)) return 'It is constant: the same in every row.';
   // An identifier is in every row. Texts that are there once are no categories in any case.
   if (isUnique && present >= FEWEST_ROWS_OF_AN_IDENTIFIER && (dtype === 'string' || missing === 0)) {
     const advice = dtype === 'string' ? '' : ' If it measures something, declare it in a features file.';
@@ -75,7 +75,7 @@ function reasonToLeaveOut(column: ColumnFacts, dtype: Feature['dtype']): string 
   }
   if (dtype !== 'string') return undefined;
   if (!texts || texts.size > MOST_CATEGORIES) {
-    const count = texts?.size ?? 'very many';
+    const count = texts?.size ?? `more than ${MOST_TEXTS}`;
     return `It has ${count} categories, and at most ${MOST_CATEGORIES} are derived.`;
   }
   const isLong = [...texts].some((text) => Buffer.byteLength(text) > MOST_BYTES_OF_A_TEXT);

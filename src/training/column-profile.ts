@@ -1,12 +1,10 @@
 /** What the cells of a column are, noted cell by cell. Memory is bounded, however many rows there are. */
-import type { ColumnFacts } from '../contract/column-facts.ts';
+import { type ColumnFacts, MOST_TEXTS } from '../contract/column-facts.ts';
 import { missingSpelling } from './csv-missing.ts';
 import { isDate, isDateNumber } from './date-text.ts';
 import type { DecimalMark } from './decimal.ts';
 import { NumberProfile } from './number-profile.ts';
 
-/** As many as a declaration may have categories. */
-const MOST_TEXTS = 10_000;
 /** Beyond as many, numbers are compared with these alone. */
 const MOST_NUMBERS = 1_000_000;
 

@@ -104,14 +104,14 @@ describe('the type of a column follows from all of its cells:', () => {
 describe('a column that cannot be a feature is left out, with the reason:', () => {
   test.each([
     ['nothing', ['', 'NA', ''], 'It is empty in every row.'],
-    ['one number, also written differently', ['1', '1.0', ''], 'It is the same in every row.'],
-    ['one text', ['x', 'x'], 'It is the same in every row.'],
-    ['one boolean', ['true', 'TRUE'], 'It is the same in every row.'],
+    ['one number, also written differently', ['1', '1.0', ''], 'It is constant: the same in every row.'],
+    ['one text', ['x', 'x'], 'It is constant: the same in every row.'],
+    ['one boolean', ['true', 'TRUE'], 'It is constant: the same in every row.'],
     ['1,001 categories', upTo(2002, (i) => `x${i % 1001}`), 'It has 1001 categories, and at most 1000 are derived.'],
     [
       'more categories than are counted',
       upTo(20_002, (i) => `x${i % 10_001}`),
-      'It has very many categories, and at most 1000 are derived.',
+      'It has more than 10000 categories, and at most 1000 are derived.',
     ],
     [
       'a text that is there once in 20 rows',
@@ -311,7 +311,7 @@ describe('a file is refused', () => {
 
   test('when nothing is left', async () => {
     expect(await refusalOf(derive('a,b,y\n1,,3\n1,,4\n'))).toBe(
-      'No column can be a feature. a: left out. It is the same in every row. b: left out. It is empty in every row.',
+      'No column can be a feature. a: left out. It is constant: the same in every row. b: left out. It is empty in every row.',
     );
   });
 
