@@ -62,7 +62,7 @@ function refuseTarget(column: ColumnFacts): void {
 }
 
 /** "Flat prices (2024).csv.gz" becomes flat_prices_2024. */
-export function nameFrom(fileName: string): string {
+function nameFrom(fileName: string): string {
   const stem = fileName.replace(/\.gz$/i, '').replace(/\.[a-z]{1,4}$/i, '');
   const plain = stem
     .toLowerCase()
