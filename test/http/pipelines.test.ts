@@ -173,6 +173,16 @@ describe('a change of what is served', () => {
   });
 });
 
+test.each([
+  ['DELETE', '/pipelines', 'GET, HEAD'],
+  ['DELETE', '/pipelines/2020_01_01__00_00_00', 'GET, HEAD'],
+  ['GET', '/pipelines/2020_01_01__00_00_00/promote', 'POST'],
+  ['PUT', '/pipelines/rollback', 'POST'],
+])('%s %s is 405 with the methods that there are', async (method, path, allow) => {
+  const response = await fetch(app.url + path, { method });
+  expect([response.status, response.headers.get('allow')]).toEqual([405, allow]);
+});
+
 test('all of them are 503 while Postgres is away, and wait for nobody', async () => {
   await app.database.query('alter table ml_pipeline_promotion rename to elsewhere');
   const away = problem(503, 'database_unavailable');

@@ -93,6 +93,26 @@ describe('two versions', () => {
     expect(notes).toContain('1 of the newest rows are left out: one of the versions does not take them.');
   });
 
+  test('take null where a feature may be missing, also of a column that is not there', async () => {
+    const [acidity, ...others] = wines.declaration.features;
+    const price = { name: 'price', dtype: 'float64', nullable: true };
+    const contract = contractOf([{ ...acidity, nullable: true }, ...others, price]);
+    const X = { rows: 120, columns: 6, data: new Float64Array(720) };
+    for (let row = 0; row < 120; row++) {
+      X.data.set(dataset.X.data.subarray(row * 5, row * 5 + 5), row * 6);
+      X.data[row * 6 + 5] = row % 3 === 0 ? Number.NaN : row % 7;
+      if (row % 4 === 0) X.data[row * 6] = Number.NaN;
+    }
+    const nullable = (alpha: number) => trainPipeline({ X, y: dataset.y }, { contract, alpha, seed: 0 });
+    const [a, b] = [await publish(nullable(1)), await publish(nullable(1000))];
+    await store(0);
+    await store(1, { without: 'acidity' });
+    await store(2, { without: 'sugar' });
+    const { comparison, notes } = await compare(a, b);
+    expect(comparison.agreement.rows).toBe(2);
+    expect(notes).toContain('1 of the newest rows are left out: one of the versions does not take them.');
+  });
+
   test('cannot be compared where one is unknown, and have no agreement where one is emptied', async () => {
     const [a, b] = [await publish(one), await publish(other)];
     await store(0);

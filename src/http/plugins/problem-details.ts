@@ -17,11 +17,14 @@ const NO_HOST = /[\s,/?#@\\]/;
 
 export function registerProblemDetails(app: FastifyInstance): void {
   const allowedMethods = new Map<string, Set<string>>();
+  /** Of routes with parameters. */
+  const templates: { pattern: RegExp; methods: ReadonlySet<string> }[] = [];
   /** Those that the port is for, as a caller may be told. */
   const routes: string[] = [];
   app.addHook('onRoute', ({ url, method, schema }) => {
     const methods = allowedMethods.get(url) ?? new Set();
     for (const one of [method].flat()) methods.add(one);
+    if (url.includes(':') && !allowedMethods.has(url)) templates.push({ pattern: patternOf(url), methods });
     allowedMethods.set(url, methods);
     if (schema && !schema.hide && method !== 'HEAD') routes.push(`${method} ${url}`);
   });
@@ -31,7 +34,8 @@ export function registerProblemDetails(app: FastifyInstance): void {
   });
 
   const answerUnrouted = (request: FastifyRequest, reply: FastifyReply) => {
-    const methods = allowedMethods.get(pathOf(request));
+    const path = pathOf(request);
+    const methods = allowedMethods.get(path) ?? templates.find(({ pattern }) => pattern.test(path))?.methods;
     if (!methods) {
       return sendProblem(reply, new RidgelineError('not_found', { detail: `Its routes are ${routes.join(', ')}.` }));
     }
@@ -49,6 +53,11 @@ export function registerProblemDetails(app: FastifyInstance): void {
     }),
   );
   app.setNotFoundHandler(answerUnrouted);
+}
+
+/** What paths a route with parameters has, such as /pipelines/:version. */
+function patternOf(url: string): RegExp {
+  return new RegExp(`^${url.replace(/:\w+/g, '[^/]+')}$`);
 }
 
 /** The path as routes are matched: decoded, without the origin of a request through a proxy. */
