@@ -148,6 +148,20 @@ describe.each(bothWays)('%s', (_way, options) => {
   });
 });
 
+test('rows that a server of the version before stores keep going into the table that has got wider', async () => {
+  const app = await startTestApp();
+  await app.publish(ofCellars);
+  const names = Object.keys(articleRow).map((name) => name.toLowerCase());
+  await app.database.query(
+    `insert into predictions (id, ${names.join(', ')}, prediction, pipeline_version, created_at)
+     values (gen_random_uuid(), ${Object.values(articleRow).join(', ')}, 28.4, '2026_11_20__10_00_00', now())`,
+  );
+  expect(await app.database.query('select crim, lstat, sugar from predictions')).toEqual([
+    { crim: articleRow.CRIM, lstat: articleRow.LSTAT, sugar: null },
+  ]);
+  await app.close();
+});
+
 test('the pipeline that a start publishes is replaced, and comes back', async () => {
   const app = await startTestApp();
   const first = app.app.served()!.pipelineVersion;

@@ -398,8 +398,19 @@ describe('a version of another contract', () => {
   });
 
   test('has the contract that ships where it was published before declarations were stored', async () => {
-    const version = await publishVersion(0);
-    await database.query('update ml_pipeline set declaration = null');
+    const version = '2026_11_20__10_00_00';
+    const { artefact, sha256, hyperparameters, metrics, dataSha256, codeSha256, goldenRows, featureProfile } =
+      trained[0]!;
+    // The statement of the version before, which may still be at work beside this one.
+    await database.query(
+      `insert into ml_pipeline (pipeline_version, artefact, sha256, hyperparameters, metrics, data_sha256, code_sha256,
+         golden_rows, feature_profile) values ($1, $2, $3, $4, $5, $6, $7, $8, $9)`,
+      [version, artefact, sha256, hyperparameters, metrics, dataSha256, codeSha256, goldenRows, featureProfile],
+    );
+    await database.query(
+      `insert into ml_pipeline_promotion (pipeline_version, promoted_by, reason) values ($1, 'train', 'new training')`,
+      [version],
+    );
     const server = startServer();
     await server.served.refresh();
     await expectServed(server, version, 0);

@@ -42,7 +42,7 @@ export async function registerDocs(app: FastifyInstance, options: DocsOptions): 
   const { title, path, contract } = options;
   const routes: RouteOptions[] = [];
   app.addHook('onRoute', (route) => {
-    if (route.method !== 'HEAD') routes.push(route);
+    if (route.method !== 'HEAD' && !route.schema?.hide) routes.push(route);
   });
   let shown: { contract: Contract | undefined; document: object } | undefined;
 
