@@ -31,7 +31,8 @@ const MARKS = {
   texts: Buffer.from('RSP2', 'latin1'),
 };
 /** What the marks of later versions end in. */
-const [FIRST_LATER, LAST_LATER] = [0x33, 0x39];
+const FIRST_LATER = '3'.charCodeAt(0);
+const LAST_LATER = '9'.charCodeAt(0);
 
 const CRC_AT = 4;
 const LENGTH_AT = 8;
