@@ -8,6 +8,7 @@ import { bigTable } from './scenarios/big-table.ts';
 import { latency } from './scenarios/latency.ts';
 import { memory } from './scenarios/memory.ts';
 import { overload } from './scenarios/overload.ts';
+import { ownData, unknownTexts } from './scenarios/penguins.ts';
 import { start } from './scenarios/start.ts';
 import { swap } from './scenarios/swap.ts';
 import { throughput } from './scenarios/throughput.ts';
@@ -16,9 +17,18 @@ import { killStarted } from './targets.ts';
 type Scenario = (bench: Bench) => Promise<Row[]>;
 
 // `start` first: after millions of rows PostgreSQL has files to write, and a start waits for it.
-const usual: Record<string, Scenario> = { start, throughput, latency, batch, overload, swap, memory };
+const usual: Record<string, Scenario> = {
+  start,
+  throughput,
+  latency,
+  batch,
+  overload,
+  swap,
+  memory,
+  penguins: ownData,
+};
 /** Takes minutes and runs only by name. */
-const long: Record<string, Scenario> = { 'big-table': bigTable };
+const long: Record<string, Scenario> = { 'big-table': bigTable, 'unknown-texts': unknownTexts };
 
 const FULL: Plan = { quick: false, rounds: 3, seconds: 1, warmUpSeconds: 3 };
 const QUICK: Plan = { quick: true, rounds: 1, seconds: 0.4, warmUpSeconds: 0.3 };
