@@ -75,7 +75,7 @@ export function createAnswerCounts(): AnswerCounts {
 
 function createRouteCounts() {
   /** By status. */
-  const answers = new Array<number>(STATUSES).fill(0);
+  const answers = new Float64Array(STATUSES);
   const durations = createHistogram();
   return {
     counted(status: number) {
