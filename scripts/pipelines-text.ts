@@ -3,33 +3,30 @@ import type { Declaration } from '../src/contract/declaration.ts';
 import type { Comparison, CrossValidation } from '../src/monitoring/compare-versions.ts';
 import type { PromotionEntry } from '../src/registry/promotions.ts';
 import type { VersionDetails, VersionPage, VersionSummary } from '../src/registry/version-catalogue.ts';
+import { table } from './text-table.ts';
 
 const WIDTH = 80;
-
-/** Columns of a table: texts to the left, numbers to the right, two spaces in between. */
-function table(heads: readonly string[], rows: readonly (readonly string[])[], numbersFrom: number): string {
-  const widths = heads.map((head, i) => Math.max(head.length, ...rows.map((row) => row[i]!.length)));
-  const line = (cells: readonly string[]) =>
-    cells
-      .map((cell, i) => (i < numbersFrom ? cell.padEnd(widths[i]!) : cell.padStart(widths[i]!)))
-      .join('  ')
-      .trimEnd();
-  return [heads, ...rows].map(line).join('\n');
-}
 
 const shown = (value: number | null | undefined, digits = 4) => value?.toFixed(digits) ?? '-';
 const minute = (time: string | null) => time?.slice(0, 16).replace('T', ' ') ?? '-';
 const second = (time: string) => `${time.slice(0, 19).replace('T', ' ')} UTC`;
 
-export function listText({ pipelines, next }: VersionPage, hold: string | undefined): string {
+/** `targets`: what each version predicts. A line names it above the versions of which it is: others have errors in another unit. */
+export function listText(
+  { pipelines, next }: VersionPage,
+  { targets, hold }: { targets: ReadonlyMap<string, string>; hold: string | undefined },
+): string {
   if (pipelines.length === 0) return 'There is no version yet. npm start, or npm run train, publishes the first.';
   const rows = pipelines.map(({ version, role, promoted_at, metrics, training_rows }) => [
     ...[version, role, minute(promoted_at)],
     ...[shown(metrics.cv_rmse), shown(metrics.cv_r2), String(rowsOf(training_rows) ?? '-')],
   ]);
   const heads = ['version', 'role', 'promoted (UTC)', 'CV RMSE', 'CV R2', 'rows'];
+  const [head, ...lines] = table(heads, rows, 3).split('\n') as [string, ...string[]];
+  const targetOf = (i: number) => targets.get(pipelines[i]?.version ?? '');
   return [
-    table(heads, rows, 3),
+    head,
+    ...lines.flatMap((line, i) => (targetOf(i) === targetOf(i - 1) ? line : [cut(`Of ${targetOf(i) ?? '-'}:`), line])),
     ...(next === null ? [] : [`\nOlder ones: npm run pipelines -- list --before ${next}`]),
     ...(hold === undefined ? [] : [`\n${wrapped(hold)}`]),
   ].join('\n');
@@ -96,11 +93,10 @@ function promotionsText(promotions: readonly PromotionEntry[]): string {
     ...[minute(promoted_at), action, promoted_by],
     reason,
   ]);
-  return table(['promoted (UTC)', 'action', 'by', 'reason'], rows, 4)
-    .split('\n')
-    .map((line) => (line.length > WIDTH ? `${line.slice(0, WIDTH - 1)}…` : line))
-    .join('\n');
+  return table(['promoted (UTC)', 'action', 'by', 'reason'], rows, 4).split('\n').map(cut).join('\n');
 }
+
+const cut = (line: string) => (line.length > WIDTH ? `${line.slice(0, WIDTH - 1)}…` : line);
 
 export function comparisonText({ a, b, cross_validation, agreement }: Comparison, notes: readonly string[]): string {
   const line = (name: string, { rmse, mae, r2 }: CrossValidation) => [name, shown(rmse), shown(mae), shown(r2)];

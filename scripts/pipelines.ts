@@ -9,7 +9,7 @@ import { promoteVersion, resume, rollBack } from '../src/publishing/promote.ts';
 import { writeArtefact } from '../src/registry/artefacts.ts';
 import { readPipeline } from '../src/registry/pipeline-versions.ts';
 import { describeHold, holdOnSchedules, type PromotionEntry } from '../src/registry/promotions.ts';
-import { findVersion, isVersionName, listVersions } from '../src/registry/version-catalogue.ts';
+import { findVersion, isVersionName, listVersions, targetsOf } from '../src/registry/version-catalogue.ts';
 import { failUsage, readCommandLine } from './command-line.ts';
 import { withPool } from './database.ts';
 import { comparisonText, detailsText, listText, promotionText } from './pipelines-text.ts';
@@ -77,7 +77,8 @@ const actions: Record<string, Action> = {
 async function list({ pool }: Context): Promise<Result> {
   const answer = await listVersions(pool, { limit: readLimit(), before: values.before, now: systemClock.now() });
   const hold = await holdOnSchedules(pool);
-  return { answer, text: listText(answer, hold && describeHold(hold)) };
+  const targets = await targetsOf(pool, answer, housing.declaration.output.name);
+  return { answer, text: listText(answer, { targets, hold: hold && describeHold(hold) }) };
 }
 
 async function show({ pool }: Context): Promise<Result> {

@@ -2,6 +2,7 @@
 import type { ContractChanges } from '../src/contract/compare.ts';
 import type { Column } from '../src/contract/contract.ts';
 import type { NewPipeline } from '../src/registry/pipeline-versions.ts';
+import { table } from './text-table.ts';
 
 /** What is served while the training runs. */
 export interface ServedFigures {
@@ -57,21 +58,23 @@ export function outcomeText(outcome: Outcome): string {
   const { pipeline, version, served, path, durationMs } = outcome;
   const { sha256, metrics, hyperparameters } = pipeline;
   const did = version === null ? 'Trained a pipeline' : `Published pipeline version ${version}`;
-  const line = (name: string, of: ServedFigures['metrics'], kind: string) =>
-    `  ${name.padEnd(28)}${['rmse', 'mae', 'r2'].map((measure) => figure(of[`${kind}_${measure}`])).join('')}`;
-  return [
-    `${did} in ${durationMs} ms (alpha ${hyperparameters.alpha}, ${metrics.rows} rows)\n`,
-    `${' '.repeat(30)}      RMSE       MAE        R2`,
+  const line = (name: string, of: ServedFigures['metrics'], kind: string) => [
+    `  ${name}`,
+    ...['rmse', 'mae', 'r2'].map((measure) => of[`${kind}_${measure}`]?.toFixed(4) ?? '-'),
+  ];
+  const lines = [
     line(`${hyperparameters.folds}-fold cross-validation`, metrics, 'cv'),
     ...(served ? [line(`served: ${served.version}`, served.metrics, 'cv')] : []),
     line('training rows', metrics, 'train'),
+  ];
+  return [
+    `${did} in ${durationMs} ms (alpha ${hyperparameters.alpha}, ${metrics.rows} rows)\n`,
+    table(['', 'RMSE', 'MAE', 'R2'], lines, 1),
     `\n  ${decisionText(outcome)}\n`,
     `  SHA-256 ${sha256}`,
     ...(path === undefined ? [] : [`  ${path}`]),
   ].join('\n');
 }
-
-const figure = (value: number | null | undefined) => (value?.toFixed(4) ?? '-').padStart(10);
 
 function decisionText({ version, decision, sentence = '' }: Outcome): string {
   if (version === null) {

@@ -89,6 +89,20 @@ export async function listVersions(client: Queryable, { limit, before, now }: Pa
   return { pipelines, next: rows.length > limit ? pipelines.at(-1)!.version : null };
 }
 
+/** What each version of a page predicts; `shipped` is that of versions without a declaration of their own. */
+export async function targetsOf(
+  client: Queryable,
+  { pipelines }: VersionPage,
+  shipped: string,
+): Promise<Map<string, string>> {
+  const { rows } = await client.query(
+    `select pipeline_version, case when declaration is null then $2 else declaration #>> '{output,name}' end as target
+     from ml_pipeline where pipeline_version = any($1::text[])`,
+    [pipelines.map(({ version }) => version), shipped],
+  );
+  return new Map(rows.map(({ pipeline_version, target }) => [pipeline_version as string, (target ?? '-') as string]));
+}
+
 export interface DetailsOptions {
   /** Of versions without a declaration of their own. */
   shipped: Declaration;

@@ -44,7 +44,7 @@ const history = () =>
 test('lists, shows and compares the versions in 80 columns, and as JSON', async () => {
   const texts = [await pipelines('list'), await pipelines('show', first), await pipelines('compare', first, second)];
   for (const line of texts.join('\n').split('\n')) expect(line.length).toBeLessThanOrEqual(80);
-  expect(texts[0]).toMatch(new RegExp(`^version .*\\n${second}  champion .*\\n${first}  retired `));
+  expect(texts[0]).toMatch(new RegExp(`^version .*\\nOf MEDV:\\n${second}  champion .*\\n${first}  retired `));
   expect(texts[1]).toMatch(/\nMEDV|predicts MEDV from 13 features:/);
   expect(texts[2]).toContain('No prediction is stored yet.');
 
@@ -52,6 +52,17 @@ test('lists, shows and compares the versions in 80 columns, and as JSON', async 
   expect(await answer('list', '--before', second)).toMatchObject({ pipelines: [{ version: first }], next: null });
   expect(await answer('show', first)).toMatchObject({ version: first, role: 'retired', gates: [], data_file: null });
   expect(await answer('compare', first, second)).toMatchObject({ a: first, b: second, field: null });
+});
+
+test('lists under each target the versions that predict it, as the errors of others are in another unit', async () => {
+  const penguins = join(import.meta.dirname, '../../examples/penguins.csv');
+  const other = await train('--data', penguins, '--target', 'body_mass_g', '--promote', 'never');
+  const list = await pipelines('list');
+  expect(list).toMatch(
+    new RegExp(`\\nOf body_mass_g:\\n${other}  challenger .*\\nOf MEDV:\\n${second} .*\\n${first} `),
+  );
+  for (const line of list.split('\n')) expect(line.length).toBeLessThanOrEqual(80);
+  await database.query('delete from ml_pipeline where pipeline_version = $1', [other]);
 });
 
 test('promotes, rolls back and resumes; what it promotes is in models/', async () => {

@@ -102,6 +102,18 @@ test('--promote never publishes a challenger, which is not in models/ and change
   ]);
 });
 
+test('figures of any length stand apart in the table, in columns', async () => {
+  const path = await file('dear.csv', 150, (i) => 10_000_000 * Math.sin(i));
+  const text = await train('--data', path, '--target', 'price', '--dry-run', '--breaking');
+  const lines = text.split('\n').filter((line) => /RMSE|cross-validation|training rows/.test(line));
+  expect(lines).toEqual([
+    expect.stringMatching(/^ +RMSE +MAE +R2$/),
+    expect.stringMatching(/^ {2}10-fold cross-validation +\d{7}\.\d{4} +\d{7}\.\d{4} +-?\d\.\d{4}$/),
+    expect.stringMatching(/^ {2}training rows +\d{7}\.\d{4} +\d{7}\.\d{4} +-?\d\.\d{4}$/),
+  ]);
+  expect(new Set(lines.map(({ length }) => length)).size).toBe(1);
+});
+
 describe('too few data to judge', () => {
   const noise = (i: number) => Math.sin(i * 12.9898) * 43758.5453 - Math.floor(Math.sin(i * 12.9898) * 43758.5453);
   test.each([
