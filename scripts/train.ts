@@ -7,7 +7,7 @@ import { reasonOf } from '../src/errors.ts';
 import { loadHousingDataset } from '../src/housing/dataset.ts';
 import { housing } from '../src/housing/features.ts';
 import { missingFeatureColumns } from '../src/prediction-log/postgres/feature-columns.ts';
-import { changesForCallers, refuseBreaking } from '../src/publishing/contract-changes.ts';
+import { changesForCallers } from '../src/publishing/contract-changes.ts';
 import { publish } from '../src/publishing/publish.ts';
 import type { DataFile, NewPipeline } from '../src/registry/pipeline-versions.ts';
 import { describeHold, servedVersion } from '../src/registry/promotions.ts';
@@ -35,6 +35,7 @@ async function train(asked: Arguments): Promise<void> {
   const config = loadSettings();
   const plan = await withPool(config, (pool) => makePlan(asked, pool));
   for (const line of planText(plan)) (asked.json ? console.error : console.log)(line);
+  if (plan.breaking.length > 0 && !asked.breaking && asked.promote !== 'never') throw new Refusal();
   // With no database open, as Ctrl-C ends a long training at once then.
   const pipeline = trainOn(plan, asked);
   const decision = decide(asked, { pipeline, plan });
@@ -44,6 +45,13 @@ async function train(asked: Arguments): Promise<void> {
   console.log(asked.json ? outcomeJson(outcome) : outcomeText(outcome));
 }
 
+/** What changes for callers has been told, and nothing is trained as its promotion would be refused. */
+class Refusal extends Error {
+  constructor() {
+    super('\nNothing is published. Add --breaking to publish it all the same.');
+  }
+}
+
 type Rows = Pick<TrainingData, 'contract' | 'dataset'> & { source: DataFile | undefined };
 
 /** What is going to be trained, and what its promotion would change. */
@@ -51,11 +59,10 @@ interface Plan extends PlanShown, Rows {
   served: ServedFigures | undefined;
 }
 
-/** Throws, before anything is trained, what the publication would be refused for. */
+/** Throws, before anything is trained, where the rows cannot be read or stored. */
 async function makePlan(asked: Arguments, pool: Pool): Promise<Plan> {
   const { contract, dataset, notes, source } = await readRows(asked, pool);
   const { served: contracts, ...changes } = await changesForCallers(pool, { contract, shipped: housing });
-  if (!asked.breaking && asked.promote !== 'never') refuseBreaking(changes);
   const columns = await missingFeatureColumns(pool, contract, [housing, ...contracts]);
   const served = await readServed(pool, contract.declaration.output.name);
   return { contract, dataset, notes, source, columns, served, ...changes };
@@ -137,6 +144,7 @@ async function publishNow(
 }
 
 await train(readArguments()).catch((error: unknown) => {
-  console.error(error instanceof ConfigError ? error.message : `Training failed. ${reasonOf(error)}`);
+  const speaksForItself = error instanceof ConfigError || error instanceof Refusal;
+  console.error(speaksForItself ? error.message : `Training failed. ${reasonOf(error)}`);
   process.exitCode = 1;
 });
