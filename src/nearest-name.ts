@@ -21,6 +21,23 @@ export function nearestName(written: string, names: readonly string[]): string |
   return nearest;
 }
 
+/**
+ * The same where neither case nor the form of a letter counts: ² is 2. Else the only name that begins with what was written,
+ * or that has it in it: "Preis" for "Preis (€)".
+ */
+export function meantName(written: string, names: readonly string[]): string | undefined {
+  const key = plain(written);
+  const keys = names.map(plain);
+  const nearest = nearestName(key, keys);
+  if (nearest !== undefined) return names[keys.indexOf(nearest)];
+  if (key.length < TOO_SHORT) return undefined;
+  const beginning = names.filter((_, i) => keys[i]!.startsWith(key));
+  const holding = beginning.length > 0 ? beginning : names.filter((_, i) => keys[i]!.includes(key));
+  return holding.length === 1 ? holding[0] : undefined;
+}
+
+const plain = (name: string) => name.normalize('NFKC').toLowerCase();
+
 function mostEdits({ length }: string): number {
   if (length < TOO_SHORT) return 0;
   return length < SHORT ? 1 : 2;

@@ -1,7 +1,7 @@
 import fc from 'fast-check';
 import { expect, test } from 'vitest';
 import { settingNames } from '../src/config.ts';
-import { editDistance, nearestName } from '../src/nearest-name.ts';
+import { editDistance, meantName, nearestName } from '../src/nearest-name.ts';
 
 test.each([
   ['', '', 0],
@@ -58,4 +58,15 @@ test('the distance is that of the definition, or more than was asked for', () =>
       else expect(editDistance(from, to, most)).toBeGreaterThan(most);
     }),
   );
+});
+
+test.each([
+  ['preis', 'Preis (€)'],
+  ['Fläche (m2)', 'Fläche (m²)'],
+  ['läche', 'Fläche (m²)'],
+  ['Zimmer', undefined],
+  ['Zi', undefined],
+  ['Miete', undefined],
+])('%s may mean %s', (written, meant) => {
+  expect(meantName(written, ['Preis (€)', 'Fläche (m²)', 'Zimmer oben', 'Zimmer unten'])).toBe(meant);
 });

@@ -1,7 +1,7 @@
 /** The faults that a zod schema finds in a body or a query, as callers see them: where, a code, and what to send. */
 import type * as z from 'zod';
 import { type ErrorCode, type FieldError, MAX_FIELD_ERRORS, type ParameterError, RidgelineError } from '../errors.ts';
-import { nearestName } from '../nearest-name.ts';
+import { meantName } from '../nearest-name.ts';
 import { escapePointer } from './json-faults.ts';
 import { isPlainName } from './parse-body.ts';
 
@@ -39,16 +39,11 @@ export function faultsOf(schema: z.ZodType, value: unknown, base: string, names:
 
 /** Of the declared names those that are not there yet are likelier to be meant. */
 function unknownField(key: string, absent: readonly string[], names: readonly string[]): string {
-  const meant = nearestInAnyCase(key, absent) ?? nearestInAnyCase(key, names);
+  const meant = meantName(key, absent) ?? meantName(key, names);
+  const which = isPlainName(key) ? 'This field' : 'A field whose name is not repeated here';
   return meant === undefined
-    ? 'This field is not declared. Remove it or correct its name.'
-    : `This field is not declared: did you mean ${meant}? Correct its name or remove it.`;
-}
-
-function nearestInAnyCase(key: string, names: readonly string[]): string | undefined {
-  const lower = names.map((name) => name.toLowerCase());
-  const nearest = nearestName(key.toLowerCase(), lower);
-  return nearest === undefined ? undefined : names[lower.indexOf(nearest)];
+    ? `${which} is not declared. Remove it or correct its name.`
+    : `${which} is not declared: did you mean ${meant}? Correct its name or remove it.`;
 }
 
 /** The faults of a query or of the parts of a path. A name that is no plain one is not sent back. */

@@ -13,6 +13,8 @@ export interface Dialect {
 /** The dialect of a file, and the names of its columns as they are written. */
 export interface Layout extends Dialect {
   header: readonly string[];
+  /** The header as it is written. */
+  firstLine: string;
 }
 
 export type Separator = ',' | ';' | '\t' | '|';
@@ -52,7 +54,7 @@ export async function findLayout(file: CsvFile, wanted: readonly string[]): Prom
   const even = named.filter(({ isEven }) => isEven);
   const [found, other] = even.length > 0 ? even : named;
   if (other) throw refuse(severalWays(path, readings));
-  return { separator: found!.separator, lineEnd, header: found!.header };
+  return { separator: found!.separator, lineEnd, header: found!.header, firstLine: firstLineOf(text) };
 }
 
 /** The first piece of the text, and whether that is all. */
@@ -76,6 +78,11 @@ function firstLineEnd(text: string): Dialect['lineEnd'] {
   return '\n';
 }
 
+/** The first one on which there is something to be seen. */
+function firstLineOf(text: string): string {
+  return text.trimStart().split(/[\r\n]/, 1)[0]!;
+}
+
 function readSample(text: string, isWhole: boolean, { separator, lineEnd }: Dialect): Reading {
   const { data } = Papa.parse<string[]>(text, { delimiter: separator, newline: lineEnd, preview: SAMPLE_ROWS + 1 });
   // The last row may be cut.
@@ -91,10 +98,13 @@ export function isBlank(fields: readonly string[]): boolean {
 }
 
 function noTable(path: string, text: string, wanted: readonly string[]): string {
-  const [line] = text.trimStart().split(/[\r\n]/, 1);
-  const names = wanted.length > 1 ? wanted.join(', ') : `${wanted[0]} and other columns`;
+  const line = firstLineOf(text);
   const signs = 'commas, semicolons, tabs or bars';
-  return `${path} begins with ${shownLine(line!)}. The first line must be a header with ${names}, between ${signs}.`;
+  if (wanted.length === 1 && isSameName(line, wanted[0]!)) {
+    return `${path} has no other column than the target. It is predicted from others, between ${signs}: add them.`;
+  }
+  const names = wanted.length > 1 ? wanted.join(', ') : `${wanted[0]} and other columns`;
+  return `${path} begins with ${shownLine(line)}. The first line must be a header with ${names}, between ${signs}.`;
 }
 
 function severalWays(path: string, readings: readonly Reading[]): string {

@@ -3,7 +3,7 @@
  * letters of another width, characters that are not shown, such as a space of no width.
  */
 import { RidgelineError } from '../errors.ts';
-import { nearestName } from '../nearest-name.ts';
+import { meantName } from '../nearest-name.ts';
 
 /** How much of a line is shown. */
 const SHOWN_CHARACTERS = 40;
@@ -25,15 +25,21 @@ function keyOf(name: string): string {
   return shownName(name.normalize('NFKC').replace(/\p{Cf}/gu, '')).toLowerCase();
 }
 
+/** The first line of a file as it is written, and the names in it. */
+export interface Header {
+  header: readonly string[];
+  firstLine: string;
+}
+
 /** The position of each wanted column. Throws `training_data` where one is missing, or there twice. */
-export function findColumns(header: readonly string[], wanted: readonly string[]): number[] {
+export function findColumns({ header, firstLine }: Header, wanted: readonly string[]): number[] {
   const positions = new Map(wanted.map((name): [string, number[]] => [keyOf(name), []]));
   header.forEach((name, position) => {
     positions.get(keyOf(name))?.push(position);
   });
   const missing = wanted.filter((name) => positions.get(keyOf(name))!.length === 0);
   if (missing.length > 0 && missing.length === wanted.length) {
-    throw refuse(`The first line, ${shownLine(header.join(','))}, must be a header with ${wanted.join(', ')}.`);
+    throw refuse(`The first line, ${shownLine(firstLine)}, must be a header with ${wanted.join(', ')}.`);
   }
   if (missing.length > 0) throw refuse(`The header lacks ${missing.map(withNearest).join(', ')}. Add these columns.`);
   return wanted.map((name) => {
@@ -50,10 +56,11 @@ export function findColumns(header: readonly string[], wanted: readonly string[]
 }
 
 /** The position of the target, named exactly, in a header whose columns are all going to be features. */
-export function findTarget(header: readonly string[], target: string): number {
+export function findTarget(layout: Header, target: string): number {
+  const { header } = layout;
   const shown = header.map(shownName);
   const names = shown.filter((name) => name !== '');
-  findColumns(header, names);
+  findColumns(layout, names);
   const position = shown.indexOf(target);
   if (position !== -1) return position;
   const nearest = nearestColumn(target, header);
@@ -63,11 +70,9 @@ export function findTarget(header: readonly string[], target: string): number {
   throw refuse(`The header has no column ${target}.${question} It has ${found}.`);
 }
 
-/** The name that was perhaps meant, as it is written in the header: the same but for case, or a letter or two. */
+/** The name that was perhaps meant, as it is written in the header: the same but for case or a letter or two, or more than was asked for. */
 function nearestColumn(name: string, header: readonly string[]): string | undefined {
-  const names = new Map(header.map((column) => [keyOf(column), shownName(column)]));
-  names.delete('');
-  return names.get(nearestName(keyOf(name), [...names.keys()]) ?? '');
+  return meantName(keyOf(name), header.map(shownName).filter(Boolean));
 }
 
 /** The beginning of a line, as it is shown in messages. */

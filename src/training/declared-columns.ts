@@ -26,7 +26,7 @@ export async function findDeclaredColumns(
   layout: Layout,
   { given, mayGrow }: { given: Contract; mayGrow: boolean },
 ): Promise<DeclaredColumns> {
-  const positions = findColumns(layout.header, [...given.names, given.declaration.output.name]);
+  const positions = findColumns(layout, [...given.names, given.declaration.output.name]);
   const target = positions.pop()!;
   // Between commas numbers are written in one way.
   const others = positions.filter((_, i) => layout.separator !== ',' || learnsCategories(given.features[i]!, mayGrow));

@@ -1,5 +1,6 @@
 /** A features file that people have written, or printed with `npm run features` and corrected. */
 import { readFile } from 'node:fs/promises';
+import { resolve } from 'node:path';
 import { type Declaration, parseDeclaration } from '../contract/declaration.ts';
 import { RidgelineError, reasonOf, tellable } from '../errors.ts';
 
@@ -23,7 +24,9 @@ async function readJson(path: string): Promise<unknown> {
     const text = await readFile(path, 'utf8');
     return JSON.parse(text.replace(BYTE_ORDER_MARK, '').replace(LINES_OF_NPM, ''));
   } catch (error) {
-    const detail = `${path} cannot be read: ${reasonOf(error)}. It has to be JSON, as npm run features prints it.`;
+    const isOfSystem = (error as NodeJS.ErrnoException).syscall !== undefined;
+    const shown = isOfSystem ? resolve(path) : path;
+    const detail = `${shown} cannot be read: ${reasonOf(error)}. It has to be JSON, as npm run features prints it.`;
     throw new RidgelineError('declaration', { detail, cause: error });
   }
 }

@@ -2,7 +2,7 @@
  * Training rows from a CSV file, and the contract under which they are: one that is given, or one that is derived. Where
  * something has to be known of all rows, such as a type, the file is read twice.
  */
-import { basename } from 'node:path';
+import { basename, resolve } from 'node:path';
 import { type Contract, createContract } from '../contract/contract.ts';
 import { type Declaration, parseDeclaration } from '../contract/declaration.ts';
 import { deriveDeclaration } from '../contract/derive.ts';
@@ -65,19 +65,20 @@ async function explained(data: string, read: () => Promise<TrainingData>): Promi
     if (error instanceof RidgelineError) throw error;
     const isOfSystem = (error as NodeJS.ErrnoException).syscall !== undefined;
     const advice = isOfSystem ? ' Name a CSV file that is there and that this user may read.' : '';
-    throw refuse(`${data} cannot be read: ${reasonOf(error)}.${advice}`, error);
+    // A relative path counts from the folder of package.json, which is not where everybody looks.
+    throw refuse(`${isOfSystem ? resolve(data) : data} cannot be read: ${reasonOf(error)}.${advice}`, error);
   }
 }
 
 async function readDerived(data: string, target: string): Promise<TrainingData> {
   const file = await openCsv(data);
   const layout = await findLayout(file, [target]);
-  const position = findTarget(layout.header, target);
+  const position = findTarget(layout, target);
   const others = [...layout.header.keys()].filter((other) => other !== position);
   const facts = await profileCsv(file, layout, { target: position, others });
   const derived = deriveDeclaration({ fileName: basename(data), columns: facts, target: position });
   const contract = createContract(parseDeclaration(derived.declaration));
-  const columns = columnsOf(facts, findColumns(layout.header, contract.names), position);
+  const columns = columnsOf(facts, findColumns(layout, contract.names), position);
   const read = await readCsvDataset(file, layout, { contract, columns });
   return {
     contract: withExamples(contract, read.dataset),

@@ -11,6 +11,9 @@ import { anyContract } from '../support/any-contract.ts';
 import { anyJsonOf, anyRowOf } from '../support/any-json.ts';
 import { contractOf, everyType } from '../support/declaration.ts';
 
+/** How a field is called whose name is no plain one, which is not sent back. */
+const UNNAMED = 'A field whose name is not repeated here';
+
 const MAX_ROWS = 3;
 /** Mutated bodies: as many as one likes by hand. */
 const FUZZ_CASES = Number(process.env.FUZZ_CASES ?? 1000);
@@ -220,7 +223,10 @@ describe.each([true, false])('a row of every type, read from its bytes: %s', (fa
     [{ district: '\ud83d' }, '/district', 'invalid', 'Send a text without NUL and without half of a surrogate pair.'],
     [{ floors: 1 }, '/floors', 'unknown_field', unknown('floor')],
     [{ DISTRICT: 'x' }, '/DISTRICT', 'unknown_field', unknown('district')],
-    [{ 'rooms (total)': 1 }, '', 'unknown_field', unknown('Rooms (total)')],
+    [{ 'rooms (total)': 1 }, '', 'unknown_field', unknown('Rooms (total)', UNNAMED)],
+    [{ 'Rooms (': 1 }, '', 'unknown_field', unknown('Rooms (total)', UNNAMED)],
+    [{ Rooms: 1 }, '/Rooms', 'unknown_field', unknown('Rooms (total)')],
+    [{ Größe: 1 }, '', 'unknown_field', `${UNNAMED} is not declared. Remove it or correct its name.`],
     [{ colour: 1 }, '/colour', 'unknown_field', 'This field is not declared. Remove it or correct its name.'],
   ])('refuses %j at %s as %s', (change, pointer, code, message) => {
     expect(faultsOf({ ...home, ...change })).toEqual([{ pointer, code, message }]);
@@ -238,8 +244,8 @@ describe.each([true, false])('a row of every type, read from its bytes: %s', (fa
   });
 });
 
-function unknown(meant: string): string {
-  return `This field is not declared: did you mean ${meant}? Correct its name or remove it.`;
+function unknown(meant: string, which = 'This field'): string {
+  return `${which} is not declared: did you mean ${meant}? Correct its name or remove it.`;
 }
 
 test('the name of a field that is missing is likelier meant than of one that is there', () => {

@@ -275,6 +275,7 @@ describe('a target is refused', () => {
       'Prices',
       'The header has no column Prices. Did you mean Price? It has size, Price, note.',
     ],
+    ['that is the beginning', 'siz', 'The header has no column siz. Did you mean size? It has size, Price, note.'],
     ['that is nowhere near', 'rent', 'The header has no column rent. It has size, Price, note.'],
   ])('%s', async (_, target, message) => {
     expect(await refusalOf(derive('size,Price,note\n1,2,x\n', { target }))).toBe(message);
@@ -302,6 +303,17 @@ describe('a target is refused', () => {
       'The target y: "1,234" in line 2 may be a fraction, or grouped by thousands. Write 1.5 or 1500.',
     );
   });
+});
+
+test('a target that is asked for by a part of its name is suggested, never a column without a name', async () => {
+  const text = ';Fläche (m²);Preis (€)\n0;1;2\n1;2;3\n';
+  const refused = (target: string) => refusalOf(derive(text, { target }));
+  expect(await refused('Preis')).toBe(
+    'The header has no column Preis. Did you mean Preis (€)? It has Fläche (m²), Preis (€).',
+  );
+  expect(await refused('m2')).toBe('The header has no column m2. It has Fläche (m²), Preis (€).');
+  expect(await refused('FLÄCHE (M2)')).toContain('Did you mean Fläche (m²)?');
+  expect(await refused('x')).toBe('The header has no column x. It has Fläche (m²), Preis (€).');
 });
 
 describe('a file is refused', () => {
@@ -335,7 +347,7 @@ describe('a file is refused', () => {
     [
       'with one column',
       'y\n1\n2\n',
-      'begins with "y". The first line must be a header with y and other columns, between',
+      'rows.csv has no other column than the target. It is predicted from others, between commas, semicolons,',
     ],
     ['without names', ',,\n1,2,3\n', 'The header has no column y. It has no names.'],
     ['between blanks', 'a y\n1 2\n', 'begins with "a y". The first line must be a header with y and other columns'],

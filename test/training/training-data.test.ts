@@ -207,4 +207,23 @@ describe('under a declaration that is pinned', () => {
     const reading = readTrainingData({ data, features: join(directory, 'none.json'), served: wines });
     expect(await refusalOf(reading)).toMatch(/none\.json cannot be read: ENOENT/);
   });
+
+  test('a relative path that leads nowhere is told as the absolute one', async () => {
+    const options = { data: 'none.csv', target: 'y', served: wines };
+    expect(await refusalOf(readTrainingData(options))).toContain(
+      `${join(process.cwd(), 'none.csv')} cannot be read: ENOENT`,
+    );
+    expect(await refusalOf(readTrainingData({ ...options, features: 'none.json' }))).toContain(
+      `${join(process.cwd(), 'none.json')} cannot be read: ENOENT`,
+    );
+    const directoryItself = readTrainingData({ data: directory, target: 'y', served: wines });
+    expect(await refusalOf(directoryItself)).toContain(`${directory} cannot be read: EISDIR`);
+  });
+
+  test('a header with none of the names is shown as it is written', async () => {
+    await writeFile(data, 'size;"a;b"\n1;2\n');
+    expect(await refusalOf(readTrainingData({ data, served: wines }))).toContain(
+      'The first line, "size;\\"a;b\\"", must be a header with',
+    );
+  });
 });

@@ -115,7 +115,8 @@ function describe({ name, description = name, unit }: Feature): string {
 function otherType(name: string, type: string, there: string): RidgelineError {
   return refuse(
     `predictions has a column ${name} of type ${there} already, and this contract would store ${type} there: give the ` +
-      `feature another "column" in the features file.`,
+      'feature another "column". Print the declaration with npm run --silent features -- FILE --target NAME > ' +
+      'features.json, add "column": "NAME" to that feature, and train with --features features.json.',
   );
 }
 

@@ -125,7 +125,9 @@ describe('a contract is refused', () => {
     const other = contractOf([{ name: 'sugar', dtype: 'string' }]);
     expect(await failure(publish(other))).toMatchObject({
       code: 'declaration',
-      message: expect.stringMatching(/column sugar of type double precision already.*store text.*another "column"/),
+      message: expect.stringMatching(
+        /column sugar of type double precision already.*store text.*another "column"\. Print the declaration with npm run/,
+      ),
     });
     await publish(contractOf([{ name: 'sugar', dtype: 'string', column: 'sweetness' }]));
     await database.query('alter table predictions alter sugar type numeric, alter chas type double precision');
