@@ -13,8 +13,13 @@ export interface ColumnFacts {
   missingAs: readonly string[];
   /** Those that are true or false, in any case. */
   booleans: number;
-  /** Those that are a date, a time or both. */
+  /** Those that are a date, a time or both; no longer counted once more than a few are not. */
   dates: number;
+  /** The first cell that is none. */
+  firstUndated: FoundText | undefined;
+  /** Those that are a number with the sign or the unit that the first of them has; counted as dates are. */
+  measures: number;
+  firstMeasure: FoundText | undefined;
   numbers: NumberFacts;
   /** A number of which the mark may be a decimal one or one between thousands, where that cannot be told. */
   ambiguous: FoundText | undefined;
@@ -54,4 +59,9 @@ export function shown({ text, line }: FoundText): string {
 
 export function isNumbers({ present, numbers }: ColumnFacts): boolean {
   return numbers.count === present;
+}
+
+/** Whether so many of the values are so, while a few of them are not. */
+export function isNearlyAll(count: number, { present }: Pick<ColumnFacts, 'present'>): boolean {
+  return count >= 0.9 * present && present > 0;
 }

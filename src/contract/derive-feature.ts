@@ -1,7 +1,8 @@
 /** What a column of a table is as a feature: its type, nulls and categories, or why it cannot be one. */
-import { byCodePoints, listed } from './categories.ts';
-import { type ColumnFacts, isNumbers, MOST_TEXTS, shown } from './column-facts.ts';
+import { byCodePoints } from './categories.ts';
+import { type ColumnFacts, isNearlyAll, isNumbers, MOST_TEXTS, shown } from './column-facts.ts';
 import { type Feature, isFeatureName } from './declaration.ts';
+import { featureNotes } from './feature-notes.ts';
 
 /** In the form of a features file. */
 export interface DerivedFeature {
@@ -29,11 +30,13 @@ const FEWEST_ROWS_OF_AN_IDENTIFIER = 20;
 /** What callers may send in the place of null, as SimpleImputer(strategy='constant', fill_value='missing') fills it. */
 const NULL_AS = 'missing';
 
+const EMPTY = 'It is empty in every row.';
+
 /** `position` is the place of the column in the file, from 1. */
 export function decideColumn(column: ColumnFacts, position: number): Decision {
   const dtype = dtypeOf(column);
   const reason = reasonToLeaveOut(column, dtype);
-  if (reason !== undefined) return { note: `${column.name || `column ${position}`}: left out. ${reason}` };
+  if (reason !== undefined) return { note: `${column.name || `column ${position}`}: ${reason}` };
   const isText = dtype === 'string';
   const feature: DerivedFeature = {
     name: column.name,
@@ -41,8 +44,14 @@ export function decideColumn(column: ColumnFacts, position: number): Decision {
     ...(column.missing > 0 && { nullable: true, ...(isText && { null_as: NULL_AS }) }),
     ...(isText && { categories: [...column.texts!].sort(byCodePoints) }),
   };
-  const parts = [typeNote(column, dtype), ...textNotes(column, feature), ...nullNotes(column, dtype)];
-  return { feature, note: `${column.name}: ${parts.join('; ')}.` };
+  const missing = { count: column.missing, spellings: column.missingAs };
+  const kind = isText || dtype === 'bool' ? 'categorical' : 'numerical';
+  const parts = [
+    ...featureNotes({ ...feature, kind }, typeNote(column, dtype), missing),
+    ...textNotes(column, feature),
+  ];
+  const advice = isText ? adviceOnTexts(column) : undefined;
+  return { feature, note: [`${column.name}: ${parts.join('; ')}.`, advice ?? []].flat().join(' ') };
 }
 
 function dtypeOf(column: ColumnFacts): Feature['dtype'] {
@@ -59,9 +68,10 @@ function isSafe({ numbers }: ColumnFacts): boolean {
 function reasonToLeaveOut(column: ColumnFacts, dtype: Feature['dtype']): string | undefined {
   const { name, present, missing, dates, numbers, ambiguous, texts, isUnique } = column;
   const { otherNotations, firstOtherNotation } = numbers;
+  if (name === '' && present === 0) return EMPTY;
   if (/^(?:Unnamed: \d+)?$/.test(name)) return 'It has no name, as the index of a data frame.';
   if (!isFeatureName(name)) return 'Its name cannot be that of a feature; rename the column.';
-  if (present === 0) return 'It is empty in every row.';
+  if (present === 0) return EMPTY;
   if (otherNotations > 0 && numbers.count + otherNotations === present) {
     return `Its numbers are not all written as 1234.5 is: ${shown(firstOtherNotation!)}.`;
   }
@@ -70,13 +80,14 @@ function reasonToLeaveOut(column: ColumnFacts, dtype: Feature['dtype']): string 
   if (isConstant(column, dtype)) return 'It is constant: the same in every row.';
   // An identifier is in every row. Texts that are there once are no categories in any case.
   if (isUnique && present >= FEWEST_ROWS_OF_AN_IDENTIFIER && (dtype === 'string' || missing === 0)) {
-    const advice = dtype === 'string' ? '' : ' If it measures something, declare it in a features file.';
-    return `It is an identifier: each of its ${present} values is there once.${advice}`;
+    const identifier = `It is an identifier: each of its ${present} values is there once.`;
+    if (dtype === 'string') return adviceOnTexts(column) ?? identifier;
+    return `${identifier} If it measures something, declare it as ${dtype} in the file of --features.`;
   }
   if (dtype !== 'string') return undefined;
   if (!texts || texts.size > MOST_CATEGORIES) {
     const count = texts?.size ?? `more than ${MOST_TEXTS}`;
-    return `It has ${count} categories, and at most ${MOST_CATEGORIES} are derived.`;
+    return adviceOnTexts(column) ?? `It has ${count} categories, and at most ${MOST_CATEGORIES} are derived.`;
   }
   const isLong = [...texts].some((text) => Buffer.byteLength(text) > MOST_BYTES_OF_A_TEXT);
   return isLong ? `It has texts of more than ${MOST_BYTES_OF_A_TEXT} bytes, which are no categories.` : undefined;
@@ -98,18 +109,23 @@ function typeNote(column: ColumnFacts, dtype: Feature['dtype']): string {
 
 function textNotes({ present, numbers }: ColumnFacts, { categories }: DerivedFeature): string[] {
   if (!categories) return [];
-  const notes = [`${categories.length} ${categories.length === 1 ? 'category' : 'categories'}: ${listed(categories)}`];
-  if (numbers.count > 0) {
-    const advice = numbers.count > present / 2 ? ', which has to be empty if it is missing' : '';
-    notes.push(`${numbers.count} are numbers, but not ${shown(numbers.firstOther!)}${advice}`);
-  }
-  if (categories.some((text) => text !== text.trim())) notes.push('some begin or end with a blank, which counts');
-  return notes;
+  const hasSomeNumbers = numbers.count > 0 && numbers.count <= present / 2;
+  return [
+    ...(hasSomeNumbers ? [`${numbers.count} are numbers, but not ${shown(numbers.firstOther!)}`] : []),
+    ...(categories.some((text) => text !== text.trim()) ? ['some begin or end with a blank, which counts'] : []),
+  ];
 }
 
-function nullNotes({ missing, missingAs }: ColumnFacts, dtype: Feature['dtype']): string[] {
-  if (missing === 0) return [];
-  const spellings = missingAs.map((spelling) => spelling || 'empty').join(', ');
-  const isNumber = dtype === 'float64' || dtype === 'int64';
-  return [`${missing} missing (${spellings}), ${isNumber ? 'for which the mean stands' : 'which are a category'}`];
+/** What keeps a column of texts from being what most of it is, whether it is a feature so or left out. */
+function adviceOnTexts(column: ColumnFacts): string | undefined {
+  const { present, numbers, dates, firstUndated, measures, firstMeasure } = column;
+  const correct = 'Correct that cell, or empty it if it is missing.';
+  if (numbers.count > present / 2) {
+    return `${numbers.count} of its ${present} values are numbers, but not ${shown(numbers.firstOther!)}. ${correct}`;
+  }
+  if (isNearlyAll(dates, column)) {
+    return `${dates} of its ${present} values are dates or times, but not ${shown(firstUndated!)}. ${correct}`;
+  }
+  if (!isNearlyAll(measures, column)) return undefined;
+  return `Its numbers have a sign or a unit: ${shown(firstMeasure!)}. Write the numbers alone, as 1234.5.`;
 }

@@ -33,14 +33,18 @@ export function deriveDeclaration({ fileName, columns, target }: Table): {
   refuseTarget(output);
   const decisions = columns.flatMap((column, i) => (column === output ? [] : decideColumn(column, i + 1)));
   const features = decisions.flatMap(({ feature }) => feature ?? []);
-  const notes = decisions.map(({ note }) => note);
-  if (features.length === 0) throw refuse(`No column can be a feature. ${notes.join(' ')}`);
+  const leftOut = decisions.flatMap(({ feature, note }) => (feature ? [] : note));
+  if (features.length === 0) throw refuse(`No column can be a feature. ${leftOut.join(' ')}`);
   if (features.length > MOST_FEATURES) {
     throw refuse(`${features.length} columns can be features, and at most ${MOST_FEATURES} are served. Drop some.`);
   }
   return {
     declaration: { name: nameFrom(fileName), features, output: { task: 'regression', name: output.name } },
-    notes,
+    notes: [
+      ...decisions.flatMap(({ feature, note }) => (feature ? note : [])),
+      // Together and last, so that none is missed among many.
+      ...(leftOut.length > 0 ? ['Left out:', ...leftOut.map((note) => `  ${note}`)] : []),
+    ],
   };
 }
 

@@ -1,12 +1,16 @@
 /** What the cells of a column are, noted cell by cell. Memory is bounded, however many rows there are. */
-import { type ColumnFacts, MOST_TEXTS } from '../contract/column-facts.ts';
+import { type ColumnFacts, type FoundText, isNearlyAll, MOST_TEXTS } from '../contract/column-facts.ts';
 import { missingSpelling } from './csv-missing.ts';
 import { isDate, isDateNumber } from './date-text.ts';
 import type { DecimalMark } from './decimal.ts';
-import { NumberProfile } from './number-profile.ts';
+import { found, NumberProfile } from './number-profile.ts';
+import { unitOf } from './unit-text.ts';
 
 /** Beyond as many, numbers are compared with these alone. */
 const MOST_NUMBERS = 1_000_000;
+
+/** So many cells may be others before a column is no longer looked at for dates, or for units. */
+const FEW = 10;
 
 const BOOLEAN = /^\s*(?:true|false)\s*$/i;
 
@@ -19,6 +23,10 @@ export class ColumnProfile {
   readonly #missingAs = new Set<string>();
   #booleans = 0;
   #dates = 0;
+  #firstUndated: FoundText | undefined;
+  #unit: string | undefined;
+  #measures = 0;
+  #firstMeasure: FoundText | undefined;
   /** Undefined once there are too many. */
   #texts: Set<string> | undefined = new Set();
   #hasTextTwice = false;
@@ -42,9 +50,29 @@ export class ColumnProfile {
     this.#addText(cell);
     this.#addWholeNumber(value, cell);
     if (BOOLEAN.test(cell)) this.#booleans++;
-    // A column of dates has nothing else, so that most cells need no look.
-    if (this.#dates === this.#present && (isDateNumber(value) || isDate(cell))) this.#dates++;
+    this.#addDate(value, cell, line);
+    if (Number.isNaN(value)) this.#addMeasure(cell, line);
     this.#present++;
+  }
+
+  /** A column that has something else in more than a few cells is none of these, so that most cells need no look. */
+  #isStillLikely(count: number): boolean {
+    return count + FEW >= this.#present || isNearlyAll(count + FEW, { present: this.#present });
+  }
+
+  #addDate(value: number, cell: string, line: number): void {
+    if (!this.#isStillLikely(this.#dates)) return;
+    if (isDateNumber(value) || isDate(cell)) this.#dates++;
+    else this.#firstUndated ??= found(cell, line);
+  }
+
+  #addMeasure(cell: string, line: number): void {
+    if (!this.#isStillLikely(this.#measures)) return;
+    const unit = unitOf(cell);
+    if (unit === undefined || (this.#unit !== undefined && unit !== this.#unit)) return;
+    this.#unit = unit;
+    this.#measures++;
+    this.#firstMeasure ??= found(cell, line);
   }
 
   #addText(cell: string): void {
@@ -72,6 +100,9 @@ export class ColumnProfile {
       missingAs: [...this.#missingAs],
       booleans: this.#booleans,
       dates: this.#dates,
+      firstUndated: this.#firstUndated,
+      measures: this.#measures,
+      firstMeasure: this.#firstMeasure,
       numbers,
       ambiguous: isAmbiguous ? numbers.firstGrouped : undefined,
       texts: this.#texts,

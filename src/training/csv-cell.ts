@@ -9,6 +9,8 @@ export interface CellReader {
   read(cell: string): number;
   /** How many cells so far have held a value beyond the declared categories. */
   unknown: number;
+  /** How many so far have held none, and how these are written. */
+  missing: { count: number; spellings: Set<string> };
 }
 
 /** How much of a cell is shown. */
@@ -23,10 +25,16 @@ export function createCellReader(feature: Feature, contract: Contract, mark: Dec
   const slotOf = isText ? textSlots(feature, contract) : numberSlots(feature, mark);
   return {
     unknown: 0,
+    missing: { count: 0, spellings: new Set() },
     read(cell) {
+      const spelling = missingSpelling(cell);
       // A declared category may be spelled as missing values are: NA is Namibia.
-      if (missingSpelling(cell) !== undefined && !(isText && known?.has(cell))) {
-        if (isNullable) return Number.NaN;
+      if (spelling !== undefined && !(isText && known?.has(cell))) {
+        if (isNullable) {
+          this.missing.count++;
+          this.missing.spellings.add(spelling);
+          return Number.NaN;
+        }
         throw new Error(`${shown(cell)} is a missing value, and null is not declared. Fill it in or drop the row`);
       }
       const slot = slotOf(cell);

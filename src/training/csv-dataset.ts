@@ -1,6 +1,7 @@
 /** The rows of a CSV file under a contract. */
 import { createHash } from 'node:crypto';
 import type { Contract } from '../contract/contract.ts';
+import type { MissingCells } from '../contract/feature-notes.ts';
 import { RidgelineError } from '../errors.ts';
 import type { Dataset } from '../estimators/dense-matrix.ts';
 import { createCellReader, readNumber } from './csv-cell.ts';
@@ -28,6 +29,8 @@ export interface CsvDataset {
   dataset: Dataset;
   /** How many cells of each feature hold a value beyond its declared categories. */
   unknown: readonly number[];
+  /** Those that hold none. */
+  missing: readonly MissingCells[];
   /** Of the file, with those that have no target and are left out. */
   rows: number;
   /** Of the bytes of the file. */
@@ -80,7 +83,8 @@ export async function readCsvDataset(
   if (used === 0) throw refuse(`No row has a value of ${declaration.output.name}, the target.`);
   const X = { rows: used, columns: width, data: data.subarray(0, used * width) };
   const unknown = readers.map((reader) => reader.unknown);
-  return { dataset: { X, y: y.subarray(0, used) }, unknown, rows, sha256: hash.digest('hex') };
+  const missing = readers.map((reader) => reader.missing);
+  return { dataset: { X, y: y.subarray(0, used) }, unknown, missing, rows, sha256: hash.digest('hex') };
 }
 
 /** The same values with as much room again, which takes no memory before it is written to. */

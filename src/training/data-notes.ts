@@ -1,6 +1,7 @@
 /** What was decided when a data set was read, a line each, for people to read before anything is published. */
 import { basename } from 'node:path';
 import type { Contract } from '../contract/contract.ts';
+import { featureNotes } from '../contract/feature-notes.ts';
 import type { Columns, CsvDataset } from './csv-dataset.ts';
 import { type Layout, separators } from './csv-dialect.ts';
 import { shownName } from './csv-header.ts';
@@ -23,6 +24,16 @@ export function fileNotes(
     `${basename(path)}: ${size}.`,
     `${shownName(header[target.position]!)}: the target, ${range}${left > 0 ? `; ${counted(left, 'row')} without it left out` : ''}.`,
   ];
+}
+
+/** What is declared, as it is told of what is derived. */
+export function declaredNotes({ features }: Contract, columns: Columns, { missing }: CsvDataset): string[] {
+  return features.map((feature, i) => {
+    const { name, dtype } = feature;
+    const hasCommas = dtype === 'float64' && columns.features[i]!.mark === ',';
+    const type = hasCommas ? 'float64, with decimal commas' : dtype;
+    return `${name}: ${featureNotes(feature, type, missing[i]!).join('; ')}.`;
+  });
 }
 
 /** The columns of the file that are neither features nor the target. */

@@ -8,6 +8,7 @@ import { readDecimal } from './decimal.ts';
 
 interface Learned {
   feature: Feature;
+  /** Of what is added to declared categories. */
   note?: string;
 }
 
@@ -22,8 +23,8 @@ export function learnCategories(
 ): { contract: Contract; notes: string[] } {
   const learned = contract.features.map((feature, i) => learn(feature, columns[i]!, mayGrow));
   const notes = learned.flatMap(({ note }) => note ?? []);
-  if (notes.length === 0) return { contract, notes };
   const features = learned.map(({ feature }) => feature);
+  if (features.every((feature, i) => feature === contract.features[i])) return { contract, notes };
   return { contract: createContract(parseDeclaration({ ...contract.declaration, features })), notes };
 }
 
@@ -43,8 +44,10 @@ function learn(feature: Feature, column: ColumnFacts, mayGrow: boolean): Learned
   if (values.length === 0 && categories) return { feature };
   const found =
     dtype === 'string' ? (values as string[]).sort(byCodePoints) : (values as number[]).sort((a, b) => a - b);
-  const note = `${name}: ${categories ? 'new categories, which are appended' : 'categories'}: ${listed(found)}.`;
-  return { feature: { ...feature, categories: [...(categories ?? []), ...found] }, note };
+  const added = { ...feature, categories: [...(categories ?? []), ...found] };
+  return categories
+    ? { feature: added, note: `${name}: new categories, which are appended: ${listed(found)}.` }
+    : { feature: added };
 }
 
 /** What else is in the column is refused when its rows are read. */

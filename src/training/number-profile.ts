@@ -61,6 +61,6 @@ export class NumberProfile implements NumberFacts {
 }
 
 /** A copy, as a part of a text that was read keeps all of it in memory. */
-function found(cell: string, line: number): FoundText {
+export function found(cell: string, line: number): FoundText {
   return { text: Buffer.from(cell).toString(), line };
 }

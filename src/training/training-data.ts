@@ -14,7 +14,7 @@ import { findLayout, type Layout } from './csv-dialect.ts';
 import { findColumns, findTarget, isSameName } from './csv-header.ts';
 import { columnsOf, profileCsv } from './csv-profile.ts';
 import { openCsv } from './csv-text.ts';
-import { fileNotes, unknownNotes, unusedNotes } from './data-notes.ts';
+import { declaredNotes, fileNotes, unknownNotes, unusedNotes } from './data-notes.ts';
 import { findDeclaredColumns } from './declared-columns.ts';
 import { withExamples } from './examples.ts';
 import { readFeaturesFile } from './features-file.ts';
@@ -116,9 +116,10 @@ async function readUnder(data: string, given: Contract, { mayGrow }: { mayGrow: 
     dataset: read.dataset,
     notes: [
       ...fileNotes(data, layout, columns.target, read),
-      ...unusedNotes(layout, columns),
+      ...declaredNotes(contract, columns, read),
       ...notes,
       ...unknownNotes(contract, read),
+      ...unusedNotes(layout, columns),
     ],
     source: sourceOf(data, layout, read),
   };

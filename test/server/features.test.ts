@@ -82,6 +82,6 @@ test('300,000 rows are read in a heap of 48 MiB', async () => {
   const declared = parseDeclaration(JSON.parse(stdout)).features.map(({ name, dtype }) => `${name} ${dtype}`);
   expect(declared).toEqual(['city string', 'rooms int64', 'size float64', 'new bool']);
   expect(stderr).toContain('flats.csv: 300000 rows and 6 columns, between commas.');
-  expect(stderr).toContain('remark: left out. It has more than 10000 categories');
+  expect(stderr).toContain('Left out:\n  remark: It has more than 10000 categories');
   expect((await readFile(file)).length).toBeGreaterThan(10_000_000);
 });

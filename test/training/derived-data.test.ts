@@ -34,7 +34,7 @@ function fileOf(cells: readonly string[], separator = ','): string {
 async function featureOf(cells: readonly string[], separator?: string) {
   const { contract, notes } = await derive(fileOf(cells, separator));
   const feature = contract.features.find(({ name }) => name === 'a');
-  return { feature, note: notes.find((note) => note.startsWith('a: '))!.slice(3) };
+  return { feature, note: notes.find((note) => /^(?: {2})?a: /.test(note))!.replace(/^ *a: /, '') };
 }
 
 const upTo = (count: number, cellOf: (i: number) => string | number) =>
@@ -95,7 +95,7 @@ describe('the type of a column follows from all of its cells:', () => {
 
   test('what reads like numbers but is none is said, with the first cell and its line', async () => {
     expect((await featureOf(['12', '15', '?', '12', '?'])).note).toBe(
-      'string; 3 categories: "12", "15", "?"; 3 are numbers, but not "?" in line 4, which has to be empty if it is missing.',
+      'string; 3 categories: "12", "15", "?". 3 of its 5 values are numbers, but not "?" in line 4. Correct that cell, or empty it if it is missing.',
     );
     expect((await featureOf([' a', 'b', ' a'])).note).toMatch(/some begin or end with a blank, which counts\.$/);
   });
@@ -121,7 +121,7 @@ describe('a column that cannot be a feature is left out, with the reason:', () =
     [
       'a whole number that is there once in 20 rows',
       upTo(20, (i) => 7 * i),
-      'It is an identifier: each of its 20 values is there once. If it measures something, declare it in a features file.',
+      'It is an identifier: each of its 20 values is there once. If it measures something, declare it as int64 in the file of --features.',
     ],
     [
       'numbers too large for a float64',
@@ -142,10 +142,8 @@ describe('a column that cannot be a feature is left out, with the reason:', () =
   ])('%s', async (_, cells, reason) => {
     const { feature, note } = await featureOf(cells);
     expect(feature).toBeUndefined();
-    expect(note).toMatch(/^left out\. /);
-    const given = note.slice('left out. '.length);
-    if (typeof reason === 'string') expect(given).toBe(reason);
-    else expect(given).toMatch(reason);
+    if (typeof reason === 'string') expect(note).toBe(reason);
+    else expect(note).toMatch(reason);
   });
 
   test.each([
@@ -178,7 +176,7 @@ describe('a column that cannot be a feature is left out, with the reason:', () =
   ])('dates and times such as %s', async (...dates) => {
     const { feature, note } = await featureOf([...dates, '', ...dates].map((cell) => `"${cell}"`));
     expect(feature).toBeUndefined();
-    expect(note).toBe('left out. It is a date or a time. Make numbers of what matters of it, such as the month.');
+    expect(note).toBe('It is a date or a time. Make numbers of what matters of it, such as the month.');
   });
 
   test.each([
@@ -196,14 +194,101 @@ describe('a column that cannot be a feature is left out, with the reason:', () =
   test.each(['', ' ', 'Unnamed: 0'])('an index column with the name %j', async (name) => {
     const { contract, notes, source } = await derive(`${name},a,y\n0,1,2\n1,2,3\n`);
     expect(contract.names).toEqual(['a']);
-    expect(notes).toContain(`${name.trim() || 'column 1'}: left out. It has no name, as the index of a data frame.`);
+    expect(notes).toContain(`  ${name.trim() || 'column 1'}: It has no name, as the index of a data frame.`);
     expect(source.columns).toBe(3);
   });
 
   test.each(['base_value', '__proto__', 'x'.repeat(129), '"a\nb"'])('a column with the name %j', async (name) => {
     const { contract, notes } = await derive(`${name},a,y\n0,1,2\n1,2,3\n`);
     expect(contract.names).toEqual(['a']);
-    expect(notes.join('\n')).toContain(': left out. Its name cannot be that of a feature; rename the column.');
+    expect(notes.join('\n')).toContain(': Its name cannot be that of a feature; rename the column.');
+  });
+});
+
+test('what is left out stands together behind the features, an empty column without a name among it', async () => {
+  const { notes } = await derive('a,b,c,y,\n1,k,x,1,\n2,k,z,2,\n');
+  expect(notes.slice(2, -1)).toEqual([
+    'a: int64.',
+    'c: string; 2 categories: "x", "z".',
+    'Left out:',
+    '  b: It is constant: the same in every row.',
+    '  column 5: It is empty in every row.',
+  ]);
+});
+
+describe('what keeps a column from being what most of it is', () => {
+  const correct = 'Correct that cell, or empty it if it is missing.';
+  const withOne = (cells: readonly string[], other: string) => cells.with(12, other);
+  const days = (i: number) => `2024-01-${String((i % 28) + 1).padStart(2, '0')}`;
+
+  test.each([
+    [
+      'a typing error',
+      withOne(
+        upTo(60, (i) => i + 0.5),
+        '1O.5',
+      ),
+      `59 of its 60 values are numbers, but not "1O.5" in line 14. ${correct}`,
+    ],
+    [
+      'no date',
+      withOne(upTo(28, days), 'unknown'),
+      `27 of its 28 values are dates or times, but not "unknown" in line 14. ${correct}`,
+    ],
+    [
+      'a currency',
+      upTo(30, (i) => `$${i + 11}`),
+      'Its numbers have a sign or a unit: "$11" in line 2. Write the numbers alone, as 1234.5.',
+    ],
+    [
+      'a unit',
+      upTo(30, (i) => `${i + 18} kg`),
+      'Its numbers have a sign or a unit: "18 kg" in line 2. Write the numbers alone, as 1234.5.',
+    ],
+  ])('is said in the place of an identifier: %s', async (_, cells, reason) => {
+    expect(await featureOf(cells)).toEqual({ feature: undefined, note: reason });
+  });
+
+  test.each([
+    [
+      'a typing error',
+      withOne(
+        upTo(60, (i) => i % 7),
+        '1O',
+      ),
+      `59 of its 60 values are numbers, but not "1O" in line 14. ${correct}`,
+    ],
+    [
+      'no date',
+      withOne(upTo(60, days), 'never'),
+      `59 of its 60 values are dates or times, but not "never" in line 14. ${correct}`,
+    ],
+    [
+      'a percentage',
+      upTo(30, (i) => `${i % 3},5%`),
+      'Its numbers have a sign or a unit: "0,5%" in line 2. Write the numbers alone, as 1234.5.',
+    ],
+    [
+      'a unit in most cells',
+      withOne(
+        upTo(30, (i) => `${i % 3} km/h`),
+        '?',
+      ),
+      'Its numbers have a sign or a unit: "0 km/h" in line 2. Write the numbers alone, as 1234.5.',
+    ],
+  ])('is said of a feature too: %s', async (_, cells, advice) => {
+    const { feature, note } = await featureOf(cells, ';');
+    expect(feature?.dtype).toBe('string');
+    expect(note).toMatch(/^string; \d+ categories: /);
+    expect(note.endsWith(`. ${advice}`)).toBe(true);
+  });
+
+  test.each([
+    ['numbers of houses', ['12a', '3b', '7c', '9d']],
+    ['ordinal numbers', ['1st', '2nd', '3rd', '4th']],
+    ['more than a few others', ['2024-01-01', '2024-01-02', 'x', 'y', 'z', '5 kg']],
+  ])('is not guessed: %s', async (_, cells) => {
+    expect((await featureOf(cells)).note).toMatch(/^string; \d categories: [^.]*\.$/);
   });
 });
 
@@ -229,7 +314,7 @@ describe('decimal commas', () => {
   ])('are not taken for granted: %s', async (_, text) => {
     const { contract, notes } = await derive(text);
     expect(contract.names).toEqual(['b']);
-    expect(notes.join('\n')).toMatch(/a: left out\. "1[.,]234" in line 2 may be a fraction, or grouped by thousands\./);
+    expect(notes.join('\n')).toMatch(/ {2}a: "1[.,]234" in line 2 may be a fraction, or grouped by thousands\./);
   });
 
   test('while three digits after a point are a fraction where there are no decimal commas', async () => {
@@ -243,7 +328,7 @@ describe('decimal commas', () => {
 
   test('in a column with points too are refused', async () => {
     expect((await featureOf(['1.5', '2.5', '1,5'], ';')).note).toBe(
-      'left out. Its numbers are not all written as 1234.5 is: "1,5" in line 4.',
+      'Its numbers are not all written as 1234.5 is: "1,5" in line 4.',
     );
   });
 });
@@ -323,7 +408,7 @@ describe('a file is refused', () => {
 
   test('when nothing is left', async () => {
     expect(await refusalOf(derive('a,b,y\n1,,3\n1,,4\n'))).toBe(
-      'No column can be a feature. a: left out. It is constant: the same in every row. b: left out. It is empty in every row.',
+      'No column can be a feature. a: It is constant: the same in every row. b: It is empty in every row.',
     );
   });
 

@@ -42,6 +42,7 @@ describe('under the contract of what is served', () => {
       notes: [
         'rows.csv: 2 rows and 7 columns, between commas.',
         'score: the target, from 7 to 8.',
+        ...['acidity: float64.', 'vineyard: int64.', 'sugar: float64.', 'alcohol: float64.', 'oak: int64.'],
         'Not declared, and left out: note.',
       ],
       source: { name: 'rows.csv', sha256: createHash('sha256').update(text).digest('hex'), rows: 2, columns: 7 },
@@ -62,6 +63,8 @@ describe('under the contract of what is served', () => {
       [3, 1, 2, 10],
     ]);
     expect(notes.slice(2)).toEqual([
+      'city: string; 4 categories: "Wola", "Bemowo", "Aniń", "Żoliborz"; 1 missing (empty), which are a category.',
+      'zone: int64; 4 categories: 3, 1, 2, 10.',
       'city: new categories, which are appended: "Aniń", "Żoliborz".',
       'zone: new categories, which are appended: 2, 10.',
     ]);
@@ -127,7 +130,8 @@ describe('under a declaration that is pinned', () => {
     const unknown = contract.texts.length;
     expect(Array.from(dataset.X.data)).toEqual([1, contract.texts.indexOf('gas'), 0, unknown, 2, unknown]);
     expect(notes.slice(2)).toEqual([
-      'city: categories: "Bemowo", "Wola", "Ą".',
+      'city: string; 3 categories: "Bemowo", "Wola", "Ą".',
+      'heat: string; 1 category: "gas".',
       'heat: 2 cells beyond the declared categories, trained as none of them.',
     ]);
   });
@@ -168,6 +172,26 @@ describe('under a declaration that is pinned', () => {
       ...[40, Number.NaN, Number.NaN, 0, 1, contract.texts.length, at('none'), Number.NaN, Number.NaN],
     ]);
     expect(dataset.y).toEqual(Float64Array.of(812, 500));
+  });
+
+  test('of each column is said what is said of a derived one, with what stands for null', async () => {
+    const { notes } = await readPinned(
+      'a;b;c;d;e;price\n1,5;1;NA;x;1;1\n;;true;NA;NA;2\n2;3;false;;2;3\n',
+      declare(
+        { name: 'a', dtype: 'float64', nullable: true },
+        { name: 'b', dtype: 'int64', nullable: true, null_as: 7 },
+        { name: 'c', dtype: 'bool', nullable: true },
+        { name: 'd', dtype: 'string', nullable: true, null_as: 'x', categories: ['x', 'z'] },
+        { name: 'e', dtype: 'int64', nullable: true, kind: 'categorical', categories: [1, 2] },
+      ),
+    );
+    expect(notes.slice(2)).toEqual([
+      'a: float64, with decimal commas; 1 missing (empty), for which the mean stands.',
+      'b: int64; 1 missing (empty), for which 7 stands.',
+      'c: bool; 1 missing (NA), which are a category.',
+      'd: string; 2 categories: "x", "z"; 2 missing (NA, empty), for which "x" stands.',
+      'e: int64; 2 categories: 1, 2; 1 missing (NA), which are a category.',
+    ]);
   });
 
   test('numbers that may be grouped by thousands are refused', async () => {
