@@ -300,7 +300,6 @@ const testedBy: Record<string, string> = {
   'src/prediction-log/spool-lines.ts': 'server/spool',
   'src/prediction-log/spool/': 'prediction-log/spool/spool',
   'src/process/': 'server/start',
-  'src/process/gather.ts': 'faults/health',
   'src/process/shutdown.ts': 'server/shutdown',
   'src/process/workers.ts': 'faults/process-death',
   'src/publishing/': 'publishing/publish',

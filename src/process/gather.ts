@@ -136,9 +136,11 @@ export function gatherFromWorkers<Facts>(
 
   /** Undefined when nobody has answered. */
   async function gatheredFor(asking?: Worker): Promise<Gathered<Facts> | undefined> {
+    // First, as a worker may die meanwhile: then its counts go from `answers` to `kept`.
+    const ofPrimary = own ? [await own()] : [];
     const workers = [...answers.keys()].filter((worker) => keep || answered.has(worker));
     workers.sort((a, b) => Number(b === asking) - Number(a === asking));
-    const others = [...(kept === undefined ? [] : [kept]), ...(own ? [await own()] : [])];
+    const others = [...(kept === undefined ? [] : [kept]), ...ofPrimary];
     const [first, ...rest] = [...workers.map((worker) => answers.get(worker)!), ...others];
     return first === undefined ? undefined : { facts: [first, ...rest], silences: silences() };
   }
