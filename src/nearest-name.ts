@@ -11,8 +11,6 @@ export function nearestName(written: string, names: readonly string[]): string |
   let least = Number.POSITIVE_INFINITY;
   for (const name of names) {
     const most = Math.min(mostEdits(name), least - 1);
-    // As many as the lengths differ by are needed at least.
-    if (Math.abs(name.length - written.length) > most) continue;
     const distance = editDistance(written, name, most);
     if (distance > most) continue;
     nearest = name;
@@ -45,20 +43,27 @@ function mostEdits({ length }: string): number {
 
 /**
  * The least number of letters to insert, delete or replace that makes one word the other (Levenshtein, 1966); Infinity
- * where that is found to be more than `most`.
+ * where that is found to be more than `most`. Only what lies within `most` of the diagonal is computed (Ukkonen, 1985):
+ * callers send long words, and each is compared with hundreds.
  */
 export function editDistance(from: string, to: string, most = Number.POSITIVE_INFINITY): number {
+  // As many as the lengths differ by are needed at least.
+  if (Math.abs(from.length - to.length) > most) return Number.POSITIVE_INFINITY;
   let above = Array.from({ length: to.length + 1 }, (_, column) => column);
+  let current = above.map(() => Number.POSITIVE_INFINITY);
   for (let row = 1; row <= from.length; row++) {
-    const current = [row];
-    let least = row;
-    for (let column = 1; column <= to.length; column++) {
+    const first = Math.max(1, row - most);
+    const last = Math.min(to.length, row + most);
+    current[first - 1] = first === 1 ? row : Number.POSITIVE_INFINITY;
+    let least = current[first - 1]!;
+    for (let column = first; column <= last; column++) {
       const replaced = above[column - 1]! + Number(from[row - 1] !== to[column - 1]);
-      current.push(Math.min(replaced, above[column]! + 1, current[column - 1]! + 1));
-      least = Math.min(least, current[column]!);
+      const distance = Math.min(replaced, above[column]! + 1, current[column - 1]! + 1);
+      current[column] = distance;
+      least = Math.min(least, distance);
     }
     if (least > most) return Number.POSITIVE_INFINITY;
-    above = current;
+    [above, current] = [current, above];
   }
   return above[to.length]!;
 }

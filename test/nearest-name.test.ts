@@ -70,3 +70,9 @@ test.each([
 ])('%s may mean %s', (written, meant) => {
   expect(meantName(written, ['Preis (€)', 'Fläche (m²)', 'Zimmer oben', 'Zimmer unten'])).toBe(meant);
 });
+
+test('words of 50,000 letters are compared near the diagonal alone, as all pairs of letters would take minutes', () => {
+  const word = 'ab'.repeat(25_000);
+  expect(editDistance(`${word}c`, `c${word}`, 2)).toBe(2);
+  expect(editDistance(word, `c${word.slice(3)}`, 2)).toBe(Number.POSITIVE_INFINITY);
+});
