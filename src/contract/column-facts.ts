@@ -25,7 +25,7 @@ export interface ColumnFacts {
   ambiguous: FoundText | undefined;
   /** The different values as they are written, in the order of the rows; undefined beyond `MOST_TEXTS`. */
   texts: ReadonlySet<string> | undefined;
-  /** Whether no value is there twice; false of numbers that are not whole. */
+  /** Whether no value is there twice; false of numbers that are not written as whole ones. */
   isUnique: boolean;
 }
 

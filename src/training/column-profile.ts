@@ -106,7 +106,10 @@ export class ColumnProfile {
       numbers,
       ambiguous: isAmbiguous ? numbers.firstGrouped : undefined,
       texts: this.#texts,
-      isUnique: isNumbers ? this.#wholeNumbers !== undefined : this.#texts !== undefined && !this.#hasTextTwice,
+      // What is written as 1200.0 is measured, also where all of it is whole.
+      isUnique: isNumbers
+        ? numbers.isWhole && this.#wholeNumbers !== undefined
+        : this.#texts !== undefined && !this.#hasTextTwice,
     };
   }
 }

@@ -154,6 +154,7 @@ describe('a column that cannot be a feature is left out, with the reason:', () =
     ['whole numbers of which one is there twice', upTo(40, (i) => i % 39), 'int64'],
     ['whole numbers that are there once, but not in every row', ['', ...upTo(30, (i) => i)], 'int64'],
     ['fractions that are there once', upTo(40, (i) => i + 0.5), 'float64'],
+    ['whole numbers with a decimal point that are there once', upTo(40, (i) => `${1200 + i}.0`), 'float64'],
     ['large numbers that are there twice', upTo(40, (i) => `900719925474099${(i % 20) + 10}`), 'float64'],
   ])('while it stays with %s', async (_, cells, dtype) => {
     expect((await featureOf(cells)).feature?.dtype).toBe(dtype);
