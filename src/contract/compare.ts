@@ -49,10 +49,12 @@ function removals(removed: readonly Feature[], added: readonly Feature[]): Chang
 
 function additions(added: readonly Feature[]): Change[] {
   const optional = added.filter((feature) => feature.optional);
-  const required = added.filter((feature) => !feature.optional);
+  const required = added.filter((feature) => !feature.optional && !feature.nullable);
+  // Callers of today send nothing for it, not even null.
+  const nullable = added.filter((feature) => !feature.optional && feature.nullable);
   return [
-    // Also where null may be sent for it, as callers of today send nothing.
     ...telling(required, 'new and not optional: requests without', 'are refused', true),
+    ...telling(nullable, 'new and must be sent, though null is right: requests without', 'are refused', true),
     ...telling(optional, 'new: requests without', 'are right', false),
   ];
 }

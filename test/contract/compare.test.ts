@@ -49,7 +49,7 @@ describe('what breaks requests of today:', () => {
 
   test('a new feature that may be null, and must be sent', () => {
     expect(changed({ name: 'garage', dtype: 'bool', nullable: true }).breaking).toEqual([
-      'garage is new and not optional: requests without it are refused.',
+      'garage is new and must be sent, though null is right: requests without it are refused.',
     ]);
   });
 
