@@ -110,6 +110,7 @@ async function compose(options: AppOptions, closers: Closers): Promise<App> {
   const upkeep = startPartitionUpkeep(pool, log);
   closers.push(upkeep.close);
 
+  const servedContract = () => served.current()?.contract;
   const predictionLog = createPredictionLog({
     mode: config.predictionLog,
     root: spoolRoot,
@@ -117,6 +118,7 @@ async function compose(options: AppOptions, closers: Closers): Promise<App> {
     maxBytes: config.spoolMaxBytes,
     store: createPredictionsTable(pool),
     assumedColumns: recordColumns(housing),
+    servedContract,
     log,
   });
   closers.push((withinMs) => predictionLog.close(withinMs * SHARE_OF_PREDICTION_LOG));
@@ -137,7 +139,6 @@ async function compose(options: AppOptions, closers: Closers): Promise<App> {
     await http.close();
   });
   registerAnswers(http, drain);
-  const servedContract = () => served.current()?.contract;
   if (config.docsPath) {
     const { registerDocs } = await import('./http/plugins/docs.ts');
     const { docsPath: path, version } = config;

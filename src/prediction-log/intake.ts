@@ -9,7 +9,7 @@
  * With PREDICTION_LOG=sync there is no spool, and Postgres is the beginning. What has failed is tried again from here, not
  * only by callers: an instance that refuses gets no requests by which to find out that it could take them again.
  */
-
+import type { Contract } from '../contract/contract.ts';
 import { RidgelineError, reasonOf } from '../errors.ts';
 import type { Log } from '../log.ts';
 import { createOutage } from '../outage.ts';
@@ -44,6 +44,8 @@ export interface IntakeOptions {
   /** Hears of what the spool has taken. */
   onSpooled: () => void;
   store: PredictionStore;
+  /** Of the next batches; undefined where nobody can tell. */
+  servedContract: () => Contract | undefined;
   log: Log;
 }
 
@@ -60,7 +62,7 @@ const REFUSED_FOR_MS = 5_000;
 /** Rows of a try: enough to fail as the batch has failed, and few to roll back every second. */
 const REHEARSED_ROWS = 1_000;
 
-export function createIntake({ spool, onSpooled, store, log }: IntakeOptions): Intake {
+export function createIntake({ spool, onSpooled, store, servedContract, log }: IntakeOptions): Intake {
   const beginning: Way = spool ? 'spool' : 'postgres';
   const writer = createDirectWriter(store);
   const bypass = createOutage({
@@ -192,13 +194,21 @@ export function createIntake({ spool, onSpooled, store, log }: IntakeOptions): I
     trying.spool = false;
   }
 
+  /** No rows where those that it has not taken are of a contract that is no longer served: others come now. */
+  function nextRehearsal(last: Records): Records {
+    const served = servedContract();
+    if (!served || recordColumns(served) === last.columns) return last;
+    return { columns: recordColumns(served), bytes: Buffer.alloc(0) };
+  }
+
   /** Tries with the records that it has not taken: what was wrong with those fails again, unless it has been mended. */
   async function tryPostgres(): Promise<void> {
     if (trying.postgres || !rehearsed) return;
     trying.postgres = true;
     tryPostgresAt = performance.now() + TRY_AGAIN_MS;
     try {
-      await within(TRY_AGAIN_MS, store.rehearse(rehearsed.columns, rehearsed.bytes, TRY_AGAIN_MS), noAnswer);
+      const { columns, bytes } = nextRehearsal(rehearsed);
+      await within(TRY_AGAIN_MS, store.rehearse(columns, bytes, TRY_AGAIN_MS), noAnswer);
       if (way !== 'spool' && timer) take('postgres');
     } catch (error) {
       const isBack = blamesContent(store.failureOf(error));

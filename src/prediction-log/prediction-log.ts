@@ -6,7 +6,7 @@
  * mode: it was promised.
  */
 
-import type { Column } from '../contract/contract.ts';
+import type { Column, Contract } from '../contract/contract.ts';
 import type { RidgelineError } from '../errors.ts';
 import type { PredictionLogFacts } from '../health.ts';
 import type { Log } from '../log.ts';
@@ -47,11 +47,13 @@ export interface PredictionLogOptions {
   store: PredictionStore;
   /** Of the records of an earlier process whose segment no longer says. */
   assumedColumns: readonly Column[];
+  /** The contract that is served now; undefined where nothing is. */
+  servedContract: () => Contract | undefined;
   log: Log;
 }
 
 export function createPredictionLog(options: PredictionLogOptions): PredictionLog {
-  const { mode, root, fsync, maxBytes, store, assumedColumns, log } = options;
+  const { mode, root, fsync, maxBytes, store, assumedColumns, servedContract, log } = options;
   const spool = mode === 'spool' ? createSpool({ root, maxBytes, fsync, log }) : undefined;
   const usage = createSpoolUsage(root);
   const orphans = createOrphans({ root, log, ...(spool && { isOwn: spool.owns }) });
@@ -64,7 +66,8 @@ export function createPredictionLog(options: PredictionLogOptions): PredictionLo
     assumedColumns,
     log,
   });
-  const intake = mode === 'off' ? storesNothing : createIntake({ spool, onSpooled: relay.notify, store, log });
+  const intake =
+    mode === 'off' ? storesNothing : createIntake({ spool, onSpooled: relay.notify, store, servedContract, log });
 
   return {
     append: intake.append,

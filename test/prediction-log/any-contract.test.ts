@@ -55,7 +55,7 @@ async function newRoot(): Promise<string> {
 function openLog(root: string, options: Partial<PredictionLogOptions> = {}) {
   const store = createPredictionsTable(pool);
   const given = { fsync: false, maxBytes: 1e8, assumedColumns: recordColumns(housing), log: silentLog, ...options };
-  return createPredictionLog({ mode: 'spool', root, store, ...given });
+  return createPredictionLog({ mode: 'spool', root, store, servedContract: () => undefined, ...given });
 }
 
 /** The stored values of a contract by id, as texts in which every bit can be seen. */
@@ -240,4 +240,18 @@ test('with PREDICTION_LOG=sync callers are told to retry until the columns are t
   await expect.poll(() => log.facts().refusing, { timeout: 10_000 }).toBe(null);
   await log.append(batch);
   expect((await storedUnder(everyType)).size).toBe(extremes.length);
+});
+
+test('with PREDICTION_LOG=sync a roll back ends the refusals, though the columns of what was served never come', async () => {
+  await newTable(wines);
+  let served = everyType;
+  const log = openLog(await newRoot(), { mode: 'sync', servedContract: () => served });
+  onTestFinished(() => log.close(0));
+  await expect(log.append(batchOf(everyType, extremes))).rejects.toMatchObject({ code: 'prediction_not_stored' });
+  expect(log.refusal()).toBeDefined();
+  served = wines;
+  await expect.poll(() => log.refusal(), { timeout: 10_000 }).toBeUndefined();
+  expect(log.notReadyReason()).toBeUndefined();
+  await log.append(makeBatch(5, wines));
+  expect((await storedUnder(wines)).size).toBe(5);
 });

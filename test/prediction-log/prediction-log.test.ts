@@ -22,6 +22,7 @@ const common = () => ({
   maxBytes: 1_000_000,
   store: createPredictionsTable(pool),
   assumedColumns: [],
+  servedContract: () => wines,
 });
 
 beforeAll(async () => {
