@@ -13,7 +13,12 @@ export function registerJsonBody(app: FastifyInstance): void {
   app.removeAllContentTypeParsers();
   app.addContentTypeParser<Buffer>(JSON_TYPE, { parseAs: 'buffer' }, (request, bytes, done) => {
     if (!isPlainUtf8(request)) return done(new RidgelineError('unsupported_media_type'));
-    const body = parseBody(withoutMark(bytes), (key) => namesOf(request).has(key));
+    // Found out once, and only for a fault: a body may repeat thousands of keys.
+    let names: ReadonlySet<string> | undefined;
+    const body = parseBody(withoutMark(bytes), (key) => {
+      names ??= namesOf(request);
+      return names.has(key);
+    });
     if ('error' in body) return done(body.error);
     if (body.repeated.length > 0) return done(invalid('invalid_body', body.repeated));
     done(null, body.value);
