@@ -78,8 +78,12 @@ export async function createApp(options: AppOptions): Promise<App> {
 
 async function compose(options: AppOptions, closers: Closers): Promise<App> {
   const { config, databaseUrl, spoolRoot, log, droppedLines, fastPath = true } = options;
-  const pool = createPool({ url: databaseUrl, onError: (err) => log.debug({ err }, 'a database connection broke') });
+  const onError = (err: Error) => log.debug({ err }, 'a database connection broke');
+  const pool = createPool({ url: databaseUrl, onError });
   closers.push(() => pool.end());
+  // Whoever changes what is served may wait for others who do: the prediction log and /health do not wait with them.
+  const operatorsPool = createPool({ url: databaseUrl, onError, max: 2 });
+  closers.push(() => operatorsPool.end());
 
   const decodersOf = createRowDecoders({ maxBatchRows: config.maxBatchRows, fastPath });
   const served = createServedPipeline({
@@ -155,7 +159,7 @@ async function compose(options: AppOptions, closers: Closers): Promise<App> {
     fastPath,
   });
   const probeDatabase = createProbe(pool);
-  const pipelines = createPipelineOperations({ pool, clock: systemClock, shipped: housing });
+  const pipelines = createPipelineOperations({ pool: operatorsPool, clock: systemClock, shipped: housing });
   const facts = { counts, drain, served, serving, predictionLog, probeDatabase, droppedLines };
   const operations = createOperations({ ...facts, pipelines });
   registerHealthRoutes(http, {

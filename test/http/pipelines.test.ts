@@ -1,6 +1,9 @@
 import { afterAll, beforeAll, describe, expect, test } from 'vitest';
+import { exampleRow } from '../../src/contract/rows.ts';
+import { createPool, transaction } from '../../src/database/pool.ts';
 import { loadHousingDataset } from '../../src/housing/dataset.ts';
 import { housing } from '../../src/housing/features.ts';
+import { lockRegistry } from '../../src/registry/pipeline-versions.ts';
 import { trainPipeline } from '../../src/training/train.ts';
 import { startTestApp, type TestApp } from '../support/app.ts';
 import { eventually } from '../support/eventually.ts';
@@ -181,6 +184,25 @@ test.each([
 ])('%s %s is 405 with the methods that there are', async (method, path, allow) => {
   const response = await fetch(app.url + path, { method });
   expect([response.status, response.headers.get('allow')]).toEqual([405, allow]);
+});
+
+test('operators who wait for others hold up neither /health nor what is stored', async () => {
+  const pool = createPool({ url: app.database.url, onError: () => undefined, max: 1 });
+  const waiting = await transaction(pool, async (client) => {
+    await lockRegistry(client);
+    const promotions = Array.from({ length: 6 }, () => ask(`/pipelines/${second}/promote`, { reason: 'busy' }));
+    const waiters = `select from pg_locks where not granted
+      and database = (select oid from pg_database where datname = current_database())`;
+    await eventually(async () => (await app.database.query(waiters)).length >= 2);
+    const stored = async () => (await app.database.query('select id from predictions')).length;
+    const before = await stored();
+    expect((await ask('/predict', exampleRow(housing))).status).toBe(200);
+    await eventually(async () => (await stored()) === before + 1);
+    expect((await ask('/health')).body).toMatchObject({ status: 'ok', database: 'ok' });
+    return promotions;
+  });
+  await pool.end();
+  await Promise.all(waiting);
 });
 
 test('all of them are 503 while Postgres is away, and wait for nobody', async () => {
