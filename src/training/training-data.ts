@@ -107,6 +107,7 @@ async function readUnder(data: string, given: Contract, { mayGrow }: { mayGrow: 
   if (given.names.some((name) => isSameName(name, target))) {
     throw refuse(`${target} is declared as a feature and as the target. Take it out of the features.`);
   }
+  refuseTwins(given.names);
   const file = await openCsv(data);
   const layout = await findLayout(file, [...given.names, target]);
   const { contract, columns, notes } = await findDeclaredColumns(file, layout, { given, mayGrow });
@@ -123,6 +124,17 @@ async function readUnder(data: string, given: Contract, { mayGrow }: { mayGrow: 
     ],
     source: sourceOf(data, layout, read),
   };
+}
+
+/** Both would be read from the same column. */
+function refuseTwins(names: readonly string[]): void {
+  const twinOf = (name: string, i: number) => names.slice(0, i).find((other) => isSameName(name, other));
+  const second = names.find((name, i) => twinOf(name, i) !== undefined);
+  if (second === undefined) return;
+  const first = twinOf(second, names.indexOf(second));
+  throw refuse(
+    `${first} and ${second} are one name in a header, where neither case nor blanks count. Rename one of the features.`,
+  );
 }
 
 function sourceOf(data: string, { header }: Layout, { sha256, rows }: CsvDataset): DataFile {

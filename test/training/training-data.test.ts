@@ -200,6 +200,13 @@ describe('under a declaration that is pinned', () => {
     );
   });
 
+  test('two features whose names a header cannot tell apart are refused, as both would be one column', async () => {
+    const twins = declare({ name: 'a', dtype: 'int64' }, { name: 'A ', dtype: 'int64' });
+    expect(await refusalOf(readPinned('a,price\n1,2\n2,3\n', twins))).toBe(
+      'a and A  are one name in a header, where neither case nor blanks count. Rename one of the features.',
+    );
+  });
+
   test('the target is the one of the file, or the one of the command where the file names none', async () => {
     const text = 'a,price,rent\n1,2,3\n2,3,4\n';
     const unnamed = { name: 'flats', features: [{ name: 'a', dtype: 'int64' }], output: { task: 'regression' } };
