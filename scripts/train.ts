@@ -6,7 +6,7 @@ import { diskAdvice } from '../src/disk-advice.ts';
 import { reasonOf } from '../src/errors.ts';
 import { loadHousingDataset } from '../src/housing/dataset.ts';
 import { housing } from '../src/housing/features.ts';
-import { missingFeatureColumns } from '../src/prediction-log/postgres/feature-columns.ts';
+import { missingFeatureColumns, withFreeColumns } from '../src/prediction-log/postgres/feature-columns.ts';
 import { changesForCallers } from '../src/publishing/contract-changes.ts';
 import { publish } from '../src/publishing/publish.ts';
 import type { DataFile, NewPipeline } from '../src/registry/pipeline-versions.ts';
@@ -61,11 +61,21 @@ interface Plan extends PlanShown, Rows {
 
 /** Throws, before anything is trained, where the rows cannot be read or stored. */
 async function makePlan(asked: Arguments, pool: Pool): Promise<Plan> {
-  const { contract, dataset, notes, source } = await readRows(asked, pool);
+  const { contract, dataset, notes, source } = await readStorableRows(asked, pool);
   const { served: contracts, ...changes } = await changesForCallers(pool, { contract, shipped: housing });
   const columns = await missingFeatureColumns(pool, contract, [housing, ...contracts]);
   const served = await readServed(pool, contract.declaration.output.name);
   return { contract, dataset, notes, source, columns, served, ...changes };
+}
+
+/** Nobody has chosen the columns of a derived declaration: where one is in the way of another type, the next is taken. */
+async function readStorableRows(asked: Arguments, pool: Pool): ReturnType<typeof readRows> {
+  const rows = await readRows(asked, pool);
+  if (asked.target === undefined || asked.features !== undefined) return rows;
+  const contract = await withFreeColumns(pool, rows.contract);
+  const moved = contract.features.filter(({ column }, i) => column !== rows.contract.features[i]!.column);
+  const notes = moved.map(({ name, column }) => `${name}: stored as ${column}, as its own column has another type.`);
+  return { ...rows, contract, notes: [...rows.notes, ...notes] };
 }
 
 /** Those of the file, by the columns of what is served where nothing else is asked; without a file those that ship. */

@@ -44,9 +44,12 @@ function nameFrom(name: string): string {
 
 function freeName(name: string, used: ReadonlySet<string>): string {
   let free = name;
-  for (let count = 2; used.has(free); count++) {
-    const ending = `_${count}`;
-    free = name.slice(0, MOST_BYTES - ending.length) + ending;
-  }
+  for (let count = 2; used.has(free); count++) free = numbered(name, count);
   return free;
+}
+
+/** "age" becomes age_2. */
+export function numbered(name: string, count: number): string {
+  const ending = `_${count}`;
+  return name.slice(0, MOST_BYTES - ending.length) + ending;
 }

@@ -104,3 +104,20 @@ test('back to houses it takes --breaking', async () => {
   expect((await train('--breaking')).code).toBe(0);
   expect((await predictOnceServed(articleRow)).prediction).toBeCloseTo(28.407883219473852, 9);
 });
+
+test('a column that the houses have with another type, such as an age in whole years, gets one of its own', async () => {
+  const file = join(directories.dataDir, 'people.csv');
+  const people = Array.from({ length: 120 }, (_, i) => `${20 + (i % 40)},${i % 3},${100 + 3 * (i % 40) + (i % 3)}`);
+  await writeFile(file, `age,zn,pay\n${people.join('\n')}\n`);
+  const { stdout, stderr } = await train('--data', file, '--target', 'pay', '--breaking', '--json');
+  expect(stderr).toContain('age: stored as age_2, as its own column has another type.\n');
+  const { version } = JSON.parse(stdout) as { version: string };
+  const { prediction_id } = await predictOnceServed({ age: 30, zn: 1 }, version);
+  const [stored] = await eventually(async () => {
+    const found = await database.query('select age, age_2::int, zn_2::int from predictions where id = $1', [
+      prediction_id,
+    ]);
+    return found.length > 0 && found;
+  });
+  expect(stored).toEqual({ age: null, age_2: 30, zn_2: 1 });
+});

@@ -3,7 +3,8 @@
  * transaction, so that a version and its columns are there together. They may be null, so no row is rewritten, and they stay
  * when the contract goes: `predictions` keeps what was answered under each.
  */
-import type { Column, Contract } from '../../contract/contract.ts';
+import { numbered } from '../../contract/column-names.ts';
+import { type Column, type Contract, createContract } from '../../contract/contract.ts';
 import type { Feature } from '../../contract/declaration.ts';
 import { escapeIdentifier, escapeLiteral } from '../../database/pool.ts';
 import { RidgelineError } from '../../errors.ts';
@@ -61,12 +62,7 @@ export async function missingFeatureColumns(
   earlier: readonly Contract[] = [],
 ): Promise<readonly Column[]> {
   refuseUnstorable(contract);
-  const { rows } = await client.query(
-    `select attname as name, format_type(atttypid, null) as type, attnum as number from pg_attribute
-     where attrelid = to_regclass('predictions') and attnum > 0 order by attnum`,
-  );
-  if (rows.length === 0) throw new RidgelineError('database_setup', { detail: 'Run npm run migrate first.' });
-  const types = new Map(rows.map(({ name, type }) => [name as string, type as string]));
+  const { types, last } = await columnsInTable(client);
   for (const { name, type } of contract.columns) {
     const there = types.get(name);
     const isOurs = earlier.some(({ columns }) =>
@@ -75,9 +71,40 @@ export async function missingFeatureColumns(
     if (there !== undefined && there !== type && !isOurs) throw otherType(name, type, there);
   }
   const missing = contract.columns.filter(({ name }) => !types.has(name));
-  const there = rows.at(-1)!.number as number;
-  if (there + missing.length > MOST_COLUMNS) throw tooMany(there, missing.length);
+  if (last + missing.length > MOST_COLUMNS) throw tooMany(last, missing.length);
   return missing;
+}
+
+/**
+ * The same contract, but where the table has a column of another type, such as `age` of the houses, the next free one:
+ * `age_2`. For a derived declaration, whose columns nobody has chosen. The contract itself where nothing is in the way.
+ */
+export async function withFreeColumns(client: Queryable, contract: Contract): Promise<Contract> {
+  const { types } = await columnsInTable(client);
+  const isInTheWay = ({ name, type }: Column) => (types.get(name) ?? type) !== type;
+  if (!contract.columns.some(isInTheWay)) return contract;
+  const used = new Set(contract.columns.map(({ name }) => name));
+  const features = contract.features.map((feature, i) => {
+    const { name, type } = contract.columns[i]!;
+    let column = name;
+    for (let count = 2; isInTheWay({ name: column, type }) || (column !== name && used.has(column)); count++) {
+      column = numbered(name, count);
+    }
+    used.add(column);
+    return { ...feature, column };
+  });
+  return createContract({ ...contract.declaration, features });
+}
+
+/** The columns of `predictions`, their types by name, and how many there have ever been. */
+async function columnsInTable(client: Queryable): Promise<{ types: ReadonlyMap<string, string>; last: number }> {
+  const { rows } = await client.query(
+    `select attname as name, format_type(atttypid, null) as type, attnum as number from pg_attribute
+     where attrelid = to_regclass('predictions') and attnum > 0 order by attnum`,
+  );
+  if (rows.length === 0) throw new RidgelineError('database_setup', { detail: 'Run npm run migrate first.' });
+  const types = new Map(rows.map(({ name, type }) => [name as string, type as string]));
+  return { types, last: rows.at(-1)!.number as number };
 }
 
 /** Throws `declaration` for a contract of which no row, or not every row, could be stored. */

@@ -7,6 +7,7 @@ import {
   ensureFeatureColumns,
   missingFeatureColumns,
   refuseUnstorable,
+  withFreeColumns,
 } from '../../../src/prediction-log/postgres/feature-columns.ts';
 import { createTestDatabase, type TestDatabase } from '../../support/database.ts';
 import { contractOf, everyType, wines } from '../../support/declaration.ts';
@@ -221,3 +222,20 @@ function randomText(length: number): string {
   while (text.length < length) text += randomUUID();
   return text.slice(0, length);
 }
+
+test('of a derived declaration keep out of the way of those with another type, the same ones each time', async () => {
+  const people = contractOf([
+    { name: 'age', dtype: 'int64' },
+    { name: 'age 2', dtype: 'string' },
+    { name: 'rm', dtype: 'float64' },
+  ]);
+  const free = await withFreeColumns(pool, people);
+  expect(free.columns).toEqual([
+    { name: 'age_3', type: 'bigint' },
+    { name: 'age_2', type: 'text' },
+    { name: 'rm', type: 'double precision' },
+  ]);
+  expect(await publish(free)).toEqual(free.columns.slice(0, 2));
+  expect((await withFreeColumns(pool, people)).text).toBe(free.text);
+  expect(await withFreeColumns(pool, free)).toBe(free);
+});
