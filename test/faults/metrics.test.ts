@@ -28,7 +28,7 @@ const MISTAKES = 20;
 test('one fault after the other: answers, refusals, rows, backlog, dead letters and swaps are what was counted', async () => {
   const service = await prepareService({ settings: { SPOOL_MAX_BYTES: String(MAX_SPOOL_BYTES) } });
   const { url, adminUrl } = (await service.start()) as { url: string; adminUrl: string };
-  const scraper = await startScraper(adminUrl, SCRAPES_A_SECOND);
+  const scraper = await startScraper(service.server, SCRAPES_A_SECOND);
   const loads: Load[] = [];
   const answered = () => loads.flatMap(({ answers }) => answers);
   async function run(batchRows = 1): Promise<Load> {
@@ -126,11 +126,11 @@ test('one fault after the other: answers, refusals, rows, backlog, dead letters 
 
 test('callers are answered as fast beside a hundred scrapes a second', async () => {
   const service = await prepareService();
-  const { url, adminUrl } = await service.start();
+  const { url } = await service.start();
   const milliseconds = inForm(2_000, 60_000);
   await runLoad({ url, rate: RATE }, 2_000);
   const without = await runLoad({ url, rate: RATE }, milliseconds);
-  const scraper = await startScraper(adminUrl!, SCRAPES_A_SECOND);
+  const scraper = await startScraper(service.server, SCRAPES_A_SECOND);
   const beside = await runLoad({ url, rate: RATE }, milliseconds);
   await scraper.stop();
   expect([...without.failures, ...beside.failures]).toEqual([]);

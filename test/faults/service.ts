@@ -87,7 +87,7 @@ export async function prepareService({ settings = {}, ...options }: ServiceOptio
       await server?.stop('SIGKILL');
       const all = { DATABASE_URL: databaseUrl, ADMIN_PORT: '0', ...settings, ...more };
       server = await startServer(all, directories, options.script);
-      scrapers.push(await startScraper(server.adminUrl!, SCRAPES_A_SECOND));
+      scrapers.push(await startScraper(server, SCRAPES_A_SECOND));
       return server;
     },
     async kill() {
