@@ -86,7 +86,7 @@ export function describeHealth({ facts, silences }: Gathered<HealthFacts>): Heal
   const lesser = [
     ...(databaseFault === null
       ? []
-      : [`The database cannot be used: ${sentence(databaseFault)} ${BRING_IT_BACK[mode]}`]),
+      : [`The database cannot be used: ${sentence(databaseFault)} ${bringItBack(mode, refusing !== null)}`]),
     ...(isBehind ? behindReasons(backlog, obstacle) : []),
     ...(refusedVersion === null ? [] : [refusedVersionReason(refusedVersion)]),
     ...silences,
@@ -155,9 +155,13 @@ const BRING_IT_BACK = {
   off: 'Bring it back; no new version is seen until then.',
 };
 
+function bringItBack(mode: PredictionLogFacts['mode'], refused: boolean): string {
+  return mode === 'spool' && refused ? 'Bring it back.' : BRING_IT_BACK[mode];
+}
+
 function refusalReason(mode: PredictionLogFacts['mode'], why: string): string {
   const whatToDo = mode === 'sync' ? 'Mend Postgres' : 'Mend that, or Postgres';
-  return `Predictions are refused, because they cannot be stored: ${sentence(why)} ${whatToDo}; no restart is needed.`;
+  return `Predictions are refused, because they cannot be stored: ${sentence(why)} ${whatToDo}; only a changed setting needs a restart.`;
 }
 
 function behindReasons(backlog: Backlog, obstacle: string | null): string[] {
@@ -172,13 +176,14 @@ function behindReason({ rows, oldestAgeSeconds, lastError }: Backlog): string {
   const waiting = `${rows} answered predictions wait to be moved to Postgres`;
   const since = oldestAgeSeconds === null ? '' : `, the oldest for ${Math.round(oldestAgeSeconds)} s`;
   if (lastError === null) return `${waiting}${since}. Postgres takes fewer than come: look at what slows it down.`;
-  return `${waiting}${since}: ${sentence(lastError)} Mend what Postgres complains of; they are moved by themselves then.`;
+  return `${waiting}${since}: ${sentence(lastError)} Mend that; they are moved by themselves when Postgres takes them.`;
 }
 
 function refusedVersionReason({ version, reason }: { version: string; reason: string }): string {
   return `Version ${version} was promoted and cannot be served: ${sentence(reason)} Publish a good one, or promote an old one.`;
 }
 
+/** A statement to run ends in its semicolon. */
 function sentence(text: string): string {
-  return /[.!?]$/.test(text) ? text : `${text}.`;
+  return /[.!?;]$/.test(text) ? text : `${text}.`;
 }

@@ -87,6 +87,23 @@ describe('one process', () => {
     expect(health.reasons).toEqual([expect.stringMatching(reason)]);
     for (const text of health.reasons) expect(text).toMatch(/^[A-Z0-9].*[.]$/);
   });
+
+  test('gives reasons that agree while predictions are refused and the database is away', () => {
+    const full = 'The spool has reached its limit.';
+    const log = { refusing: `${full}; Postgres: gone`, rows: 5, oldestAgeSeconds: 90, lastError: full };
+    const { reasons } = judge({ ...withLog(log), databaseFault: 'gone' });
+    expect(reasons).toEqual([
+      expect.stringMatching(/^Predictions are refused.* gone\. Mend that, or Postgres; only a changed setting/),
+      'The database cannot be used: gone. Bring it back.',
+      expect.stringMatching(/^5 answered predictions wait.*limit\. Mend that; .* when Postgres takes them\.$/),
+    ]);
+  });
+
+  test('leaves a statement to run as it is', () => {
+    const lastError = 'run: alter table predictions add column "n" bigint;';
+    const { reasons } = judge(withLog({ rows: 5, oldestAgeSeconds: 90, lastError }));
+    expect(reasons[0]).toContain('"n" bigint; Mend that');
+  });
 });
 
 test('a service none of whose workers answers is unavailable, and what only they know is not known', () => {
