@@ -26,9 +26,10 @@ export interface BatchAnswererOptions {
 /**
  * Answers requests of one contract in their order. One whose values lead to no finite prediction is refused alone and not
  * stored; the others are stored with one write, then answered. Rejects with `pipeline_replaced` where no version of the
- * contract is left, and with the prediction log's error when it cannot store them.
+ * contract is left, and with the prediction log's error when it cannot store them; where they had to be run one by one, that
+ * error stands in the place of those alone that it concerns.
  */
-export type BatchAnswerer = (jobs: readonly FeatureRows[]) => Promise<Outcome[]>;
+export type BatchAnswerer = (jobs: readonly FeatureRows[]) => Promise<(Outcome | Error)[]>;
 
 export function createBatchAnswerer(options: BatchAnswererOptions): BatchAnswerer {
   const { predictorFor, predictionLog, counts, log } = options;
@@ -36,7 +37,7 @@ export function createBatchAnswerer(options: BatchAnswererOptions): BatchAnswere
   const memory = createBatchMemory(options);
   let failingVersion: string | undefined;
 
-  async function answerBatch(jobs: readonly FeatureRows[]): Promise<Outcome[]> {
+  async function answerBatch(jobs: readonly FeatureRows[]): Promise<(Outcome | Error)[]> {
     const refusal = predictionLog.refusal();
     if (refusal) throw refusal;
     const [first] = jobs;
@@ -84,9 +85,10 @@ export function createBatchAnswerer(options: BatchAnswererOptions): BatchAnswere
   }
 
   /** Runs each request alone, so that rows on which the runtime fails cost no other request its answer. Rare. */
-  async function answerOneByOne(jobs: readonly FeatureRows[]): Promise<Outcome[]> {
-    const outcomes: Outcome[] = [];
-    for (const job of jobs) outcomes.push(...(await answerBatch([job])));
+  async function answerOneByOne(jobs: readonly FeatureRows[]): Promise<(Outcome | Error)[]> {
+    const outcomes: (Outcome | Error)[] = [];
+    // What is stored by then has to be answered: asked again, it would be stored twice.
+    for (const job of jobs) outcomes.push(...(await answerBatch([job]).catch((error: Error) => [error])));
     return outcomes;
   }
 
@@ -101,7 +103,7 @@ export function createBatchAnswerer(options: BatchAnswererOptions): BatchAnswere
   async function answerThoseThatAreFinite(
     jobs: readonly FeatureRows[],
     predictions: readonly number[],
-  ): Promise<Outcome[]> {
+  ): Promise<(Outcome | Error)[]> {
     const refusals = shareOut(jobs, (_, start, after) => refusalOf(predictions.slice(start, after)));
     const finite = jobs.filter((_, i) => refusals[i] === undefined);
     const answers = await answerBatch(finite);

@@ -44,7 +44,7 @@ function setUp({ append, refusal }: Partial<Pick<PredictionLog, 'append'>> & { r
 }
 
 const toRows = (features: number[]) => ({ contract, rows: features.length, features });
-const predictionsOf = (outcome: Outcome | undefined) => (outcome as Answer).predictions;
+const predictionsOf = (outcome: Outcome | Error | undefined) => (outcome as Answer).predictions;
 
 test('the rows of several requests are one run and one batch, and each gets its own answers and ids', async () => {
   const { answerBatch, stored } = setUp();
@@ -114,4 +114,19 @@ test('rows of a contract of which no version is left are refused, with when to s
   const { answer } = setUp();
   const gone = { ...toRows([1]), contract: contractOf([{ name: 'n', dtype: 'float64' }]) };
   await expect(answer([gone])).rejects.toMatchObject({ code: 'pipeline_replaced', status: 503, retryAfterSeconds: 1 });
+});
+
+test('where requests are run one by one, what could not be stored costs those alone that it concerns', async () => {
+  const full = new RidgelineError('prediction_not_stored');
+  let batches = 0;
+  const { answerBatch, stored } = setUp({
+    append() {
+      if (++batches === 2) throw full;
+    },
+  });
+  const [first, refused, lost, last] = await answerBatch([1], [13], [2], [3]);
+  expect([first, last].map((outcome) => predictionsOf(outcome))).toEqual([[2], [6]]);
+  expect(refused).toHaveProperty('faults');
+  expect(lost).toBe(full);
+  expect(stored).toEqual([[1], [2], [3]]);
 });
