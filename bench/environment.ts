@@ -1,5 +1,5 @@
 /** What every scenario finds: a real PostgreSQL with a published pipeline, temporary directories, cores, and a plan. */
-import { chmod, mkdtemp, rm } from 'node:fs/promises';
+import { chmod, copyFile, mkdtemp, rm } from 'node:fs/promises';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { setTimeout as delay } from 'node:timers/promises';
@@ -91,7 +91,9 @@ export async function openBench(plan: Plan, log: (text: string) => void) {
   }
 
   const { version: pipelineVersion } = await train('--alpha', String(ALPHA));
-  const artefact = join(root, 'models', `pipeline_${pipelineVersion}.onnx`);
+  // Of its own, as models/ keeps few versions.
+  const artefact = join(root, 'hand-written.onnx');
+  await copyFile(join(root, 'models', `pipeline_${pipelineVersion}.onnx`), artefact);
   return {
     plan,
     cores,
