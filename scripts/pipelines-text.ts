@@ -1,5 +1,5 @@
 /** What `npm run pipelines` shows to people, in 80 columns. */
-import type { Declaration } from '../src/contract/declaration.ts';
+import type { Declaration } from '../src/contract/features-schema.ts';
 import type { Comparison, CrossValidation } from '../src/monitoring/compare-versions.ts';
 import type { PromotionEntry } from '../src/registry/promotions.ts';
 import type { VersionDetails, VersionPage, VersionSummary } from '../src/registry/version-catalogue.ts';

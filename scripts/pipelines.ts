@@ -4,12 +4,14 @@ import { type Config, ConfigError } from '../src/config.ts';
 import { type Pool, transaction } from '../src/database/pool.ts';
 import { RidgelineError, reasonOf } from '../src/errors.ts';
 import { housing } from '../src/housing/features.ts';
+import { LONGEST_PAGE, USUAL_PAGE } from '../src/http/schemas/pipelines.ts';
 import { compareVersions } from '../src/monitoring/compare-versions.ts';
 import { promoteVersion, resume, rollBack } from '../src/publishing/promote.ts';
 import { writeArtefact } from '../src/registry/artefacts.ts';
 import { readPipeline } from '../src/registry/pipeline-versions.ts';
 import { describeHold, holdOnSchedules, type PromotionEntry } from '../src/registry/promotions.ts';
-import { findVersion, isVersionName, listVersions, targetsOf } from '../src/registry/version-catalogue.ts';
+import { findVersion, listVersions, targetsOf } from '../src/registry/version-catalogue.ts';
+import { isVersionName } from '../src/version-name.ts';
 import { failUsage, readCommandLine } from './command-line.ts';
 import { withPool } from './database.ts';
 import { comparisonText, detailsText, listText, promotionText } from './pipelines-text.ts';
@@ -25,7 +27,7 @@ const usage = `Usage: npm run pipelines -- WORD [options]
   resume --reason TEXT           let scheduled trainings go on: they hold after a
                                  promotion by hand and after a roll back
 
-  --limit NUMBER    list: at most so many, up to 200 (default 50)
+  --limit NUMBER    list: at most so many, up to ${LONGEST_PAGE} (default ${USUAL_PAGE})
   --before VERSION  list: older ones than this
   --reason TEXT     kept in the history of promotions
   --breaking        promote, rollback: also what refuses requests of today's
@@ -119,9 +121,9 @@ async function writeFile({ version }: PromotionEntry, { pool, config }: Context)
 }
 
 function readLimit(): number {
-  const limit = values.limit === undefined ? 50 : Number(values.limit);
-  if (Number.isInteger(limit) && limit >= 1 && limit <= 200) return limit;
-  return failUsage(command, `--limit ${values.limit}: expected a whole number from 1 to 200`);
+  const limit = values.limit === undefined ? USUAL_PAGE : Number(values.limit);
+  if (Number.isInteger(limit) && limit >= 1 && limit <= LONGEST_PAGE) return limit;
+  return failUsage(command, `--limit ${values.limit}: expected a whole number from 1 to ${LONGEST_PAGE}`);
 }
 
 /** Ends the command, before it has done anything, where it cannot be followed. */

@@ -35,7 +35,11 @@ async function train(asked: Arguments): Promise<void> {
   const config = loadSettings();
   const plan = await withPool(config, (pool) => makePlan(asked, pool));
   for (const line of planText(plan)) (asked.json ? console.error : console.log)(line);
-  if (plan.breaking.length > 0 && !asked.breaking && asked.promote !== 'never') throw new Refusal();
+  if (plan.breaking.length > 0 && !asked.breaking && asked.promote !== 'never') {
+    console.error('\nNothing is published. Add --breaking to publish it all the same.');
+    process.exitCode = 1;
+    return;
+  }
   // With no database open, as Ctrl-C ends a long training at once then.
   const pipeline = trainOn(plan, asked);
   const decision = decide(asked, { pipeline, plan });
@@ -43,13 +47,6 @@ async function train(asked: Arguments): Promise<void> {
   const durationMs = Math.round(performance.now() - started);
   const outcome: Outcome = { version: null, path: undefined, pipeline, served: plan.served, durationMs, ...end };
   console.log(asked.json ? outcomeJson(outcome) : outcomeText(outcome));
-}
-
-/** What changes for callers has been told, and nothing is trained as its promotion would be refused. */
-class Refusal extends Error {
-  constructor() {
-    super('\nNothing is published. Add --breaking to publish it all the same.');
-  }
 }
 
 type Rows = Pick<TrainingData, 'contract' | 'dataset'> & { source: DataFile | undefined };
@@ -154,7 +151,6 @@ async function publishNow(
 }
 
 await train(readArguments()).catch((error: unknown) => {
-  const speaksForItself = error instanceof ConfigError || error instanceof Refusal;
-  console.error(speaksForItself ? error.message : `Training failed. ${reasonOf(error)}`);
+  console.error(error instanceof ConfigError ? error.message : `Training failed. ${reasonOf(error)}`);
   process.exitCode = 1;
 });

@@ -16,10 +16,8 @@ import { registerAnswers } from './http/plugins/answers.ts';
 import { registerDrain } from './http/plugins/drain.ts';
 import { registerHealthRoutes } from './http/routes/health.ts';
 import { registerPredictRoutes } from './http/routes/predict.ts';
-
 import { registerStartPage, type StartPageLinks } from './http/routes/start-page.ts';
 import { createRowDecoders } from './http/row-decoders.ts';
-
 import { createHttp } from './http/server.ts';
 import { loadPredictor, type Predictor } from './inference/predictor.ts';
 import { startPartitionUpkeep } from './prediction-log/postgres/partitions.ts';

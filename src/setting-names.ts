@@ -1,5 +1,6 @@
 /** Names that are nearly those of settings: a misspelt setting would be ignored in silence. */
 import type { EnvFile } from './env-file.ts';
+import { listing } from './listing.ts';
 import { nearestName } from './nearest-name.ts';
 
 /** A name this short is near to many words that mean something else. */
@@ -43,8 +44,7 @@ export function judgeNames(
 
 function warning(what: string, names: readonly string[]): string[] {
   if (names.length === 0) return [];
-  const more = names.length > MAX_NAMES ? ` and ${names.length - MAX_NAMES} more` : '';
-  return [`${what}: ${names.slice(0, MAX_NAMES).join(', ')}${more}`];
+  return [`${what}: ${listing(names, MAX_NAMES)}`];
 }
 
 /** `pg` reads PGPASSWORD, PGSSLMODE and more like them. */

@@ -9,7 +9,7 @@ const root = join(import.meta.dirname, '..');
  * A file that lies in src/ itself is a room of its own.
  */
 const levels = [
-  ['env-file', 'nearest-name', 'project-root', 'within'],
+  ['env-file', 'listing', 'nearest-name', 'project-root', 'version-name', 'within'],
   ['setting-names'],
   ['database-url'],
   ['agreement', 'backoff', 'clock', 'closers', 'config', 'disk-advice', 'errors', 'health', 'line-sink', 'runtime'],
@@ -228,7 +228,6 @@ function functionsIn(text: string): { name: string; lines: number }[] {
 const exportedFor: Record<string, string> = {
   'src/agreement.ts AGREEMENT_TOLERANCE': 'tests put differences on both sides of it',
   'src/config.ts settingNames': 'README and .env.example are compared with it',
-  'src/contract/declaration.ts featuresFile': 'features.schema.json is compared with it',
   'src/embedded-postgres/binaries.ts findPackage': 'platforms other than this one cannot be had in a test',
   'src/env-file.ts parseEnvFile': 'a property test compares it with dotenv, without a file for each text',
   'src/onnx/export-pipeline.ts INPUT_NAME': 'the bench runs a pipeline without our code, as anybody may',
@@ -290,6 +289,7 @@ const testedBy: Record<string, string> = {
   'src/http/plugins/request-id.ts': 'http/errors',
   'src/http/routes/health.ts': 'http/health',
   'src/http/schemas/': 'http/docs',
+  'src/listing.ts': 'contract/compare',
   'src/log.ts': 'line-sink',
   'src/metrics/service-samples.ts': 'http/metrics',
   'src/onnx/': 'onnx/fence',
@@ -308,6 +308,7 @@ const testedBy: Record<string, string> = {
   'src/server.ts': 'server/start',
   'src/serving/serving.ts': 'http/overload',
   'src/training/': 'training/training-data',
+  'src/version-name.ts': 'http/pipelines',
   'src/within.ts': 'prediction-log/direct-writer',
 };
 

@@ -1,4 +1,5 @@
 /** Categories in their order, and as people are shown them. */
+import { listing } from '../listing.ts';
 
 /** How many are shown. */
 const SHOWN_CATEGORIES = 5;
@@ -10,7 +11,5 @@ export function byCodePoints(one: string, other: string): number {
 
 /** The first ones, and how many more there are. */
 export function listed(categories: readonly (string | number)[]): string {
-  const first = categories.slice(0, SHOWN_CATEGORIES).map((value) => JSON.stringify(value));
-  const more = categories.length - first.length;
-  return `${first.join(', ')}${more > 0 ? ` and ${more} more` : ''}`;
+  return listing(categories, SHOWN_CATEGORIES, JSON.stringify);
 }

@@ -35,11 +35,16 @@ export const isTaken = (column: string): boolean => TAKEN.has(column);
 
 /** "Flipper Length (mm)" becomes flipper_length_mm. */
 function nameFrom(name: string): string {
-  const plain = name
+  const plain = snakeCase(name);
+  return /^[a-z]/.test(plain) && !isTaken(plain) ? plain.slice(0, MOST_BYTES) : `f_${plain}`.slice(0, MOST_BYTES);
+}
+
+/** Letters of other alphabets than ASCII are lost. */
+export function snakeCase(text: string): string {
+  return text
     .toLowerCase()
     .replace(/[^a-z0-9]+/g, '_')
     .replace(/^_+|_+$/g, '');
-  return /^[a-z]/.test(plain) && !isTaken(plain) ? plain.slice(0, MOST_BYTES) : `f_${plain}`.slice(0, MOST_BYTES);
 }
 
 function freeName(name: string, used: ReadonlySet<string>): string {

@@ -1,6 +1,8 @@
 /** What a change of contract means for callers, in sentences: whether requests that are right today stay so. */
+import { listing } from '../listing.ts';
 import type { Contract } from './contract.ts';
-import type { Feature, Value } from './declaration.ts';
+import type { Feature } from './features-schema.ts';
+import type { Value } from './values.ts';
 
 export interface ContractChanges {
   /** For each of them some request of today is refused, or its answer means something else. */
@@ -64,7 +66,7 @@ function telling(features: readonly Feature[], begins: string, ends: string, bre
   if (features.length === 0) return [];
   const names = features.map(({ name }) => name);
   const [are, them] = names.length === 1 ? ['is', 'it'] : ['are', 'them'];
-  return [{ breaks, sentence: `${listOf(names)} ${are} ${begins} ${them} ${ends}.` }];
+  return [{ breaks, sentence: `${listing(names, MOST_LISTED)} ${are} ${begins} ${them} ${ends}.` }];
 }
 
 function changesOf(from: Feature, to: Feature): Change[] {
@@ -106,30 +108,18 @@ function changesOfCategories(from: Feature, to: Feature): Change[] {
   if (!wasClosed) return [{ breaks: true, sentence: `${to.name} takes its declared categories alone now.` }];
   const lost = missingIn(to, from);
   const gained = missingIn(from, to);
-  return [
-    ...(lost.length > 0
-      ? [
-          {
-            breaks: true,
-            sentence: `${to.name} no longer takes ${listOf(lost.map((value) => JSON.stringify(value)))}.`,
-          },
-        ]
-      : []),
-    ...(gained.length > 0
-      ? [{ breaks: false, sentence: `${to.name} takes ${listOf(gained.map((value) => JSON.stringify(value)))} too.` }]
-      : []),
+  const changes: [values: Value[], breaks: boolean, what: string][] = [
+    [lost, true, `no longer takes ${listing(lost, MOST_LISTED, JSON.stringify)}`],
+    [gained, false, `takes ${listing(gained, MOST_LISTED, JSON.stringify)} too`],
   ];
+  return changes
+    .filter(([values]) => values.length > 0)
+    .map(([, breaks, what]) => ({ breaks, sentence: `${to.name} ${what}.` }));
 }
 
 function missingIn({ categories = [] }: Feature, { categories: wanted = [] }: Feature): Value[] {
   const known = new Set<Value>(categories);
   return wanted.filter((value) => !known.has(value));
-}
-
-function listOf(values: readonly string[]): string {
-  const listed = values.slice(0, MOST_LISTED);
-  const more = values.length - listed.length;
-  return `${listed.join(', ')}${more > 0 ? ` and ${more} more` : ''}`;
 }
 
 function changesOfOutput(

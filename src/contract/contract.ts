@@ -3,7 +3,7 @@
  * version and swapped with it; versions of the same declaration share one, so that two contracts are the same exactly if
  * they are the same object.
  */
-import type { Declaration, Feature } from './declaration.ts';
+import type { Declaration, Feature } from './features-schema.ts';
 
 /** A column of `predictions`, its type by the name that Postgres' format_type gives it. */
 export interface Column {
@@ -54,6 +54,20 @@ export function createContract(declaration: Declaration): Contract {
     places: new Map(Array.from(texts, (text, place) => [text, place])),
     textFeatures,
     isPlain: textFeatures.length === 0 && !features.some(mayBeMissing),
+  };
+}
+
+/** Makes something once for each contract that is asked about, and keeps it for as long as the contract. */
+export function onceForEach<Asked extends Partial<Contract>, Made extends object>(
+  make: (contract: Asked) => Made,
+): (contract: Asked) => Made {
+  const made = new WeakMap<Asked, Made>();
+  return (contract) => {
+    const found = made.get(contract);
+    if (found) return found;
+    const one = make(contract);
+    made.set(contract, one);
+    return one;
   };
 }
 

@@ -1,8 +1,9 @@
 /** What a column of a table is as a feature: its type, nulls and categories, or why it cannot be one. */
 import { byCodePoints } from './categories.ts';
 import { type ColumnFacts, isNearlyAll, isNumbers, MOST_TEXTS, shown } from './column-facts.ts';
-import { type Feature, isFeatureName } from './declaration.ts';
+import { isFeatureName } from './declaration.ts';
 import { featureNotes } from './feature-notes.ts';
+import type { Feature } from './features-schema.ts';
 
 /** In the form of a features file. */
 export interface DerivedFeature {

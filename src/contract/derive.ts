@@ -4,6 +4,7 @@
  */
 import { RidgelineError } from '../errors.ts';
 import { type ColumnFacts, isNumbers, shown } from './column-facts.ts';
+import { snakeCase } from './column-names.ts';
 import { type DerivedFeature, decideColumn } from './derive-feature.ts';
 
 export interface Table {
@@ -67,11 +68,7 @@ function refuseTarget(column: ColumnFacts): void {
 
 /** "Flat prices (2024).csv.gz" becomes flat_prices_2024. */
 function nameFrom(fileName: string): string {
-  const stem = fileName.replace(/\.gz$/i, '').replace(/\.[a-z]{1,4}$/i, '');
-  const plain = stem
-    .toLowerCase()
-    .replace(/[^a-z0-9]+/g, '_')
-    .replace(/^_+|_+$/g, '');
+  const plain = snakeCase(fileName.replace(/\.gz$/i, '').replace(/\.[a-z]{1,4}$/i, ''));
   return (/^[a-z]/.test(plain) ? plain : `data_${plain}`).slice(0, 40).replace(/_+$/, '');
 }
 

@@ -1,6 +1,6 @@
 /** A feature of a table as people are shown it, whether it was derived or declared: its type, categories and nulls. */
 import { listed } from './categories.ts';
-import type { Feature } from './declaration.ts';
+import type { Feature } from './features-schema.ts';
 
 export interface MissingCells {
   count: number;

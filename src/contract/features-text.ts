@@ -1,5 +1,7 @@
 /** A declaration as the features file that people read and edit: a line a feature, and nothing that goes without saying. */
-import { type Declaration, type Feature, parseDeclaration } from './declaration.ts';
+
+import { parseDeclaration } from './declaration.ts';
+import type { Declaration, Feature } from './features-schema.ts';
 
 /** What parseDeclaration makes the same declaration of. */
 export function featuresFileOf({ features, ...rest }: Declaration) {

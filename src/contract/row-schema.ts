@@ -3,9 +3,11 @@
  * converted: "12" is no number, 1 no boolean. The same schemas are shown in OpenAPI.
  */
 import * as z from 'zod';
+import { listing } from '../listing.ts';
 import type { Contract } from './contract.ts';
-import { type Feature, isUnstorable, type Value } from './declaration.ts';
+import type { Feature } from './features-schema.ts';
 import type { FeatureRow } from './rows.ts';
+import { isUnstorable, type Value } from './values.ts';
 
 /** So many categories are listed in a message, and as examples. */
 const MOST_LISTED = 10;
@@ -21,7 +23,8 @@ export function rowSchema({ features }: Contract): z.ZodType<FeatureRow> {
   ) as z.ZodType<FeatureRow>;
 }
 
-function featureSchema(feature: Feature): z.ZodType {
+/** Of one value, undefined where it is left out. */
+export function featureSchema(feature: Feature): z.ZodType {
   const value = valueSchema(feature);
   const described = (feature.nullable ? value.nullable() : value).meta(jsonSchemaOf(feature));
   return feature.optional ? described.optional() : described;
@@ -79,9 +82,7 @@ function refusal(code: string, message: string) {
 }
 
 function listOf(categories: readonly Value[]): string {
-  const listed = categories.slice(0, MOST_LISTED).map((one) => JSON.stringify(one).slice(0, MOST_LETTERS));
-  const more = categories.length - listed.length;
-  return `the declared categories: ${listed.join(', ')}${more > 0 ? ` and ${more} more` : ''}`;
+  return `the declared categories: ${listing(categories, MOST_LISTED, (one) => JSON.stringify(one).slice(0, MOST_LETTERS))}`;
 }
 
 const JSON_TYPES: Record<Feature['dtype'], string> = {

@@ -6,7 +6,8 @@
  *     null     NaN, which JSON cannot write as a number
  */
 import type { Contract } from './contract.ts';
-import type { Feature, Value } from './declaration.ts';
+import type { Feature } from './features-schema.ts';
+import type { Value } from './values.ts';
 
 /** One row by feature name, as it arrives in JSON. */
 export type FeatureRow = Record<string, Value | undefined>;

@@ -1,5 +1,5 @@
 /** How the bodies of the predict routes are decoded under a contract. Made once for each, and gone with it. */
-import type { Contract } from '../contract/contract.ts';
+import { type Contract, onceForEach } from '../contract/contract.ts';
 import { createBatchDecoder, createRowDecoder, type RowDecoder } from './decode-rows.ts';
 import { predictionSchemas } from './schemas/predictions.ts';
 
@@ -19,22 +19,14 @@ export interface RowDecodersOptions {
 }
 
 export function createRowDecoders({ maxBatchRows, fastPath }: RowDecodersOptions): (contract: Contract) => RowDecoders {
-  const made = new WeakMap<Contract, RowDecoders>();
-
-  function makeDecoders(contract: Contract): RowDecoders {
+  return onceForEach((contract) => {
     const { row } = predictionSchemas(contract, maxBatchRows);
     return {
       row: createRowDecoder({ contract, row, fastPath }),
       batch: createBatchDecoder({ contract, row, maxBatchRows, fastPath }),
       fewestBytesOfRow: fewestBytesOfRow(contract),
     };
-  }
-
-  return (contract) => {
-    const decoders = made.get(contract) ?? makeDecoders(contract);
-    made.set(contract, decoders);
-    return decoders;
-  };
+  });
 }
 
 const shortest = { float64: 0, int64: 0, bool: true, string: '' };

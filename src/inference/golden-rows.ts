@@ -5,8 +5,9 @@
  */
 import { agrees, sizeOf } from '../agreement.ts';
 import { type Contract, mayBeMissing } from '../contract/contract.ts';
-import { type Feature, fits } from '../contract/declaration.ts';
+import type { Feature } from '../contract/features-schema.ts';
 import { fromValues, type GoldenRows } from '../contract/rows.ts';
+import { fits } from '../contract/values.ts';
 import { RidgelineError } from '../errors.ts';
 import type { OnnxSession } from './onnx-session.ts';
 import { rejectionByRuntime } from './runtime-failure.ts';

@@ -2,10 +2,10 @@
  * Two versions side by side: their cross-validations, and their answers to the newest stored rows, which both are run on here,
  * whichever has answered them. In the form in which the command gives it out.
  */
-import type { Contract } from '../contract/contract.ts';
-import type { Value } from '../contract/declaration.ts';
+import { type Contract, onceForEach } from '../contract/contract.ts';
 import { rowSchema } from '../contract/row-schema.ts';
 import { type FeatureRow, toFeatureRows } from '../contract/rows.ts';
+import type { Value } from '../contract/values.ts';
 import { RidgelineError, reasonOf } from '../errors.ts';
 import { loadPredictor, type Predictor } from '../inference/predictor.ts';
 import { newestRows } from '../prediction-log/postgres/newest-rows.ts';
@@ -75,22 +75,23 @@ async function agreementOn(
     const columns = [...a.contract.columns, ...b.contract.columns];
     const stored = await newestRows(client, columns, NEWEST_ROWS);
     const fitting = stored.flatMap((row) => {
-      const [rowOfA, rowOfB] = [rowUnder(a.contract, row), rowUnder(b.contract, row)];
-      return rowOfA && rowOfB ? [[rowOfA, rowOfB] as const] : [];
+      const [ofA, ofB] = [rowUnder(a.contract, row), rowUnder(b.contract, row)];
+      return ofA && ofB ? [{ ofA, ofB }] : [];
     });
-    const answersOfA = answersOf(
-      a,
-      fitting.map(([row]) => row),
-    );
     const answersOfB = answersOf(
       b,
-      fitting.map(([, row]) => row),
+      Array.from(fitting, ({ ofB }) => ofB),
     );
-    const isAnswered = (i: number) => Number.isFinite(answersOfA[i]) && Number.isFinite(answersOfB[i]);
-    const answered = [...fitting.keys()].filter(isAnswered);
+    const answered = answersOf(
+      a,
+      Array.from(fitting, ({ ofA }) => ofA),
+    ).flatMap((ofA, i) => {
+      const ofB = answersOfB[i]!;
+      return Number.isFinite(ofA) && Number.isFinite(ofB) ? [{ ofA, ofB }] : [];
+    });
     const agreement = agreementOf(
-      answered.map((i) => answersOfA[i]!),
-      answered.map((i) => answersOfB[i]!),
+      Array.from(answered, ({ ofA }) => ofA),
+      Array.from(answered, ({ ofB }) => ofB),
     );
     return { agreement, notes: notesOn(stored.length, answered.length) };
   } catch (error) {
@@ -108,25 +109,24 @@ async function load(client: Queryable, version: string, shipped: Contract): Prom
   return await loadPredictor(pipeline, contractOfStored(pipeline.declaration, shipped));
 }
 
-/** A stored row as a caller of the contract would send it; undefined where such a request would be refused. */
+/**
+ * A stored row as a caller of the contract would send it; undefined where such a request would be refused, and where it has
+ * none of its values, as rows of other contracts have.
+ */
 function rowUnder(contract: Contract, stored: Record<string, Value>): FeatureRow | undefined {
   const sent = contract.features.flatMap(({ name, column, nullable, optional }) => {
     const value = stored[column] ?? null;
     return value === null && optional && !nullable ? [] : [[name, value] as const];
   });
+  if (sent.every(([, value]) => value === null)) return undefined;
   return schemaOf(contract).safeParse(Object.fromEntries(sent)).data;
 }
 
-const schemas = new WeakMap<Contract, ReturnType<typeof rowSchema>>();
-function schemaOf(contract: Contract): ReturnType<typeof rowSchema> {
-  const schema = schemas.get(contract) ?? rowSchema(contract);
-  schemas.set(contract, schema);
-  return schema;
-}
+const schemaOf = onceForEach(rowSchema);
 
-function answersOf({ contract, predict }: Predictor, rows: readonly FeatureRow[]): Float64Array {
-  if (rows.length === 0) return new Float64Array();
-  return predict(Float64Array.from(toFeatureRows(contract, rows).features), rows.length);
+function answersOf({ contract, predict }: Predictor, rows: readonly FeatureRow[]): number[] {
+  if (rows.length === 0) return [];
+  return Array.from(predict(Float64Array.from(toFeatureRows(contract, rows).features), rows.length));
 }
 
 function notesOn(stored: number, compared: number): string[] {

@@ -1,4 +1,5 @@
 /** A version names its features in their order, in its ONNX metadata: their number alone does not tell them apart. */
+import { listing } from '../listing.ts';
 
 /** The key of the metadata; its value is a JSON array of the names in the order of the input's columns. */
 export const FEATURE_NAMES = 'feature_names';
@@ -31,8 +32,5 @@ function readNames(stored: string | undefined): string[] | undefined {
   }
 }
 
-/** The first few names, each cut short: names in a file may be of any length. */
-function listed(names: readonly string[]): string {
-  const shown = names.slice(0, 5).map((name) => name.slice(0, 60));
-  return names.length > shown.length ? `${shown.join(', ')} and ${names.length - shown.length} more` : shown.join(', ');
-}
+/** Names in a file may be of any number and length. */
+const listed = (names: readonly string[]) => listing(names, 5, (name) => name.slice(0, 60));

@@ -6,7 +6,6 @@
  * most: the one before and its own; and while contracts change, for one of the other columns in between. Whether a given-up
  * insert is stored is unknown.
  */
-
 import type { Column } from '../contract/contract.ts';
 import { RidgelineError } from '../errors.ts';
 import { within } from '../within.ts';

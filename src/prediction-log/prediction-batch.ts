@@ -1,5 +1,5 @@
 /** Predictions that were made together, as they lie in memory. */
-import type { Contract } from '../contract/contract.ts';
+import { type Contract, onceForEach } from '../contract/contract.ts';
 
 /** Predictions that were made by one version at one time. */
 export interface PredictionBatch {
@@ -49,21 +49,15 @@ export interface BatchBlocks {
   textOf: ((place: number) => Uint8Array | undefined) | undefined;
 }
 
-const encoded = new WeakMap<Contract, readonly Uint8Array[]>();
+const encodedTexts = onceForEach(({ texts }: Contract): readonly Uint8Array[] =>
+  texts.map((text) => Buffer.from(text)),
+);
 
 /** The texts that the slots of a batch refer to, as UTF-8; those of the contract are encoded once. */
 export function textsOf({ contract, texts = [] }: Pick<PredictionBatch, 'contract' | 'texts'>) {
-  const known = textsOfContract(contract);
+  const known = encodedTexts(contract);
   const own = texts.map((text) => Buffer.from(text));
   return (place: number): Uint8Array => (place < known.length ? known[place]! : own[place - known.length]!);
-}
-
-function textsOfContract(contract: Contract): readonly Uint8Array[] {
-  const found = encoded.get(contract);
-  if (found) return found;
-  const texts = contract.texts.map((text) => Buffer.from(text));
-  encoded.set(contract, texts);
-  return texts;
 }
 
 /** The blocks of a batch, as views of its memory. */

@@ -5,7 +5,6 @@
  * The setting is about what is answered from now on. What an earlier start has left in a spool is moved to Postgres in every
  * mode: it was promised.
  */
-
 import type { Column, Contract } from '../contract/contract.ts';
 import type { RidgelineError } from '../errors.ts';
 import type { PredictionLogFacts } from '../health.ts';

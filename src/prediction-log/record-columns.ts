@@ -1,25 +1,17 @@
 /** The columns of `predictions` that a record goes into: those of every contract, around the features of its own. */
-import type { Column, Contract } from '../contract/contract.ts';
+import { type Column, type Contract, onceForEach } from '../contract/contract.ts';
 
 /** Of the columns, each ended by a semicolon. */
 const RECORD_TYPES = /^uuid;((double precision|bigint|boolean|text);)*double precision;text;timestamp with time zone;$/;
 
-const known = new WeakMap<object, readonly Column[]>();
-
 /** In the order of a record; the same array for the same contract. */
-export function recordColumns(contract: Pick<Contract, 'columns'>): readonly Column[] {
-  const found = known.get(contract);
-  if (found) return found;
-  const columns: Column[] = [
-    { name: 'id', type: 'uuid' },
-    ...contract.columns,
-    { name: 'prediction', type: 'double precision' },
-    { name: 'pipeline_version', type: 'text' },
-    { name: 'created_at', type: 'timestamp with time zone' },
-  ];
-  known.set(contract, columns);
-  return columns;
-}
+export const recordColumns = onceForEach((contract: Pick<Contract, 'columns'>): readonly Column[] => [
+  { name: 'id', type: 'uuid' },
+  ...contract.columns,
+  { name: 'prediction', type: 'double precision' },
+  { name: 'pipeline_version', type: 'text' },
+  { name: 'created_at', type: 'timestamp with time zone' },
+]);
 
 /** Those of the features. */
 export function featureColumns(columns: readonly Column[]): readonly Column[] {

@@ -6,7 +6,8 @@ import { type Pool, transaction } from '../database/pool.ts';
 import { RidgelineError } from '../errors.ts';
 import type { PipelineOperations } from '../http/routes/pipelines.ts';
 import { promoteVersion, resume, rollBack } from '../publishing/promote.ts';
-import { findVersion, isVersionName, listVersions } from '../registry/version-catalogue.ts';
+import { findVersion, listVersions } from '../registry/version-catalogue.ts';
+import { isVersionName } from '../version-name.ts';
 
 export interface PipelineOperationsOptions {
   pool: Pool;

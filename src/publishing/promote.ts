@@ -20,7 +20,7 @@ import {
 } from '../registry/promotions.ts';
 import { contractOfStored } from '../registry/stored-declaration.ts';
 import { againBehindLocks } from './behind-locks.ts';
-import { changesForCallers, refuseBreaking } from './contract-changes.ts';
+import { type ContractChange, changesForCallers, refuseBreaking } from './contract-changes.ts';
 
 export interface PromotionOptions extends Pick<NewPromotion, 'promotedBy' | 'reason'> {
   /** Runs its argument in one transaction of the database. */
@@ -78,12 +78,30 @@ async function promoteChecked(
   const version = await promotableVersion(client, pipelineVersion);
   if (!version) throw new RidgelineError('unknown_version');
   const contract = contractToServe(version, shipped);
+  const hasColumns = version.wasPromoted;
+  return await promoteWithColumns(client, pipelineVersion, { ...promotion, contract, shipped, breaking, hasColumns });
+}
+
+export interface PromotionWithColumns extends NewPromotion, ContractChange {
+  breaking?: boolean | undefined;
+  /** Whether the columns of the contract were made by an earlier promotion, and may have been altered by hand since. */
+  hasColumns?: boolean;
+}
+
+/**
+ * Promotes a version together with the columns for its predictions, at the end of a transaction that holds the lock of the
+ * registry. Throws `breaking_change` where callers of what is served would notice.
+ */
+export async function promoteWithColumns(
+  client: Queryable,
+  pipelineVersion: string,
+  { contract, shipped, breaking, hasColumns, ...promotion }: PromotionWithColumns,
+): Promise<PromotionEntry> {
   const { served, ...changes } = await changesForCallers(client, { contract, shipped });
   if (!breaking) refuseBreaking(changes);
   const entry = await promote(client, pipelineVersion, promotion);
   // Last, as whoever stores predictions waits for it.
-  const earlier = [shipped, ...served, ...(version.wasPromoted ? [contract] : [])];
-  await ensureFeatureColumns(client, contract, earlier);
+  await ensureFeatureColumns(client, contract, [shipped, ...served, ...(hasColumns ? [contract] : [])]);
   return entry;
 }
 

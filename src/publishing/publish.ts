@@ -5,12 +5,11 @@
  * nobody chose.
  */
 import { type Contract, createContract } from '../contract/contract.ts';
-import { ensureFeatureColumns } from '../prediction-log/postgres/feature-columns.ts';
 import { writeArtefact } from '../registry/artefacts.ts';
 import { type DataFile, insertPipeline, type NewPipeline, type Queryable } from '../registry/pipeline-versions.ts';
-import { holdOnSchedules, type PromotionEntry, promote } from '../registry/promotions.ts';
+import { holdOnSchedules, type PromotionEntry } from '../registry/promotions.ts';
 import { againBehindLocks } from './behind-locks.ts';
-import { changesForCallers, refuseBreaking } from './contract-changes.ts';
+import { promoteWithColumns } from './promote.ts';
 
 export interface PublishOptions {
   /** Runs its argument in one transaction of the database. */
@@ -65,13 +64,8 @@ export async function publish(pipeline: NewPipeline, options: PublishOptions): P
       const pipelineVersion = await insertPipeline(client, pipeline, dataFile);
       const heldBy = promotes && action === 'schedule' ? await holdOnSchedules(client) : undefined;
       const isPromoted = promotes && !heldBy;
-      if (isPromoted) {
-        const { served, ...changes } = await changesForCallers(client, { contract, shipped });
-        if (!breaking) refuseBreaking(changes);
-        await promote(client, pipelineVersion, { action, promotedBy, reason });
-        // Last, as whoever stores predictions waits for it.
-        await ensureFeatureColumns(client, contract, [shipped, ...served]);
-      }
+      const promotion = { action, promotedBy, reason, contract, shipped, breaking };
+      if (isPromoted) await promoteWithColumns(client, pipelineVersion, promotion);
       return { pipelineVersion, isPromoted, heldBy };
     }),
   );

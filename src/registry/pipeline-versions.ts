@@ -1,5 +1,5 @@
 /** The table of pipeline versions: what was published, and what was rejected. What is served is in promotions.ts. */
-import type { Declaration } from '../contract/declaration.ts';
+import type { Declaration } from '../contract/features-schema.ts';
 import type { GoldenRows } from '../contract/rows.ts';
 import { LOCK_KEY } from '../database/advisory-lock.ts';
 import { RidgelineError } from '../errors.ts';

@@ -1,5 +1,5 @@
 /** What operators are told of pipeline versions, in the form in which the admin routes and the commands give it out. */
-import type { Declaration } from '../contract/declaration.ts';
+import type { Declaration } from '../contract/features-schema.ts';
 import {
   checkDeclarationSize,
   type DataFile,
@@ -146,9 +146,4 @@ function toSummary(row: Record<string, unknown>): VersionSummary {
     training_rows: row.training_rows as VersionSummary['training_rows'],
     rejected_reason: row.rejected_reason as string | null,
   };
-}
-
-/** Whether a text could be the name of a version; any other is not looked for. */
-export function isVersionName(text: string): boolean {
-  return /^\d{4}_\d\d_\d\d__\d\d_\d\d_\d\d$/.test(text);
 }

@@ -1,5 +1,4 @@
 /** One batch, from the rows of several callers to their answers: join, run, name, store. */
-
 import type { Contract } from '../contract/contract.ts';
 import type { FeatureRows } from '../contract/rows.ts';
 import { RidgelineError, reasonOf } from '../errors.ts';

@@ -1,7 +1,6 @@
 /**
  * The data plane: the one function through which every transport gets rows answered, and the limits it works under.
  */
-
 import type { FeatureRows } from '../contract/rows.ts';
 import { RidgelineError } from '../errors.ts';
 import type { ServingFacts } from '../metrics/service-samples.ts';

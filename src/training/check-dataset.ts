@@ -1,6 +1,6 @@
 /** Whether rows are what their contract says, before anything is learned from them. */
 import { type Contract, mayBeMissing } from '../contract/contract.ts';
-import type { Feature } from '../contract/declaration.ts';
+import type { Feature } from '../contract/features-schema.ts';
 import { RidgelineError } from '../errors.ts';
 import type { Dataset } from '../estimators/dense-matrix.ts';
 import { knownCategories } from './pipeline-parameters.ts';

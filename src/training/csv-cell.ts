@@ -1,6 +1,6 @@
 /** A cell of a CSV file as the slot of a declared feature (contract/rows.ts). What is not declared is refused. */
 import { type Contract, mayBeMissing } from '../contract/contract.ts';
-import type { Feature } from '../contract/declaration.ts';
+import type { Feature } from '../contract/features-schema.ts';
 import { missingSpelling } from './csv-missing.ts';
 import { type DecimalMark, readDecimal } from './decimal.ts';
 
@@ -48,8 +48,7 @@ export function createCellReader(feature: Feature, contract: Contract, mark: Dec
 }
 
 /** A text that the contract does not have gets the place after its own, which is none of theirs. */
-function textSlots({ max_length }: Feature, { texts }: Contract): CellReader['read'] {
-  const places = new Map(texts.map((text, place) => [text, place]));
+function textSlots({ max_length }: Feature, { texts, places }: Contract): CellReader['read'] {
   return (cell) => {
     const bytes = Buffer.byteLength(cell);
     if (bytes > max_length)

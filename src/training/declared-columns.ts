@@ -1,7 +1,7 @@
 /** The columns of a file under a contract that is given, and what the contract leaves to the file. */
 import { type ColumnFacts, shown } from '../contract/column-facts.ts';
 import type { Contract } from '../contract/contract.ts';
-import type { Feature } from '../contract/declaration.ts';
+import type { Feature } from '../contract/features-schema.ts';
 import { RidgelineError } from '../errors.ts';
 import type { Columns } from './csv-dataset.ts';
 import type { Layout } from './csv-dialect.ts';

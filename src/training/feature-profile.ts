@@ -1,6 +1,6 @@
 /** What the training data looked like, kept beside the version so that live data can be held against it. */
 import type { Contract } from '../contract/contract.ts';
-import type { Feature } from '../contract/declaration.ts';
+import type { Feature } from '../contract/features-schema.ts';
 import { isUnknownText, valueOfSlot } from '../contract/rows.ts';
 import type { DenseMatrix } from '../estimators/dense-matrix.ts';
 

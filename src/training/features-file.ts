@@ -1,7 +1,8 @@
 /** A features file that people have written, or printed with `npm run features` and corrected. */
 import { readFile } from 'node:fs/promises';
 import { resolve } from 'node:path';
-import { type Declaration, parseDeclaration } from '../contract/declaration.ts';
+import { parseDeclaration } from '../contract/declaration.ts';
+import type { Declaration } from '../contract/features-schema.ts';
 import { RidgelineError, reasonOf, tellable } from '../errors.ts';
 
 /** As editors on Windows write it. */

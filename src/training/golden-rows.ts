@@ -1,7 +1,8 @@
 /** Which rows a version proves itself with when it is loaded, and how they are kept. */
 import type { Contract } from '../contract/contract.ts';
-import type { Feature, Value } from '../contract/declaration.ts';
+import type { Feature } from '../contract/features-schema.ts';
 import { type GoldenRows, isUnknownText, valueOfSlot } from '../contract/rows.ts';
+import type { Value } from '../contract/values.ts';
 import type { DenseMatrix } from '../estimators/dense-matrix.ts';
 
 const GOLDEN_ROWS = 16;

@@ -2,7 +2,8 @@
 import { byCodePoints, listed } from '../contract/categories.ts';
 import type { ColumnFacts } from '../contract/column-facts.ts';
 import { type Contract, createContract } from '../contract/contract.ts';
-import { type Feature, parseDeclaration } from '../contract/declaration.ts';
+import { parseDeclaration } from '../contract/declaration.ts';
+import type { Feature } from '../contract/features-schema.ts';
 import { RidgelineError } from '../errors.ts';
 import { readDecimal } from './decimal.ts';
 

@@ -1,7 +1,7 @@
 /** How the rows of a contract are learned from: which columns are imputed by what, which are scaled, which encoded. */
 import { type Contract, featuresOfKind, mayBeMissing } from '../contract/contract.ts';
-import type { Value } from '../contract/declaration.ts';
 import { valueOfSlot } from '../contract/rows.ts';
+import type { Value } from '../contract/values.ts';
 import type { KnownCategories } from '../estimators/one-hot-encoder.ts';
 import type { PipelineParameters } from '../estimators/pipeline.ts';
 import type { ImputedColumn } from '../estimators/simple-imputer.ts';

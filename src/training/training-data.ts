@@ -4,8 +4,9 @@
  */
 import { basename, resolve } from 'node:path';
 import { type Contract, createContract } from '../contract/contract.ts';
-import { type Declaration, parseDeclaration } from '../contract/declaration.ts';
+import { parseDeclaration } from '../contract/declaration.ts';
 import { deriveDeclaration } from '../contract/derive.ts';
+import type { Declaration } from '../contract/features-schema.ts';
 import { RidgelineError, reasonOf } from '../errors.ts';
 import type { Dataset } from '../estimators/dense-matrix.ts';
 import type { DataFile } from '../registry/pipeline-versions.ts';

@@ -2,8 +2,9 @@
 import fc from 'fast-check';
 import { describe, expect, test } from 'vitest';
 import type { Contract } from '../../src/contract/contract.ts';
-import type { Feature, Value } from '../../src/contract/declaration.ts';
+import type { Feature } from '../../src/contract/features-schema.ts';
 import { type FeatureRows, valueOfSlot } from '../../src/contract/rows.ts';
+import type { Value } from '../../src/contract/values.ts';
 import { createBatchDecoder, createRowDecoder, type DecodedRows } from '../../src/http/decode-rows.ts';
 import { createRowReader } from '../../src/http/fast-path/json-rows.ts';
 import { predictionSchemas } from '../../src/http/schemas/predictions.ts';

@@ -113,6 +113,20 @@ describe('two versions', () => {
     expect(notes).toContain('1 of the newest rows are left out: one of the versions does not take them.');
   });
 
+  test('leave out rows of other contracts, which have none of their values, though all of these may be missing', async () => {
+    const features = wines.declaration.features.map((feature) => ({ ...feature, nullable: true }));
+    const nullable = (alpha: number) => trainPipeline(dataset, { contract: contractOf(features), alpha, seed: 0 });
+    const [a, b] = [await publish(nullable(1)), await publish(nullable(1000))];
+    await store(0);
+    await database.query(
+      `insert into predictions (id, rm, prediction, pipeline_version, created_at)
+       values (gen_random_uuid(), 6.5, 24, 'a house', now())`,
+    );
+    const { comparison, notes } = await compare(a, b);
+    expect(comparison.agreement.rows).toBe(1);
+    expect(notes).toContain('1 of the newest rows are left out: one of the versions does not take them.');
+  });
+
   test('cannot be compared where one is unknown, and have no agreement where one is emptied', async () => {
     const [a, b] = [await publish(one), await publish(other)];
     await store(0);

@@ -5,7 +5,7 @@ import { join } from 'node:path';
 import fc from 'fast-check';
 import { afterAll, beforeAll, describe, expect, onTestFinished, test } from 'vitest';
 import type { Contract } from '../../src/contract/contract.ts';
-import type { Value } from '../../src/contract/declaration.ts';
+import type { Value } from '../../src/contract/values.ts';
 import { createPool, escapeIdentifier, type Pool } from '../../src/database/pool.ts';
 import { housing } from '../../src/housing/features.ts';
 import { encodeRecords } from '../../src/prediction-log/postgres/copy-format.ts';

@@ -1,7 +1,7 @@
 /** Made-up predictions for the tests of this room. */
 import { type Column, type Contract, createContract } from '../../src/contract/contract.ts';
-import type { Value } from '../../src/contract/declaration.ts';
 import { toFeatureRows } from '../../src/contract/rows.ts';
+import type { Value } from '../../src/contract/values.ts';
 import type { BatchBlocks, PredictionBatch } from '../../src/prediction-log/prediction-batch.ts';
 import { recordColumns } from '../../src/prediction-log/record-columns.ts';
 import { createPredictionIds } from '../../src/serving/prediction-ids.ts';

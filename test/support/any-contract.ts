@@ -1,7 +1,8 @@
 /** Declarations and rows at random, of every type and with everything that may be declared, for property tests. */
 import fc from 'fast-check';
 import { type Contract, mayBeMissing } from '../../src/contract/contract.ts';
-import type { Feature, Value } from '../../src/contract/declaration.ts';
+import type { Feature } from '../../src/contract/features-schema.ts';
+import type { Value } from '../../src/contract/values.ts';
 import { contractOf } from './declaration.ts';
 
 /** Texts of every script, as callers may send them. */

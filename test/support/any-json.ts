@@ -1,7 +1,8 @@
 /** Bodies at random: rows with everything that a contract takes, outermost values too, in JSON as programs write it. */
 import fc from 'fast-check';
 import type { Contract } from '../../src/contract/contract.ts';
-import type { Feature, Value } from '../../src/contract/declaration.ts';
+import type { Feature } from '../../src/contract/features-schema.ts';
+import type { Value } from '../../src/contract/values.ts';
 
 /** Of every script; no NUL, and no half of a surrogate pair. */
 export const anyText = fc

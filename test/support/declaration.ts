@@ -1,7 +1,8 @@
 /** Declarations and rows for tests of what takes any: they stay as they are when another data set ships. */
 import { type Contract, createContract } from '../../src/contract/contract.ts';
-import { parseDeclaration, type Value } from '../../src/contract/declaration.ts';
+import { parseDeclaration } from '../../src/contract/declaration.ts';
 import { fromValues } from '../../src/contract/rows.ts';
+import type { Value } from '../../src/contract/values.ts';
 import type { Dataset } from '../../src/estimators/dense-matrix.ts';
 
 /** The contract of these features, given as a features file has them. */

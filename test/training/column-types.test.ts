@@ -3,8 +3,9 @@ import { readFileSync } from 'node:fs';
 import { rm, writeFile } from 'node:fs/promises';
 import { join } from 'node:path';
 import { afterAll, expect, test } from 'vitest';
-import type { Feature, Value } from '../../src/contract/declaration.ts';
+import type { Feature } from '../../src/contract/features-schema.ts';
 import { valueOfSlot } from '../../src/contract/rows.ts';
+import type { Value } from '../../src/contract/values.ts';
 import { deriveTrainingData, type TrainingData } from '../../src/training/training-data.ts';
 import { makeDirectory } from '../support/directory.ts';
 

@@ -1,7 +1,7 @@
 import fc from 'fast-check';
 import { describe, expect, test } from 'vitest';
-import type { Value } from '../../src/contract/declaration.ts';
 import { fromValues } from '../../src/contract/rows.ts';
+import type { Value } from '../../src/contract/values.ts';
 import { featureProfile } from '../../src/training/feature-profile.ts';
 import { contractOf } from '../support/declaration.ts';
 

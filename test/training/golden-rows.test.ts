@@ -1,6 +1,6 @@
 import { describe, expect, test } from 'vitest';
-import type { Value } from '../../src/contract/declaration.ts';
 import { fromValues, type GoldenRows } from '../../src/contract/rows.ts';
+import type { Value } from '../../src/contract/values.ts';
 import { goldenRows } from '../../src/training/golden-rows.ts';
 import { contractOf } from '../support/declaration.ts';
 

@@ -7,7 +7,7 @@
  * U+FFFD), but whatever it reads, it reads exactly as JSON.parse and rowSchema would.
  */
 import type { Contract } from '../../contract/contract.ts';
-import type { Feature } from '../../contract/declaration.ts';
+import type { Feature } from '../../contract/features-schema.ts';
 import type { FeatureRows } from '../../contract/rows.ts';
 import {
   CLOSING_BRACE,

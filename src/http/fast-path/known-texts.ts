@@ -2,7 +2,7 @@
  * Looks up the strings of a JSON body among texts that are known beforehand, by their bytes of UTF-8 and without making
  * strings of them: a table with open addressing, whose hash is FNV-1a (G. Fowler, L. C. Noll, K.-P. Vo, 1991).
  */
-import { isUnstorable } from '../../contract/declaration.ts';
+import { isUnstorable } from '../../contract/values.ts';
 import { BACKSLASH, type End, GAVE_UP, QUOTE, SPACE } from './json-bytes.ts';
 
 export interface KnownTexts {

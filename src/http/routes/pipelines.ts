@@ -7,6 +7,7 @@ import {
   promotion,
   promotionBody,
   resumeBody,
+  USUAL_PAGE,
   versionDetails,
   versionPage,
   versionParameters,
@@ -25,7 +26,6 @@ export interface PipelineOperations {
   resume(asked: { reason: string }): Promise<z.input<typeof promotion>>;
 }
 
-const DEFAULT_LIMIT = 50;
 const REFUSALS = ['version_rejected', 'breaking_change'] as const;
 const missingReason = {
   errors: [{ pointer: '/reason', code: 'missing', message: 'This field is required: send a string.' }],
@@ -38,7 +38,7 @@ export function registerPipelineRoutes(app: FastifyInstance, pipelines: Pipeline
       ...{ tags, summary: 'The versions, the newest first', querystring: listQuery },
       response: { 200: versionPage, ...problemResponses('invalid_parameters', 'database_unavailable') },
     },
-    handler: async ({ query: { limit = DEFAULT_LIMIT, before } }) => pipelines.list({ limit: Number(limit), before }),
+    handler: async ({ query: { limit = USUAL_PAGE, before } }) => pipelines.list({ limit: Number(limit), before }),
   });
 
   app.get<{ Params: { version: string } }>('/pipelines/:version', {

@@ -1,26 +1,30 @@
 /** The bodies, queries and answers of the routes of pipeline versions. */
 import * as z from 'zod';
+import { isUnstorable } from '../../contract/values.ts';
+import { isVersionName } from '../../version-name.ts';
+
+/** Versions of a page, where nothing else is asked for and at most. */
+export const USUAL_PAGE = 50;
+export const LONGEST_PAGE = 200;
 
 const VERSION = '2026_11_22__17_57_15';
 const version = z.string().meta({ description: 'A pipeline version', examples: [VERSION] });
 const time = z.iso.datetime().meta({ examples: ['2026-11-22T17:57:15.204Z'] });
 const count = z.int().nullable();
-/** A control character, or half of a character, has no place in a column of text. */
-const isText = (text: string) => !text.includes('\0') && text.isWellFormed();
 
 export const versionParameters = z.object({ version });
 
 export const listQuery = z.strictObject({
   limit: z
     .string()
-    .refine((text) => /^\d{1,3}$/.test(text) && Number(text) >= 1 && Number(text) <= 200, {
-      error: 'Send a whole number from 1 to 200.',
+    .refine((text) => /^\d{1,3}$/.test(text) && Number(text) >= 1 && Number(text) <= LONGEST_PAGE, {
+      error: `Send a whole number from 1 to ${LONGEST_PAGE}.`,
     })
-    .meta({ type: 'integer', minimum: 1, maximum: 200, default: 50, description: 'How many at most' })
+    .meta({ type: 'integer', minimum: 1, maximum: LONGEST_PAGE, default: USUAL_PAGE, description: 'How many at most' })
     .optional(),
   before: z
     .string()
-    .refine((text) => /^\d{4}_\d\d_\d\d__\d\d_\d\d_\d\d$/.test(text), { error: `Send a version such as ${VERSION}.` })
+    .refine(isVersionName, { error: `Send a version such as ${VERSION}.` })
     .meta({ description: 'Only older ones than this version: `next` of the page before', examples: [VERSION] })
     .optional(),
 });
@@ -30,7 +34,7 @@ const reason = z
   .trim()
   .min(1)
   .max(1000)
-  .refine(isText, { error: 'Send text without control characters.' })
+  .refine((text) => !isUnstorable(text), { error: 'Send text without NUL and without half of a surrogate pair.' })
   .meta({ description: 'Kept in the history of promotions', examples: ['too high since Monday'] });
 
 export const promotionBody = z.strictObject({

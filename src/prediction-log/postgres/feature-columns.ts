@@ -5,7 +5,7 @@
  */
 import { numbered } from '../../contract/column-names.ts';
 import { type Column, type Contract, createContract } from '../../contract/contract.ts';
-import type { Feature } from '../../contract/declaration.ts';
+import type { Feature } from '../../contract/features-schema.ts';
 import { escapeIdentifier, escapeLiteral } from '../../database/pool.ts';
 import { RidgelineError } from '../../errors.ts';
 import { FLOAT64_BYTES, LONGEST_ROW_BYTES } from '../prediction-batch.ts';

@@ -7,7 +7,6 @@
  *
  * What a trigger writes in the place of a value is its own business.
  */
-
 import type { Column } from '../../contract/contract.ts';
 import type { PoolClient } from '../../database/pool.ts';
 import { contentRefused } from './failures.ts';

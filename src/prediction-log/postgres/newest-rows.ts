@@ -1,6 +1,6 @@
 /** The newest stored rows of features, on which versions can be run that did not answer them. */
 import type { Column } from '../../contract/contract.ts';
-import type { Value } from '../../contract/declaration.ts';
+import type { Value } from '../../contract/values.ts';
 import { escapeIdentifier } from '../../database/pool.ts';
 
 /** The slice of a Postgres client that this file uses. */

@@ -10,7 +10,6 @@
  * fails on the primary key, and then only the missing rows are added. A constraint that refuses everything sets everything
  * aside, one record at a time, each with a line in the log.
  */
-
 import type { Column } from '../../contract/contract.ts';
 import { RidgelineError, reasonOf } from '../../errors.ts';
 import type { Log } from '../../log.ts';

@@ -1,7 +1,7 @@
 import fc from 'fast-check';
 import { afterAll, beforeAll, beforeEach, describe, expect, test } from 'vitest';
-import type { Value } from '../../../src/contract/declaration.ts';
 import { exampleRow } from '../../../src/contract/rows.ts';
+import type { Value } from '../../../src/contract/values.ts';
 import { createPool, type Pool } from '../../../src/database/pool.ts';
 import { housing } from '../../../src/housing/features.ts';
 import { encodeRecords, type UnfitRow } from '../../../src/prediction-log/postgres/copy-format.ts';
