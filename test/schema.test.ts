@@ -80,15 +80,20 @@ describe('the tables', () => {
     ).toEqual([]);
   });
 
-  test('have a partition of `predictions` for this month, the next three, and what has no month', async () => {
+  test('have a partition of predictions and truths for this month, the next three, and what has no month', async () => {
     const rows = await database.query<{ name: string }>(
-      `select relname as name from pg_class where relispartition and relkind = 'r' order by 1`,
+      `select relname as name from pg_class where relispartition and relkind = 'r'`,
     );
-    const months = await database.query<{ name: string }>(
-      `select to_char(date_trunc('month', now() at time zone 'UTC') + make_interval(months => i), '"predictions_"YYYY_MM') as name
-       from generate_series(0, 3) as i order by 1`,
+    const partitions = await database.query<{ name: string }>(
+      `select parent || ending as name
+       from unnest(array['predictions', 'ground_truth', 'ground_truth_revision']) as parent, (
+         select to_char(date_trunc('month', now() at time zone 'UTC') + make_interval(months => i), '"_"YYYY_MM') as ending
+         from generate_series(0, 3) as i
+         union select '_default'
+       ) as endings`,
     );
-    expect(rows).toEqual([...months, { name: 'predictions_default' }]);
+    const names = (found: { name: string }[]) => found.map(({ name }) => name).sort();
+    expect(names(rows)).toEqual(names(partitions));
   });
 
   test('are gone when every migration is undone, and the same when it is done again', async () => {
