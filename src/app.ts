@@ -3,7 +3,7 @@
  * routes. Closed in the opposite order, so that nothing is taken any more when what answers it closes.
  */
 import type { FastifyBaseLogger, FastifyInstance } from 'fastify';
-import { systemClock } from './clock.ts';
+import type { Clock } from './clock.ts';
 import { type Closers, createClosers } from './closers.ts';
 import type { Config } from './config.ts';
 import { createClient, createPool } from './database/pool.ts';
@@ -37,6 +37,8 @@ export interface AppOptions {
   databaseUrl: string;
   /** Where the spools of this and of earlier processes are. */
   spoolRoot: string;
+  /** What time it is: of predictions, of the commands of operators, and of what is computed from both. */
+  clock: Clock;
   log: FastifyBaseLogger;
   /** How many lines of the log could not be written. */
   droppedLines: () => number;
@@ -75,7 +77,7 @@ export async function createApp(options: AppOptions): Promise<App> {
 }
 
 async function compose(options: AppOptions, closers: Closers): Promise<App> {
-  const { config, databaseUrl, spoolRoot, log, droppedLines, fastPath = true } = options;
+  const { config, databaseUrl, spoolRoot, clock, log, droppedLines, fastPath = true } = options;
   const onError = (err: Error) => log.debug({ err }, 'a database connection broke');
   const pool = createPool({ url: databaseUrl, onError });
   closers.push(() => pool.end());
@@ -129,6 +131,7 @@ async function compose(options: AppOptions, closers: Closers): Promise<App> {
     predictorFor: served.forContract,
     predictionLog,
     maxRequestRows: config.maxBatchRows,
+    clock,
     log,
   });
   closers.push(serving.drain);
@@ -157,7 +160,7 @@ async function compose(options: AppOptions, closers: Closers): Promise<App> {
     fastPath,
   });
   const probeDatabase = createProbe(pool);
-  const pipelines = createPipelineOperations({ pool: operatorsPool, clock: systemClock, shipped: housing });
+  const pipelines = createPipelineOperations({ pool: operatorsPool, clock, shipped: housing });
   const facts = { counts, drain, served, serving, predictionLog, probeDatabase, droppedLines };
   const operations = createOperations({ ...facts, pipelines });
   registerHealthRoutes(http, {

@@ -117,7 +117,7 @@ async function runWorker(databaseUrl: string, context: Context): Promise<void> {
 
 async function openApp(databaseUrl: string, { config, closers, ending, log, droppedLines }: Context): Promise<App> {
   const spoolRoot = join(config.dataDir, 'spool');
-  const opening = createApp({ config, databaseUrl, spoolRoot, log, droppedLines });
+  const opening = createApp({ config, databaseUrl, spoolRoot, clock: systemClock, log, droppedLines });
   const app = await closers.open(opening, ({ close }, withinMs) => close(withinMs), APP_SHARE);
   ending.signal.throwIfAborted();
   ending.departBy({ leave: ({ drainMs }) => app.drain(drainMs) });

@@ -6,6 +6,11 @@ import { RidgelineError } from '../errors.ts';
 export type { Client, Pool, PoolClient };
 export { escapeIdentifier, escapeLiteral };
 
+/** What of a pool or of a client those need who send it statements: tests hand in others. */
+export interface Queryable {
+  query(text: string, values?: unknown[]): Promise<{ rows: Record<string, unknown>[] }>;
+}
+
 /** Bounds of statements and connecting. No caller waits for the database, so they concern background work only. */
 const CONNECT_TIMEOUT_MS = 3_000;
 const STATEMENT_TIMEOUT_MS = 15_000;

@@ -2,15 +2,17 @@
  * Two versions side by side: their cross-validations, and their answers to the newest stored rows, which both are run on here,
  * whichever has answered them. In the form in which the command gives it out.
  */
+
 import { type Contract, onceForEach } from '../contract/contract.ts';
 import { rowSchema } from '../contract/row-schema.ts';
 import { type FeatureRow, toFeatureRows } from '../contract/rows.ts';
 import type { Value } from '../contract/values.ts';
+import type { Queryable } from '../database/pool.ts';
 import { RidgelineError, reasonOf } from '../errors.ts';
 import { loadPredictor, type Predictor } from '../inference/predictor.ts';
 import { newestRows } from '../prediction-log/postgres/newest-rows.ts';
 import { checkSha256 } from '../registry/artefacts.ts';
-import { type Queryable, readPipeline } from '../registry/pipeline-versions.ts';
+import { readPipeline } from '../registry/pipeline-versions.ts';
 import { contractOfStored } from '../registry/stored-declaration.ts';
 import { findVersion } from '../registry/version-catalogue.ts';
 import { type AgreementOfVersions, agreementOf } from './agreement-of-versions.ts';

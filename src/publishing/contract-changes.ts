@@ -1,8 +1,9 @@
 /** What a promotion changes for the callers of what is served now. */
+
 import { type ContractChanges, compareContracts } from '../contract/compare.ts';
 import type { Contract } from '../contract/contract.ts';
+import type { Queryable } from '../database/pool.ts';
 import { RidgelineError, reasonOf } from '../errors.ts';
-import type { Queryable } from '../registry/pipeline-versions.ts';
 import { type PromotedVersion, promotedVersions } from '../registry/promotions.ts';
 import { contractOfStored } from '../registry/stored-declaration.ts';
 

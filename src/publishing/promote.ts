@@ -2,15 +2,12 @@
  * What is served, changed by operators: a version promoted by hand, a roll back, or schedules that may go on. Each is one
  * transaction in which nobody else changes what is served, and one more entry of the history; running servers hear of it.
  */
+
 import type { Contract } from '../contract/contract.ts';
+import type { Queryable } from '../database/pool.ts';
 import { RidgelineError } from '../errors.ts';
 import { ensureFeatureColumns } from '../prediction-log/postgres/feature-columns.ts';
-import {
-  lockRegistry,
-  type PromotableVersion,
-  promotableVersion,
-  type Queryable,
-} from '../registry/pipeline-versions.ts';
+import { lockRegistry, type PromotableVersion, promotableVersion } from '../registry/pipeline-versions.ts';
 import {
   type NewPromotion,
   type PromotionEntry,

@@ -4,9 +4,11 @@
  * written after the commit, and of what was promoted alone: a start without the database must not fall back to a version that
  * nobody chose.
  */
+
 import { type Contract, createContract } from '../contract/contract.ts';
+import type { Queryable } from '../database/pool.ts';
 import { writeArtefact } from '../registry/artefacts.ts';
-import { type DataFile, insertPipeline, type NewPipeline, type Queryable } from '../registry/pipeline-versions.ts';
+import { type DataFile, insertPipeline, type NewPipeline } from '../registry/pipeline-versions.ts';
 import { holdOnSchedules, type PromotionEntry } from '../registry/promotions.ts';
 import { againBehindLocks } from './behind-locks.ts';
 import { promoteWithColumns } from './promote.ts';

@@ -1,5 +1,6 @@
 /** The end of artefacts that nobody promoted: their rows stay, as what was tried is worth knowing. */
-import { lockRegistry, type Queryable } from './pipeline-versions.ts';
+import type { Queryable } from '../database/pool.ts';
+import { lockRegistry } from './pipeline-versions.ts';
 
 const KEPT_DAYS = 90;
 

@@ -2,13 +2,9 @@
 import type { Declaration } from '../contract/features-schema.ts';
 import type { GoldenRows } from '../contract/rows.ts';
 import { LOCK_KEY } from '../database/advisory-lock.ts';
+import type { Queryable } from '../database/pool.ts';
 import { RidgelineError } from '../errors.ts';
 import { MAX_ARTEFACT_BYTES, sizeProblem } from '../onnx/fence.ts';
-
-/** The slice of a Postgres client that this file uses. */
-export interface Queryable {
-  query(text: string, values?: unknown[]): Promise<{ rows: Record<string, unknown>[] }>;
-}
 
 /** Also of servers of the version before. */
 const REGISTRY_LOCK = 'ridgeline_publish';

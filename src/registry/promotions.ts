@@ -1,5 +1,6 @@
 /** The table of promotions, to which entries are only added: the version of the newest one is what should be served. */
-import { checkDeclarationSize, MAX_DECLARATION_BYTES, type Queryable } from './pipeline-versions.ts';
+import type { Queryable } from '../database/pool.ts';
+import { checkDeclarationSize, MAX_DECLARATION_BYTES } from './pipeline-versions.ts';
 
 /** The channel on which a promotion is announced; the payload is the version. Only a hint: the truth is the table. */
 export const PROMOTION_CHANNEL = 'ridgeline_promotion';

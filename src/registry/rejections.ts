@@ -2,9 +2,10 @@
  * Rejections on their way into the table. A version is often rejected while the database cannot be written, or by a
  * server without the right to write: what cannot be recorded now waits here and holds up nothing.
  */
+import type { Queryable } from '../database/pool.ts';
 import { createOutage, type OutageOptions } from '../outage.ts';
 import { within } from '../within.ts';
-import { markRejected, type Queryable } from './pipeline-versions.ts';
+import { markRejected } from './pipeline-versions.ts';
 
 export interface RejectionRecorder {
   /** Notes that a version is rejected; the first reason counts. */

@@ -14,14 +14,16 @@
  * takes the last version that can be served, and one that finds no database takes what is in models/. Every refresh tries
  * again what the one before it could not do: finding a version to serve, recording a rejection, writing a file.
  */
+
 import type { Contract } from '../contract/contract.ts';
+import type { Queryable } from '../database/pool.ts';
 import { RidgelineError, reasonOf } from '../errors.ts';
 import type { Log } from '../log.ts';
 import type { ServedPipelineFacts } from '../metrics/service-samples.ts';
 import { checkSha256 } from './artefacts.ts';
 import { createLoadedVersions, type LoadedVersion, type LoadedVersions } from './loaded-versions.ts';
 import { createModelsDirectory } from './models-directory.ts';
-import { type PipelineArtefact, type Queryable, readPipeline } from './pipeline-versions.ts';
+import { type PipelineArtefact, readPipeline } from './pipeline-versions.ts';
 import { newestPromotions, type Promotion } from './promotions.ts';
 import { createRejectionRecorder } from './rejections.ts';
 import { contractOfStored } from './stored-declaration.ts';

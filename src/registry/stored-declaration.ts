@@ -1,8 +1,9 @@
 /** Declarations as versions carry them: in a column of `ml_pipeline`, and in the manifest beside the artefact. */
+
 import { type Contract, createContract } from '../contract/contract.ts';
 import { parseDeclaration } from '../contract/declaration.ts';
+import type { Queryable } from '../database/pool.ts';
 import { RidgelineError } from '../errors.ts';
-import type { Queryable } from './pipeline-versions.ts';
 import { promotedVersions } from './promotions.ts';
 
 /** How much is told of what is wrong with one, which may be much. */

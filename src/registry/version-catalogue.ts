@@ -1,12 +1,8 @@
 /** What operators are told of pipeline versions, in the form in which the admin routes and the commands give it out. */
+
 import type { Declaration } from '../contract/features-schema.ts';
-import {
-  checkDeclarationSize,
-  type DataFile,
-  MAX_DECLARATION_BYTES,
-  type Queryable,
-  type TrainingRows,
-} from './pipeline-versions.ts';
+import type { Queryable } from '../database/pool.ts';
+import { checkDeclarationSize, type DataFile, MAX_DECLARATION_BYTES, type TrainingRows } from './pipeline-versions.ts';
 import { type PromotionEntry, promotionsOf } from './promotions.ts';
 
 /**

@@ -2,11 +2,12 @@
  * Retraining by cron. However many schedulers run on one database, a minute is trained once (the first to claim its row)
  * and one training runs at a time (an advisory lock); a scheduler that skips a minute logs it.
  */
+
 import { schedule, type TaskOptions } from 'node-cron';
 import type { Contract } from '../contract/contract.ts';
+import type { Queryable } from '../database/pool.ts';
 import { reasonOf } from '../errors.ts';
 import type { Log } from '../log.ts';
-import type { Queryable } from '../registry/pipeline-versions.ts';
 import { describeHold, holdOnSchedules, newestAlpha } from '../registry/promotions.ts';
 import { alternativesOf } from './cron-alternatives.ts';
 import { claimSlot, finishRun, type RunEnd } from './runs.ts';

@@ -1,5 +1,5 @@
 /** The table of scheduled trainings: one row for each minute that cron names, whichever scheduler comes first. */
-import type { Queryable } from '../registry/pipeline-versions.ts';
+import type { Queryable } from '../database/pool.ts';
 
 /** Takes a minute for this scheduler; false when another one has it. */
 export async function claimSlot(client: Queryable, slot: Date): Promise<boolean> {

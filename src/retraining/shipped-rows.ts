@@ -1,8 +1,9 @@
 /** Which rows a scheduled training has: those that ship, and these are of one contract. */
+
 import { compareContracts } from '../contract/compare.ts';
 import type { Contract } from '../contract/contract.ts';
+import type { Queryable } from '../database/pool.ts';
 import { RidgelineError } from '../errors.ts';
-import type { Queryable } from '../registry/pipeline-versions.ts';
 import { promotedContract } from '../registry/stored-declaration.ts';
 
 /** Throws `training_data` where what is served takes other rows than those that ship. */

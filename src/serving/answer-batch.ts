@@ -1,4 +1,5 @@
 /** One batch, from the rows of several callers to their answers: join, run, name, store. */
+import type { Clock } from '../clock.ts';
 import type { Contract } from '../contract/contract.ts';
 import type { FeatureRows } from '../contract/rows.ts';
 import { RidgelineError, reasonOf } from '../errors.ts';
@@ -19,6 +20,7 @@ export interface BatchAnswererOptions {
   /** The most rows of a batch of more than one request. */
   maxJoinedRows: number;
   counts: Pick<ServingCounts, 'ran' | 'answered'>;
+  clock: Clock;
   log: Pick<Log, 'warn'>;
 }
 
@@ -31,7 +33,7 @@ export interface BatchAnswererOptions {
 export type BatchAnswerer = (jobs: readonly FeatureRows[]) => Promise<(Outcome | Error)[]>;
 
 export function createBatchAnswerer(options: BatchAnswererOptions): BatchAnswerer {
-  const { predictorFor, predictionLog, counts, log } = options;
+  const { predictorFor, predictionLog, counts, clock, log } = options;
   const newPredictionIds = createPredictionIds();
   const memory = createBatchMemory(options);
   let failingVersion: string | undefined;
@@ -60,7 +62,7 @@ export function createBatchAnswerer(options: BatchAnswererOptions): BatchAnswere
     if (!predictions.every(Number.isFinite)) return await answerThoseThatAreFinite(jobs, predictions);
 
     const { pipelineVersion } = predictor;
-    const createdAt = new Date();
+    const createdAt = clock.now();
     const idBytes = memory.ids(rows);
     const idStrings = newPredictionIds(idBytes, createdAt.getTime());
     await predictionLog.append({

@@ -5,6 +5,7 @@
 import { afterAll, beforeAll, describe, expect, test } from 'vitest';
 import { openAdmin } from '../../src/admin.ts';
 import { createApp } from '../../src/app.ts';
+import { systemClock } from '../../src/clock.ts';
 import { loadConfig } from '../../src/config.ts';
 import { prepareDatabase } from '../../src/process/prepare.ts';
 import { createTestDatabase, type TestDatabase } from '../support/database.ts';
@@ -141,6 +142,7 @@ describe('one process', () => {
         config,
         databaseUrl: database.url,
         spoolRoot: dataDir,
+        clock: systemClock,
         log: silentLogger,
         droppedLines: () => 0,
       });

@@ -1,4 +1,5 @@
 import { expect, test } from 'vitest';
+import { systemClock } from '../../src/clock.ts';
 import { RidgelineError } from '../../src/errors.ts';
 import type { PredictionLog } from '../../src/prediction-log/prediction-log.ts';
 import { createBatchAnswerer } from '../../src/serving/answer-batch.ts';
@@ -37,6 +38,7 @@ function setUp({ append, refusal }: Partial<Pick<PredictionLog, 'append'>> & { r
     maxRows: 100,
     maxJoinedRows: 100,
     counts,
+    clock: systemClock,
     log: { warn: (fields) => warned.push(fields) },
   });
   const answerRows = (...jobs: number[][]) => answerBatch(jobs.map(toRows));

@@ -3,6 +3,7 @@ import type { FastifyBaseLogger, FastifyInstance } from 'fastify';
 import { pino } from 'pino';
 import { openAdmin } from '../../src/admin.ts';
 import { type App, createApp } from '../../src/app.ts';
+import { type Clock, systemClock } from '../../src/clock.ts';
 import { type Config, loadConfig } from '../../src/config.ts';
 import { migrate } from '../../src/database/migrate.ts';
 import { createPool, transaction } from '../../src/database/pool.ts';
@@ -29,6 +30,7 @@ export interface TestApp {
 export interface TestAppOptions {
   /** False has every request handled the plain way (src/http/fast-path/README.md). */
   fastPath?: boolean;
+  clock?: Clock;
   log?: FastifyBaseLogger;
   /** Whether a first version is published, as a start does. */
   publishesFirst?: boolean;
@@ -46,7 +48,14 @@ export const bothWays: [way: string, options: TestAppOptions][] = [
 
 export async function startTestApp(
   settings: Record<string, string> = {},
-  { fastPath = true, log = pino({ level: 'silent' }), publishesFirst = true, beside, extend }: TestAppOptions = {},
+  {
+    fastPath = true,
+    clock = systemClock,
+    log = pino({ level: 'silent' }),
+    publishesFirst = true,
+    beside,
+    extend,
+  }: TestAppOptions = {},
 ): Promise<TestApp> {
   const database = beside?.database ?? (await createTestDatabase({ migrated: false }));
   const directories = await makeDirectories();
@@ -65,6 +74,7 @@ export async function startTestApp(
     config,
     databaseUrl: database.url,
     spoolRoot: directories.dataDir,
+    clock,
     log,
     droppedLines: () => 0,
     fastPath,

@@ -6,14 +6,9 @@
 import { numbered } from '../../contract/column-names.ts';
 import { type Column, type Contract, createContract } from '../../contract/contract.ts';
 import type { Feature } from '../../contract/features-schema.ts';
-import { escapeIdentifier, escapeLiteral } from '../../database/pool.ts';
+import { escapeIdentifier, escapeLiteral, type Queryable } from '../../database/pool.ts';
 import { RidgelineError } from '../../errors.ts';
 import { FLOAT64_BYTES, LONGEST_ROW_BYTES } from '../prediction-batch.ts';
-
-/** The slice of a Postgres client that this file uses. */
-interface Queryable {
-  query(text: string, values?: unknown[]): Promise<{ rows: Record<string, unknown>[] }>;
-}
 
 /** Columns that were dropped count as well. https://www.postgresql.org/docs/current/limits.html */
 const MOST_COLUMNS = 1_600;

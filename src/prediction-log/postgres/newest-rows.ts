@@ -1,12 +1,7 @@
 /** The newest stored rows of features, on which versions can be run that did not answer them. */
 import type { Column } from '../../contract/contract.ts';
 import type { Value } from '../../contract/values.ts';
-import { escapeIdentifier } from '../../database/pool.ts';
-
-/** The slice of a Postgres client that this file uses. */
-interface Queryable {
-  query(text: string, values?: unknown[]): Promise<{ rows: Record<string, unknown>[] }>;
-}
+import { escapeIdentifier, type Queryable } from '../../database/pool.ts';
 
 /** The values of these columns by their names, the newest row first; null where a row, or the table, has none. */
 export async function newestRows(
