@@ -14,6 +14,7 @@ import { type Operations, registerAdminRoutes } from './http/admin.ts';
 import { createAnswerCounts } from './http/plugins/answer-counts.ts';
 import { registerAnswers } from './http/plugins/answers.ts';
 import { registerDrain } from './http/plugins/drain.ts';
+import { registerGroundTruthRoutes } from './http/routes/ground-truth.ts';
 import { registerHealthRoutes } from './http/routes/health.ts';
 import { registerPredictRoutes } from './http/routes/predict.ts';
 import { registerStartPage, type StartPageLinks } from './http/routes/start-page.ts';
@@ -24,9 +25,10 @@ import { startPartitionUpkeep } from './prediction-log/postgres/partitions.ts';
 import { createPredictionsTable } from './prediction-log/postgres/predictions-table.ts';
 import { createPredictionLog } from './prediction-log/prediction-log.ts';
 import { recordColumns } from './prediction-log/record-columns.ts';
+import { createDatabaseOperations } from './process/database-operations.ts';
+import { createGroundTruth } from './process/ground-truth-operations.ts';
 import { urlOf } from './process/listen.ts';
 import { createOperations } from './process/operations.ts';
-import { createPipelineOperations } from './process/pipeline-operations.ts';
 import { PROMOTION_CHANNEL } from './registry/promotions.ts';
 import { createServedPipeline } from './registry/served-pipeline.ts';
 import { startVersionListener } from './registry/version-listener.ts';
@@ -136,6 +138,9 @@ async function compose(options: AppOptions, closers: Closers): Promise<App> {
   });
   closers.push(serving.drain);
 
+  const groundTruth = createGroundTruth({ databaseUrl, predictionLog: config.predictionLog, clock, log });
+  closers.push(groundTruth.close);
+
   const counts = createAnswerCounts();
   const http = createHttp({ bodyLimitBytes: config.bodyLimitBytes, counts, log });
   const drain = registerDrain(http);
@@ -159,17 +164,20 @@ async function compose(options: AppOptions, closers: Closers): Promise<App> {
     counts,
     fastPath,
   });
+  if (config.groundTruth === 'public') {
+    registerGroundTruthRoutes(http, { operations: groundTruth, maxBatchRows: config.maxBatchRows });
+  }
   const probeDatabase = createProbe(pool);
-  const pipelines = createPipelineOperations({ pool: operatorsPool, clock, shipped: housing });
-  const facts = { counts, drain, served, serving, predictionLog, probeDatabase, droppedLines };
-  const operations = createOperations({ ...facts, pipelines });
+  const ofDatabase = createDatabaseOperations({ pool: operatorsPool, clock, shipped: housing });
+  const facts = { counts, drain, served, serving, predictionLog, groundTruth, probeDatabase, droppedLines };
+  const operations = createOperations({ ...facts, ...ofDatabase });
   registerHealthRoutes(http, {
     form: config.production ? 'short' : 'whole',
     exposeModelVersion: config.exposeModelVersion,
     ...operations,
   });
   if (!config.production) {
-    if (config.adminPort === undefined) registerAdminRoutes(http, operations);
+    if (config.adminPort === undefined) registerAdminRoutes(http, operations, config);
     registerStartPage(http, { title: TITLE, version: config.version, links: startPageLinks(config) });
   }
 

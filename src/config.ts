@@ -26,6 +26,7 @@ const settings = {
   PORT: [wholeNumber(0, 65535).default(3000), 'a whole number from 0 (any free port) to 65535'],
   ADMIN_HOST: [z.string().min(1).default('127.0.0.1'), 'the address for operators, such as 127.0.0.1 or 0.0.0.0'],
   ADMIN_PORT: [wholeNumber(0, 65535).optional(), 'a whole number from 0 (any free port) to 65535, or unset for none'],
+  GROUND_TRUTH: [z.enum(['public', 'admin', 'off']).optional(), 'public, admin or off'],
   NODE_ENV: [z.enum(['development', 'test', 'production']).default('development'), 'development, test or production'],
   DOCS_ENABLED: [flag.optional(), 'true or false'],
   DOCS_PATH: [
@@ -89,6 +90,8 @@ export interface Config {
   adminHost: string;
   /** Of the listener for operators, if there is one. */
   adminPort: number | undefined;
+  /** Among which routes those for labels are: of callers, of operators, or of nobody. */
+  groundTruth: 'public' | 'admin' | 'off';
   production: boolean;
   /** Where the docs are on the public port, if they are there. */
   docsPath: string | undefined;
@@ -145,24 +148,18 @@ export function loadConfig(
   const maxBatchRows = read('MAX_BATCH_ROWS');
   const shutdownGraceSeconds = read('SHUTDOWN_GRACE_SECONDS');
   const drainSeconds = read('DRAIN_SECONDS') ?? Math.min(LONGEST_DRAIN_SECONDS, shutdownGraceSeconds / 5);
-  if (drainSeconds >= shutdownGraceSeconds) {
-    problems.push(`  DRAIN_SECONDS: expected less than SHUTDOWN_GRACE_SECONDS, which is ${shutdownGraceSeconds}`);
-  }
-  const port = read('PORT');
   const adminPort = read('ADMIN_PORT');
-  // Two free ports are two ports.
-  if (adminPort !== undefined && adminPort === port && port !== 0) {
-    problems.push(`  ADMIN_PORT: expected another port than PORT, which is ${port}`);
-  }
+  const ofOperators = adminPort === undefined ? 'off' : 'admin';
   const docsEnabled = read('DOCS_ENABLED');
   const docsPath = read('DOCS_PATH');
   const config: Config = {
     version: (JSON.parse(readFileSync(join(projectRoot, 'package.json'), 'utf8')) as { version: string }).version,
     databaseUrl,
     host: read('HOST'),
-    port,
+    port: read('PORT'),
     adminHost: read('ADMIN_HOST'),
     adminPort,
+    groundTruth: read('GROUND_TRUTH') ?? (production ? ofOperators : 'public'),
     production,
     docsPath: (docsEnabled ?? !production) ? docsPath : undefined,
     adminDocsPath: (docsEnabled ?? true) ? docsPath : undefined,
@@ -183,10 +180,28 @@ export function loadConfig(
     drainSeconds,
     warnings,
   };
+  problems.push(...contradictionsOf(config));
   if (problems.length > 0) {
     throw new ConfigError(`Wrong settings (see .env.example):\n${problems.join('\n')}`);
   }
   return Object.freeze(config);
+}
+
+/** What settings that are right by themselves may not be together. */
+function contradictionsOf(config: Config): string[] {
+  const { port, adminPort, groundTruth, production, drainSeconds, shutdownGraceSeconds } = config;
+  const problems = [];
+  // Two free ports are two ports.
+  if (adminPort !== undefined && adminPort === port && port !== 0) {
+    problems.push(`  ADMIN_PORT: expected another port than PORT, which is ${port}`);
+  }
+  if (groundTruth === 'admin' && production && adminPort === undefined) {
+    problems.push('  GROUND_TRUTH: expected ADMIN_PORT to be set as well, or public or off');
+  }
+  if (drainSeconds >= shutdownGraceSeconds) {
+    problems.push(`  DRAIN_SECONDS: expected less than SHUTDOWN_GRACE_SECONDS, which is ${shutdownGraceSeconds}`);
+  }
+  return problems;
 }
 
 /**

@@ -11,6 +11,11 @@ const catalogue = {
     'There is no such version',
     '%s GET /pipelines, or npm run pipelines -- list, shows those that there are.',
   ],
+  unknown_prediction: [
+    404,
+    'There is no such prediction',
+    'Send the prediction_id of an answer. It may have been dropped with its month. %s',
+  ],
   method_not_allowed: [405, 'Method not allowed', 'Use one of the methods in the Allow header: %s.'],
   request_timeout: [408, 'The request took too long to arrive', 'Send the whole request within %s seconds.'],
   version_rejected: [409, 'The version was rejected', '%s Promote another one.'],
@@ -21,6 +26,11 @@ const catalogue = {
     'No version served before that was not rejected or left by a roll back. Promote one by its name.',
   ],
   breaking_change: [409, 'The change would break the requests of callers', '%s'],
+  predictions_not_stored: [
+    409,
+    'Predictions are not stored',
+    'What is not stored has no truth: an operator can set PREDICTION_LOG to spool or sync.',
+  ],
   declaration: [409, 'The declaration cannot be used', '%s'],
   body_too_large: [413, 'The body is too large', 'Send at most %s bytes; split large batches.'],
   unsupported_media_type: [
@@ -32,6 +42,11 @@ const catalogue = {
   invalid_parameters: [422, 'The parameters are not valid', 'Correct every parameter listed in errors and send again.'],
   invalid_body: [422, 'The body is not valid', 'Correct every field listed in errors and send again.'],
   invalid_features: [422, 'The features are not valid', 'Correct every field listed in errors and send again.'],
+  invalid_ground_truth: [
+    422,
+    'The ground truth is not valid',
+    'Correct every field listed in errors and send again; nothing was stored.',
+  ],
   outside_model_domain: [
     422,
     'The prediction is not a finite number',
@@ -94,6 +109,7 @@ interface ErrorOptions {
   detail?: string;
   errors?: readonly (FieldError | ParameterError)[];
   errorsTruncated?: boolean;
+  members?: Readonly<Record<string, string>>;
   retryAfterSeconds?: number;
   rows?: number;
   cause?: unknown;
@@ -106,6 +122,8 @@ export class RidgelineError extends Error {
   readonly title: string;
   readonly errors: readonly (FieldError | ParameterError)[] | undefined;
   readonly errorsTruncated: boolean;
+  /** What the problem of one route says besides (RFC 9457, 3.2). */
+  readonly members: Readonly<Record<string, string>> | undefined;
   readonly retryAfterSeconds: number | undefined;
   /** Of the request, where they were counted; for the log. */
   readonly rows: number | undefined;
@@ -120,6 +138,7 @@ export class RidgelineError extends Error {
     this.title = title;
     this.errors = options.errors;
     this.errorsTruncated = options.errorsTruncated ?? false;
+    this.members = options.members;
     this.retryAfterSeconds = options.retryAfterSeconds ?? (status === 503 ? 1 : undefined);
     this.rows = options.rows;
   }

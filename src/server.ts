@@ -17,9 +17,10 @@ import type { Operations } from './http/admin.ts';
 import { complain, type OpenLog, openLog } from './log.ts';
 import { createProcessSamples } from './metrics/process-samples.ts';
 import { startDaily } from './process/daily.ts';
+import { createDatabaseOperations } from './process/database-operations.ts';
+import { createGroundTruth } from './process/ground-truth-operations.ts';
 import { listen, urlOf } from './process/listen.ts';
 import { openDatabase } from './process/open-database.ts';
-import { createPipelineOperations } from './process/pipeline-operations.ts';
 import { prepareNowOrLater } from './process/prepare.ts';
 import { type Ending, endInOrder } from './process/shutdown.ts';
 import { type Welcome, welcome } from './process/welcome.ts';
@@ -84,9 +85,12 @@ async function serveByWorkers(databaseUrl: string, context: Context): Promise<Se
   const pool = createPool({ url: databaseUrl, onError, max: 2 });
   closers.push(() => pool.end());
   const probeDatabase = createProbe(pool);
-  const pipelines = createPipelineOperations({ pool, clock: systemClock, shipped: housing });
+  const ofDatabase = createDatabaseOperations({ pool, clock: systemClock, shipped: housing });
+  const { predictionLog } = config;
+  const groundTruth = createGroundTruth({ databaseUrl, predictionLog, clock: systemClock, log });
+  closers.push(groundTruth.close);
   const ownSamples = createProcessSamples({ droppedLines });
-  const operations = gatherOperations({ config, probeDatabase, pipelines, ownSamples });
+  const operations = gatherOperations({ config, probeDatabase, ...ofDatabase, groundTruth, ownSamples });
   const adminPort = await prepareAdminPort(context)(operations);
   // Only the workers know what they serve, and it is nearly always this.
   const promoted = promotedContract(pool, housing).catch(() => undefined);

@@ -26,6 +26,7 @@ const defaults = {
   port: 3000,
   adminHost: '127.0.0.1',
   adminPort: undefined,
+  groundTruth: 'public',
   production: false,
   docsPath: '/docs',
   adminDocsPath: '/docs',
@@ -86,7 +87,13 @@ describe('a setting is read:', () => {
       { PORT: '0', ADMIN_PORT: '0' },
       { port: 0, adminPort: 0 },
     ],
-    [{ NODE_ENV: 'test' }, { production: false }],
+    [{ NODE_ENV: 'test' }, { production: false, groundTruth: 'public' }],
+    [{ NODE_ENV: 'production' }, { groundTruth: 'off' }],
+    [{ NODE_ENV: 'production', ADMIN_PORT: '0' }, { groundTruth: 'admin' }],
+    [{ NODE_ENV: 'production', GROUND_TRUTH: 'public' }, { groundTruth: 'public' }],
+    [{ NODE_ENV: 'production', GROUND_TRUTH: 'admin', ADMIN_PORT: '3001' }, { groundTruth: 'admin' }],
+    [{ GROUND_TRUTH: 'admin' }, { groundTruth: 'admin' }],
+    [{ GROUND_TRUTH: 'off' }, { groundTruth: 'off' }],
     [
       { NODE_ENV: 'production', DOCS_ENABLED: 'true', EXPOSE_MODEL_VERSION: '1' },
       { docsPath: '/docs', adminDocsPath: '/docs', exposeModelVersion: true },
@@ -149,6 +156,7 @@ describe('a wrong setting is refused with its name and its valid values:', () =>
     ['PORT', '30 00', '0 (any free port) to 65535'],
     ['ADMIN_PORT', '65536', '0 (any free port) to 65535, or unset for none'],
     ['ADMIN_PORT', '3000', 'another port than PORT, which is 3000'],
+    ['GROUND_TRUTH', 'on', 'public, admin or off'],
     ['NODE_ENV', 'prod', 'development, test or production'],
     ['DOCS_ENABLED', 'yes', 'true or false'],
     ['DOCS_PATH', 'docs', 'a path such as /docs'],
@@ -183,6 +191,12 @@ describe('a wrong setting is refused with its name and its valid values:', () =>
     expect(problems[0]).toContain(`${name}: expected`);
     expect(problems[0]).toContain(valid);
   });
+});
+
+test('labels written out to be on an admin port that production does not have stop the start', () => {
+  const problem = '  GROUND_TRUTH: expected ADMIN_PORT to be set as well, or public or off';
+  expect(refusalOf({ NODE_ENV: 'production', GROUND_TRUTH: 'admin' }).split('\n').slice(1)).toEqual([problem]);
+  expect(refusalOf({ NODE_ENV: 'production', GROUND_TRUTH: 'admin', ADMIN_PORT: '' })).toContain(problem);
 });
 
 test('every wrong setting is named in one message, and those that are right are not', () => {

@@ -75,6 +75,11 @@ export const catalogue = {
     labels: ['version', 'sha256'],
     across: 'max',
   },
+  ridgeline_ground_truth_labels_total: {
+    type: 'counter',
+    help: 'Labels that were sent over HTTP to either port, by what became of them',
+    labels: ['result'],
+  },
   ridgeline_log_lines_dropped_total: {
     type: 'counter',
     help: 'Lines of the log that nobody took in time',

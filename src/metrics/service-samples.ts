@@ -37,15 +37,19 @@ export interface ServedPipelineFacts {
   refusals: number;
 }
 
+/** Labels, by what they were. */
+export type LabelFacts = readonly (readonly [result: string, labels: number])[];
+
 export interface ServiceFacts {
   answers: AnswerFacts;
   serving: ServingFacts;
   predictionLog: PredictionLogFacts;
   relay: RelayFacts;
   pipeline: ServedPipelineFacts;
+  labels: LabelFacts;
 }
 
-export function samplesOf({ answers, serving, predictionLog, relay, pipeline }: ServiceFacts): Samples {
+export function samplesOf({ answers, serving, predictionLog, relay, pipeline, labels }: ServiceFacts): Samples {
   const one = <Value>(value: Value) => [[[], value]] as const;
   const { served, swaps, refusals } = pipeline;
   return {
@@ -74,5 +78,11 @@ export function samplesOf({ answers, serving, predictionLog, relay, pipeline }: 
       [['refused'], refusals],
     ],
     ridgeline_pipeline_info: served ? [[[served.pipelineVersion, served.sha256], 1]] : [],
+    ...labelSamples(labels),
   };
+}
+
+/** Also of a primary, which takes labels on the admin port. */
+export function labelSamples(labels: LabelFacts): Samples {
+  return { ridgeline_ground_truth_labels_total: labels.map(([result, count]) => [[result], count]) };
 }

@@ -5,29 +5,31 @@ import { describeHealth, type HealthFacts } from '../health.ts';
 import type { Operations } from '../http/admin.ts';
 import type { AnswerCounts } from '../http/plugins/answer-counts.ts';
 import type { Drain } from '../http/plugins/drain.ts';
-import type { PipelineOperations } from '../http/routes/pipelines.ts';
 import { createProcessSamples } from '../metrics/process-samples.ts';
 import { combine, type Samples } from '../metrics/samples.ts';
 import { samplesOf } from '../metrics/service-samples.ts';
 import type { PredictionLog } from '../prediction-log/prediction-log.ts';
 import type { ServedPipeline } from '../registry/served-pipeline.ts';
 import type { Serving } from '../serving/serving.ts';
+import type { DatabaseOperations } from './database-operations.ts';
 import { gatherFromAllWorkers } from './gather.ts';
+import type { GroundTruth } from './ground-truth-operations.ts';
 
-export interface OperationsOptions {
+export interface OperationsOptions extends DatabaseOperations {
   counts: Pick<AnswerCounts, 'facts'>;
   drain: Pick<Drain, 'isDraining'>;
   served: Pick<ServedPipeline<{ pipelineVersion: string }>, 'current' | 'rejection' | 'facts'>;
   serving: Pick<Serving, 'facts'>;
   predictionLog: Pick<PredictionLog, 'facts' | 'relayed' | 'notReadyReason'>;
   probeDatabase: Probe;
-  pipelines: PipelineOperations;
+  groundTruth: GroundTruth;
   /** How many lines of the log could not be written. */
   droppedLines: () => number;
 }
 
 export function createOperations(options: OperationsOptions): Operations {
-  const { counts, drain, served, serving, predictionLog, probeDatabase, pipelines, droppedLines } = options;
+  const { counts, drain, served, serving, predictionLog, probeDatabase, droppedLines } = options;
+  const { pipelines, predictions, groundTruth } = options;
   const processSamples = createProcessSamples({ droppedLines });
 
   const gatherHealth = gatherFromAllWorkers<HealthFacts>('health', async () => {
@@ -47,6 +49,7 @@ export function createOperations(options: OperationsOptions): Operations {
       predictionLog: predictionLog.facts(),
       relay: predictionLog.relayed(),
       pipeline: served.facts(),
+      labels: groundTruth.facts(),
     };
     return combine([samplesOf(facts), await processSamples()]);
   });
@@ -67,5 +70,7 @@ export function createOperations(options: OperationsOptions): Operations {
     },
     samples: async () => combine((await gatherSamples()).facts),
     pipelines,
+    predictions,
+    groundTruth,
   };
 }

@@ -3,32 +3,31 @@ import type { Config } from '../config.ts';
 import { type ErrorCode, RidgelineError } from '../errors.ts';
 import { describeHealth, describeSilence, type HealthFacts } from '../health.ts';
 import type { Operations } from '../http/admin.ts';
-import type { PipelineOperations } from '../http/routes/pipelines.ts';
 import { combine, onlyCounts, type Samples } from '../metrics/samples.ts';
+import { labelSamples } from '../metrics/service-samples.ts';
+import type { DatabaseOperations } from './database-operations.ts';
 import { gatherFromWorkers } from './gather.ts';
+import type { GroundTruth } from './ground-truth-operations.ts';
 
-export interface WorkerOperationsOptions {
+export interface WorkerOperationsOptions extends DatabaseOperations {
   config: Pick<Config, 'workers' | 'predictionLog'>;
   /** Why the database cannot be used, or null. */
   probeDatabase: () => Promise<string | null>;
-  pipelines: PipelineOperations;
+  /** With which the primary itself stores labels. */
+  groundTruth: GroundTruth;
   /** Of the primary itself. */
   ownSamples: () => Promise<Samples>;
 }
 
 /** To be called before the first worker starts, as they answer to it. */
-export function gatherOperations({
-  config,
-  probeDatabase,
-  pipelines,
-  ownSamples,
-}: WorkerOperationsOptions): Operations {
+export function gatherOperations(options: WorkerOperationsOptions): Operations {
+  const { config, probeDatabase, ownSamples, pipelines, predictions, groundTruth } = options;
   const { workers: count, predictionLog: mode } = config;
   const gatherHealth = gatherFromWorkers<HealthFacts>('health', { count });
   const gatherReadiness = gatherFromWorkers<ErrorCode | null>('readiness', { count });
   const gatherSamples = gatherFromWorkers<Samples>('samples', {
     count,
-    own: ownSamples,
+    own: async () => combine([await ownSamples(), labelSamples(groundTruth.facts())]),
     keep: (last, kept = {}) => combine([kept, onlyCounts(last)]),
   });
   return {
@@ -44,5 +43,7 @@ export function gatherOperations({
     },
     samples: async () => combine((await gatherSamples())?.facts ?? []),
     pipelines,
+    predictions,
+    groundTruth,
   };
 }

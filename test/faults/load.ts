@@ -143,7 +143,7 @@ export async function runLoad(options: LoadOptions, milliseconds: number): Promi
   return load;
 }
 
-function post(url: URL, body: string, agent: Agent): Promise<{ status: number; text: string }> {
+export function post(url: URL, body: string, agent: Agent): Promise<{ status: number; text: string }> {
   return new Promise((resolve, reject) => {
     const headers = { 'content-type': 'application/json', 'content-length': Buffer.byteLength(body) };
     const sending = request(url, { method: 'POST', agent, headers, timeout: 20_000 }, (response) => {

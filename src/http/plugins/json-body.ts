@@ -1,15 +1,15 @@
 /** The one kind of body: uncompressed JSON in UTF-8. Anything else is a 415; invalid JSON is a 400 that says where. */
 import type { FastifyInstance, FastifyRequest } from 'fastify';
 import * as z from 'zod';
-import { RidgelineError } from '../../errors.ts';
+import { type ErrorCode, RidgelineError } from '../../errors.ts';
 import { parseBody, withoutMark } from '../parse-body.ts';
 import { invalid } from '../schema-faults.ts';
 
 export const JSON_TYPE = 'application/json';
 const CHARSET = /;\s*charset\s*=\s*"?([^\s;"]+)/i;
 
-/** Parses the bodies of all routes outside of scopes with a parser of their own. */
-export function registerJsonBody(app: FastifyInstance): void {
+/** Parses the bodies of all routes outside of scopes with a parser of their own. `repeated` is the error of a key that is there twice. */
+export function registerJsonBody(app: FastifyInstance, repeated: ErrorCode = 'invalid_body'): void {
   app.removeAllContentTypeParsers();
   app.addContentTypeParser<Buffer>(JSON_TYPE, { parseAs: 'buffer' }, (request, bytes, done) => {
     if (!isPlainUtf8(request)) return done(new RidgelineError('unsupported_media_type'));
@@ -20,7 +20,7 @@ export function registerJsonBody(app: FastifyInstance): void {
       return names.has(key);
     });
     if ('error' in body) return done(body.error);
-    if (body.repeated.length > 0) return done(invalid('invalid_body', body.repeated));
+    if (body.repeated.length > 0) return done(invalid(repeated, body.repeated));
     done(null, body.value);
   });
 }

@@ -36,6 +36,7 @@ export function toProblem(error: RidgelineError, status: number, requestId: stri
     request_id: requestId,
     ...(error.errors && { errors: [...error.errors] }),
     ...(error.errorsTruncated && { errors_truncated: true }),
+    ...error.members,
   };
 }
 
@@ -67,7 +68,10 @@ export function problemResponses(...errors: (ErrorCode | [code: ErrorCode, examp
   }
   const responses = [...byStatus].map(([status, ofStatus]) => {
     const examples = ofStatus.map((error) => toProblem(error, status, '6de668a610ce-a'));
-    const schema = problem.meta({ ...problem.meta(), examples });
+    const members = ofStatus.flatMap((error) => Object.entries(error.members ?? {}));
+    const schema = problem
+      .extend(Object.fromEntries(members.map(([name, value]) => [name, z.literal(value)])))
+      .meta({ ...problem.meta(), examples });
     const description = ofStatus.map(({ title }) => title).join('. ');
     return [status, { description, content: { [PROBLEM_MEDIA_TYPE]: { schema } } }];
   });
