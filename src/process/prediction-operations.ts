@@ -16,9 +16,15 @@ const MAY_WAIT = 'This one may still wait in a spool: ask again when `backlog` o
 export function createPredictionOperations(options: PipelineOperationsOptions): PredictionOperations {
   const { pool, clock, shipped } = options;
 
+  /** Undefined where the version is gone, or has the declaration of a later release. */
   async function contractOf(pipelineVersion: string): Promise<Contract | undefined> {
-    const version = await promotableVersion(pool, pipelineVersion);
-    return version && contractOfStored(version.declaration, shipped);
+    try {
+      const version = await promotableVersion(pool, pipelineVersion);
+      return version && contractOfStored(version.declaration, shipped);
+    } catch (error) {
+      if (error instanceof RidgelineError && error.code === 'bad_artefact') return undefined;
+      throw error;
+    }
   }
 
   return {
@@ -48,7 +54,7 @@ export function createPredictionOperations(options: PipelineOperationsOptions): 
 
 type Features = Awaited<ReturnType<PredictionOperations['show']>>['features'];
 
-/** By the declared names; where the version is not there any more, by those of the columns that hold something. */
+/** By the declared names; where they are not known, by those of the columns that hold something. */
 function featuresOf({ columns }: FoundPrediction, contract: Contract | undefined): Features {
   const named = contract
     ? contract.features.map(({ name, column }) => [name, columns[column] ?? null])

@@ -252,6 +252,31 @@ test('what is no JSON is a 400 with its place, and another type of body a 415', 
   expect(typed.status).toBe(415);
 });
 
+test('the document has every answer, with examples', async () => {
+  interface Media {
+    example?: unknown;
+    examples?: unknown;
+    schema: { examples?: unknown; required: string[] };
+  }
+  const { paths } = (await (await fetch(`${app.url}/docs/json`)).json()) as {
+    paths: Record<string, { post: { responses: Record<string, { content: Record<string, Media> }> } }>;
+  };
+  const responsesOf = (path: string) => paths[path]!.post.responses;
+  const common = ['200', '400', '409', '413', '415', '422', '503'];
+  expect(Object.keys(responsesOf('/ground-truth')).sort()).toEqual([...common, '202', '404'].sort());
+  expect(Object.keys(responsesOf('/ground-truth/batch')).sort()).toEqual(common);
+  for (const path of ['/ground-truth', '/ground-truth/batch']) {
+    for (const [status, { content }] of Object.entries(responsesOf(path))) {
+      const type = Number(status) < 300 ? 'application/json' : 'application/problem+json';
+      const { example, examples, schema } = content[type]!;
+      expect(example ?? examples ?? schema.examples, `${path} ${status}`).toBeTruthy();
+    }
+  }
+  const { schema } = responsesOf('/ground-truth')['404']!.content['application/problem+json']!;
+  expect(schema.required).toContain('result');
+  expect(schema.examples).toMatchObject([{ status: 404, result: 'unknown' }]);
+});
+
 test('other methods are a 405 that names the one there is', async () => {
   const response = await fetch(`${app.url}/ground-truth`);
   expect([response.status, response.headers.get('allow')]).toEqual([405, 'POST']);

@@ -63,16 +63,34 @@ describe('a stored prediction', () => {
     expect((await show(before.prediction_id))[1].features).toEqual(articleRow);
   });
 
-  test('of a version that is not there any more has the names of the columns', async () => {
-    const [{ id }] = (await app.database.query(
-      `update predictions set pipeline_version = 'gone' where crim is not null returning id`,
-    )) as [{ id: string }];
-    const [status, { features, model_version }] = await show(id);
-    expect([status, model_version]).toEqual([200, 'gone']);
+  test.each([
+    [
+      'of a later release',
+      `update ml_pipeline set declaration = declaration || '{"of_later": 1}' where pipeline_version = $1`,
+    ],
+    ['that is not there any more', 'delete from ml_pipeline where pipeline_version = $1'],
+  ])('of a version %s has the names of the columns', async (_which, change) => {
+    const [found] = await app.database.query<{ id: string; pipeline_version: string }>(
+      'select id, pipeline_version from predictions where crim is not null',
+    );
+    await app.database.query('delete from ml_pipeline_promotion where pipeline_version = $1', [
+      found!.pipeline_version,
+    ]);
+    await app.database.query(change, [found!.pipeline_version]);
+    const [status, { features }] = await show(found!.id);
+    expect(status).toBe(200);
     expect(features).toEqual(
       Object.fromEntries(Object.entries(articleRow).map(([name, value]) => [name.toLowerCase(), value])),
     );
   });
+});
+
+test('is not told while Postgres cannot be asked', async () => {
+  await app.database.query('alter table ground_truth rename to elsewhere');
+  const [{ id }] = (await app.database.query('select id from predictions limit 1')) as [{ id: string }];
+  expect(await show(id)).toEqual([503, expect.objectContaining({ type: 'urn:ridgeline:error:database_unavailable' })]);
+  await app.database.query('alter table elsewhere rename to ground_truth');
+  expect((await show(id))[0]).toBe(200);
 });
 
 describe('what is not there', () => {

@@ -1,8 +1,10 @@
 /** Labels sent to the real process: with workers, on either port, and what is counted of them. */
+import { Client } from 'pg';
 import { v7 } from 'uuid';
 import { afterAll, beforeAll, expect, test } from 'vitest';
 import { createTestDatabase, type TestDatabase } from '../support/database.ts';
 import { makeDirectories } from '../support/directory.ts';
+import { eventually } from '../support/eventually.ts';
 import { scrape } from '../support/metrics.ts';
 import { post } from '../support/requests.ts';
 import { startServer } from '../support/server.ts';
@@ -40,6 +42,37 @@ test.each([
     expect(sum('ridgeline_ground_truth_labels_total')).toBe(12);
     expect(await server.stop()).toBe(0);
   } finally {
+    await server.stop('SIGKILL');
+    await directories.remove();
+  }
+});
+
+test.each(['1', '2'])('that wait for Postgres hold up no end of %s processes', async (WORKERS) => {
+  const directories = await makeDirectories();
+  const settings = { DATABASE_URL: database.url, WORKERS, ADMIN_PORT: '0', GROUND_TRUTH: 'admin' };
+  const server = await startServer(settings, directories);
+  const locker = new Client({ connectionString: database.url });
+  try {
+    await locker.connect();
+    await locker.query('begin; lock table ground_truth in exclusive mode');
+    const label = { prediction_id: v7(), actual: 1 };
+    const asked = Array.from({ length: 6 }, () =>
+      post(`${server.adminUrl}/ground-truth`, label).then(
+        ({ status }) => status,
+        () => 'broken',
+      ),
+    );
+    await eventually(async () => {
+      const waiting = await database.query(
+        `select from pg_stat_activity where wait_event_type = 'Lock' and datname = current_database()`,
+      );
+      return waiting.length === 4;
+    });
+    expect(await server.stop()).toBe(0);
+    expect(server.logs().filter(({ level }) => level === 'error' || level === 'fatal')).toEqual([]);
+    for (const outcome of await Promise.all(asked)) expect(['broken', 503]).toContain(outcome);
+  } finally {
+    await locker.end();
     await server.stop('SIGKILL');
     await directories.remove();
   }
