@@ -33,7 +33,7 @@ export interface GroundTruth extends GroundTruthOperations {
 }
 
 const CONNECTIONS = 4;
-/** About 20 MB of memory, and half a second of Postgres. */
+/** Some 20 MB of memory, and about as many as Postgres takes within the limit below. */
 const MOST_PENDING_LABELS = 100_000;
 /** A little less than the 10 s that proxies wait for an answer. */
 const LONGEST_WAIT_MS = 9_000;

@@ -33,6 +33,7 @@ describe('kill -9 in the midst of labels', () => {
     { batchRows: 1, rounds: inForm(2, 10), settings: {} },
     { batchRows: 200, rounds: inForm(2, 10), settings: {} },
     { batchRows: 200, rounds: inForm(1, 5), settings: { GROUND_TRUTH: 'admin' } },
+    { batchRows: 200, rounds: inForm(1, 5), settings: { WORKERS: '2' } },
   ])('loses none that was answered: $batchRows a request, $rounds rounds, $settings', async (form) => {
     const { batchRows, rounds, settings } = form;
     const service = await prepareService({ settings });

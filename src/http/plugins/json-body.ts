@@ -8,7 +8,10 @@ import { invalid } from '../schema-faults.ts';
 export const JSON_TYPE = 'application/json';
 const CHARSET = /;\s*charset\s*=\s*"?([^\s;"]+)/i;
 
-/** Parses the bodies of all routes outside of scopes with a parser of their own. `repeated` is the error of a key that is there twice. */
+/**
+ * Parses the bodies of all routes outside of scopes with a parser of their own. A key that an object has twice is the error
+ * `repeated`.
+ */
 export function registerJsonBody(app: FastifyInstance, repeated: ErrorCode = 'invalid_body'): void {
   app.removeAllContentTypeParsers();
   app.addContentTypeParser<Buffer>(JSON_TYPE, { parseAs: 'buffer' }, (request, bytes, done) => {
