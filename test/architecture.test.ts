@@ -237,7 +237,6 @@ const exportedFor: Record<string, string> = {
   'src/prediction-log/postgres/tuples.ts splitRecords': 'tests compare records one by one',
   'src/process/prepare.ts prepareDatabase': 'tests of HTTP start the app without the process around it',
   'src/nearest-name.ts editDistance': 'a property test compares it with the definition',
-  'src/training/cross-validation.ts crossValPredict': 'compared with scikit-learn, which has it under this name',
 };
 
 describe('what is exported', () => {

@@ -29,6 +29,12 @@ export interface NewPipeline {
   codeSha256: string;
   goldenRows: GoldenRows;
   featureProfile: object;
+  /** Of its out-of-fold predictions. */
+  predictionProfile: object;
+  /** Absolute out-of-fold residuals, ascending; of many some are kept. */
+  residuals: readonly number[];
+  /** What each feature adds to a prediction. */
+  explanation: object;
   /** Of the rows that it was trained on, and that it takes. */
   declaration: Declaration;
   trainingRows: TrainingRows;
@@ -76,12 +82,12 @@ export async function insertPipeline(
   // At least a second after the newest version: a name has no finer unit.
   const { rows } = await client.query(
     `insert into ml_pipeline (pipeline_version, artefact, sha256, hyperparameters, metrics, data_sha256, code_sha256,
-       golden_rows, feature_profile, declaration, training_rows, data_file)
+       golden_rows, feature_profile, declaration, training_rows, data_file, prediction_profile, residuals, explanation)
      select to_char(greatest(
               date_trunc('second', clock_timestamp() at time zone 'UTC'),
               max(to_timestamp(pipeline_version, 'YYYY_MM_DD__HH24_MI_SS')::timestamp) + interval '1 second'
             ), 'YYYY_MM_DD__HH24_MI_SS'),
-       $1, $2, $3, $4, $5, $6, $7, $8, $9, $10, $11
+       $1, $2, $3, $4, $5, $6, $7, $8, $9, $10, $11, $12, $13, $14
      from ml_pipeline
      returning pipeline_version, octet_length(declaration::text) as declaration_bytes`,
     [
@@ -96,6 +102,9 @@ export async function insertPipeline(
       pipeline.declaration,
       pipeline.trainingRows,
       dataFile,
+      pipeline.predictionProfile,
+      pipeline.residuals,
+      pipeline.explanation,
     ],
   );
   checkDeclarationSize(rows[0]!);

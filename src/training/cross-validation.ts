@@ -7,7 +7,6 @@ import { fitOneHotEncoder } from '../estimators/one-hot-encoder.ts';
 import { type PipelineParameters, predictRows } from '../estimators/pipeline.ts';
 import { fitPipelineFromMoments } from '../estimators/pipeline-from-moments.ts';
 import { fitSimpleImputer, impute } from '../estimators/simple-imputer.ts';
-import { type RegressionMetrics, regressionMetrics } from './regression-metrics.ts';
 
 /**
  * Cuts 0..n-1 into k folds at random, as scikit-learn's `KFold(shuffle=True)` sizes them: the first n mod k folds hold
@@ -82,10 +81,4 @@ function otherRows(n: number, heldOut: Uint32Array): Uint32Array {
     else rows[at++] = row;
   }
   return rows;
-}
-
-/** Measures over all out-of-fold predictions together; see `crossValPredict` for the arguments. */
-export function crossValidate(...how: Parameters<typeof crossValPredict>): RegressionMetrics {
-  const [{ y }] = how;
-  return regressionMetrics(y, crossValPredict(...how));
 }

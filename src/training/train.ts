@@ -16,12 +16,14 @@ import { sha256Of } from '../registry/artefacts.ts';
 import type { NewPipeline } from '../registry/pipeline-versions.ts';
 import { checkDataset } from './check-dataset.ts';
 import { fingerprintCode } from './code-fingerprint.ts';
-import { crossValidate, kFold } from './cross-validation.ts';
+import { crossValPredict, kFold } from './cross-validation.ts';
 import { fingerprintData } from './data-fingerprint.ts';
-import { featureProfile } from './feature-profile.ts';
+import { explainPipeline } from './explain-pipeline.ts';
+import { featureProfile, numericalProfile } from './feature-profile.ts';
 import { goldenRows } from './golden-rows.ts';
 import { categoryName, pipelineParameters } from './pipeline-parameters.ts';
 import { regressionMetrics } from './regression-metrics.ts';
+import { residualsToKeep } from './residuals.ts';
 
 export interface TrainingOptions {
   contract: Contract;
@@ -55,9 +57,10 @@ export function trainPipeline(dataset: Dataset, options: TrainingOptions): NewPi
   const width = transformedWidth(dataset.X, parameters);
   checkWidth(width);
   const folds = Math.min(FOLDS, dataset.X.rows);
-  const crossValidation = crossValidate(dataset, parameters, kFold(dataset.X.rows, folds, seed), (done) =>
+  const outOfFold = crossValPredict(dataset, parameters, kFold(dataset.X.rows, folds, seed), (done) =>
     onProgress(`cross-validation, fold ${done} of ${folds}`, (0.9 * done) / folds),
   );
+  const crossValidation = regressionMetrics(dataset.y, outOfFold);
   onProgress('fit on all rows', 0.9);
   const pipeline = width > WIDE ? fitWidePipeline(dataset, parameters) : fitPipeline(dataset, parameters);
   const fitted = predictPipeline(pipeline, dataset.X);
@@ -93,6 +96,9 @@ export function trainPipeline(dataset: Dataset, options: TrainingOptions): NewPi
     codeSha256: fingerprintCode(),
     goldenRows: golden,
     featureProfile: featureProfile(dataset.X, contract),
+    predictionProfile: numericalProfile(outOfFold),
+    residuals: residualsToKeep(dataset.y.map((actual, row) => actual - outOfFold[row]!)),
+    explanation: explainPipeline(pipeline, dataset.X, contract),
     declaration: contract.declaration,
     trainingRows: { shipped: dataset.X.rows, labelled: 0, duplicates: 0 },
   };

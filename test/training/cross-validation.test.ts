@@ -5,9 +5,14 @@ import { featuresOfKind } from '../../src/contract/contract.ts';
 import { fitPipeline, predictPipeline } from '../../src/estimators/pipeline.ts';
 import { loadHousingDataset } from '../../src/housing/dataset.ts';
 import { housing } from '../../src/housing/features.ts';
-import { crossValidate, kFold } from '../../src/training/cross-validation.ts';
+import { crossValPredict, kFold } from '../../src/training/cross-validation.ts';
 import { type RegressionMetrics, regressionMetrics } from '../../src/training/regression-metrics.ts';
 import { takeRows } from './take-rows.ts';
+
+/** Measures over all out-of-fold predictions together. */
+function measured(...how: Parameters<typeof crossValPredict>): RegressionMetrics {
+  return regressionMetrics(how[0].y, crossValPredict(...how));
+}
 
 const expected: {
   alpha: number;
@@ -33,7 +38,7 @@ function expectMetrics(actual: RegressionMetrics, wanted: RegressionMetrics): vo
 
 describe('on the folds of the fixture', () => {
   test('the measures over all out-of-fold predictions are those of scikit-learn', () => {
-    expectMetrics(crossValidate(dataset, parameters, folds), expected.pooled);
+    expectMetrics(measured(dataset, parameters, folds), expected.pooled);
   });
 
   test('so are the measures of each fold', () => {
@@ -51,12 +56,12 @@ describe('on the folds of the fixture', () => {
   });
 
   test('the order of the folds does not matter', () => {
-    expectMetrics(crossValidate(dataset, parameters, folds.toReversed()), expected.pooled);
+    expectMetrics(measured(dataset, parameters, folds.toReversed()), expected.pooled);
   });
 
   test('each fold is announced when it is done', () => {
     const heard: number[] = [];
-    crossValidate(dataset, parameters, folds, (done) => heard.push(done));
+    crossValPredict(dataset, parameters, folds, (done) => heard.push(done));
     expect(heard).toEqual([1, 2, 3, 4, 5, 6, 7, 8, 9, 10]);
   });
 });
@@ -67,7 +72,7 @@ test('a row is predicted by a fit that has not seen it', () => {
   const y = Float64Array.of(0, 100, 0, 100, 0, 100);
   const alone = { X: { rows: n, columns: 1, data: Float64Array.from({ length: n }, (_, i) => i) }, y };
   const singles = Array.from({ length: n }, (_, row) => Uint32Array.of(row));
-  const { mae } = crossValidate(alone, { alpha: 0.001, numerical: [], categorical: [0] }, singles);
+  const { mae } = measured(alone, { alpha: 0.001, numerical: [], categorical: [0] }, singles);
   // The mean of the other five is 60 for the zeros and 40 for the hundreds.
   expect(mae).toBeCloseTo(60, 9);
 });

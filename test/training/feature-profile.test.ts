@@ -22,17 +22,24 @@ test('a numerical feature has its range, mean and deciles, a categorical one its
       min: 0,
       max: 100,
       mean: 50,
+      sd: Math.sqrt(1000),
       deciles: [0, 10, 20, 30, 40, 50, 60, 70, 80, 90, 100],
+      edges: [10, 20, 30, 40, 50, 60, 70, 80, 90],
+      counts: [1, 1, 1, 1, 1, 1, 1, 1, 1, 2],
+      rows: 11,
       missing: 0,
     },
-    ZONE: { kind: 'categorical', counts: { '-1': 3, '24': 8 }, unknown: 0, missing: 0 },
+    ZONE: { kind: 'categorical', counts: { '-1': 3, '24': 8 }, unknown: 0, rows: 11, missing: 0 },
   });
 });
 
 test('one row is a profile too', () => {
   expect(profile([[2.5, 7]])).toEqual({
-    SIZE: { kind: 'numerical', min: 2.5, max: 2.5, mean: 2.5, deciles: Array(11).fill(2.5), missing: 0 },
-    ZONE: { kind: 'categorical', counts: { '7': 1 }, unknown: 0, missing: 0 },
+    SIZE: {
+      ...{ kind: 'numerical', min: 2.5, max: 2.5, mean: 2.5, sd: 0, deciles: Array(11).fill(2.5) },
+      ...{ edges: [], counts: [1, 0], rows: 1, missing: 0 },
+    },
+    ZONE: { kind: 'categorical', counts: { '7': 1 }, unknown: 0, rows: 1, missing: 0 },
   });
 });
 
@@ -56,17 +63,23 @@ describe('what is missing', () => {
       [5, 'south', true],
     ];
     expect(profileOf(rows)).toEqual({
-      SIZE: { kind: 'numerical', min: 1, max: 5, mean: 3, deciles: [1, 1, 1, 3, 3, 3, 3, 3, 5, 5, 5], missing: 2 },
-      ZONE: { kind: 'categorical', counts: { north: 2, ['__proto__']: 1 }, unknown: 1, missing: 1 },
-      LIFT: { kind: 'categorical', counts: { true: 3, false: 1 }, unknown: 0, missing: 1 },
+      SIZE: {
+        ...{ kind: 'numerical', min: 1, max: 5, mean: 3, sd: Math.sqrt(8 / 3) },
+        ...{ deciles: [1, 1, 1, 3, 3, 3, 3, 3, 5, 5, 5], edges: [3, 5], counts: [1, 1, 1], rows: 3, missing: 2 },
+      },
+      ZONE: { kind: 'categorical', counts: { north: 2, ['__proto__']: 1 }, unknown: 1, rows: 4, missing: 1 },
+      LIFT: { kind: 'categorical', counts: { true: 3, false: 1 }, unknown: 0, rows: 4, missing: 1 },
     });
   });
 
   test('may be everything', () => {
     expect(profileOf([[null, null, null]])).toEqual({
-      SIZE: { kind: 'numerical', min: null, max: null, mean: null, deciles: [], missing: 1 },
-      ZONE: { kind: 'categorical', counts: {}, unknown: 0, missing: 1 },
-      LIFT: { kind: 'categorical', counts: {}, unknown: 0, missing: 1 },
+      SIZE: {
+        ...{ kind: 'numerical', min: null, max: null, mean: null, sd: null },
+        ...{ deciles: [], edges: [], counts: [], rows: 0, missing: 1 },
+      },
+      ZONE: { kind: 'categorical', counts: {}, unknown: 0, rows: 0, missing: 1 },
+      LIFT: { kind: 'categorical', counts: {}, unknown: 0, rows: 0, missing: 1 },
     });
   });
 });
