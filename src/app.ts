@@ -21,6 +21,7 @@ import { registerStartPage, type StartPageLinks } from './http/routes/start-page
 import { createRowDecoders } from './http/row-decoders.ts';
 import { createHttp } from './http/server.ts';
 import { loadPredictor, type Predictor } from './inference/predictor.ts';
+import { readHalfWidths } from './monitoring/interval-quantiles.ts';
 import { startPartitionUpkeep } from './prediction-log/postgres/partitions.ts';
 import { createPredictionsTable } from './prediction-log/postgres/predictions-table.ts';
 import { createPredictionLog } from './prediction-log/prediction-log.ts';
@@ -32,6 +33,7 @@ import { createOperations } from './process/operations.ts';
 import { PROMOTION_CHANNEL } from './registry/promotions.ts';
 import { createServedPipeline } from './registry/served-pipeline.ts';
 import { startVersionListener } from './registry/version-listener.ts';
+import { createRecalibration } from './serving/recalibration.ts';
 import { createServing } from './serving/serving.ts';
 
 export interface AppOptions {
@@ -105,11 +107,19 @@ async function compose(options: AppOptions, closers: Closers): Promise<App> {
     if (!served.current()) log.error({ modelsDir: config.modelsDir }, 'no pipeline is there; waiting for the database');
   });
 
+  const recalibration = createRecalibration({
+    current: served.current,
+    read: (version) => readHalfWidths(pool, version, clock.now()),
+    log,
+  });
   const listener = startVersionListener({
     createClient: () => createClient(databaseUrl),
     channel: PROMOTION_CHANNEL,
     pollSeconds: config.modelPollSeconds,
-    onChange: () => served.refresh(),
+    async onChange() {
+      await served.refresh();
+      await recalibration.refresh();
+    },
     log,
   });
   closers.push(listener.close);
@@ -131,6 +141,7 @@ async function compose(options: AppOptions, closers: Closers): Promise<App> {
 
   const serving = createServing({
     predictorFor: served.forContract,
+    halfWidthsOf: recalibration.halfWidthsOf,
     predictionLog,
     maxRequestRows: config.maxBatchRows,
     clock,

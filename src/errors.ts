@@ -52,6 +52,16 @@ const catalogue = {
     'The prediction is not a finite number',
     'Bring the listed values nearer to the usual range.',
   ],
+  interval_unavailable: [
+    422,
+    'The version that answers has no such interval',
+    'It was trained on too few rows for this level, or by a version of Ridgeline that kept no errors. Ask for a lower level, or leave interval out.',
+  ],
+  contributions_unavailable: [
+    422,
+    'The version that answers cannot tell contributions',
+    'They are not known exactly of this version. Leave contributions out.',
+  ],
   headers_too_large: [431, 'The request headers are too large', 'Send fewer or shorter headers.'],
   internal: [500, 'Unexpected error', 'The error is logged under this request_id. Retry; report it if it stays.'],
   no_pipeline: [

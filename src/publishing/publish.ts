@@ -72,9 +72,9 @@ export async function publish(pipeline: NewPipeline, options: PublishOptions): P
     }),
   );
   if (!published.isPromoted) return published;
-  const { artefact, sha256, goldenRows, declaration } = pipeline;
+  const { artefact, sha256, goldenRows, declaration, residuals, explanation } = pipeline;
   const { pipelineVersion } = published;
-  const written = { pipelineVersion, artefact, sha256, goldenRows, declaration };
+  const written = { pipelineVersion, artefact, sha256, goldenRows, declaration, residuals, explanation };
   const file = await writeArtefact(modelsDir, written).then(
     (path) => ({ path }),
     (error: unknown) => ({ error }),

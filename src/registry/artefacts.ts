@@ -15,8 +15,10 @@ interface Manifest {
   pipeline_version: string;
   sha256: string;
   golden_rows: GoldenRows;
-  /** Absent in those written before versions had one. */
+  /** These are absent in those written before versions had them. */
   declaration?: unknown;
+  residuals?: unknown;
+  explanation?: unknown;
 }
 
 const LAST_SERVED = 'last_served.json';
@@ -61,11 +63,14 @@ export async function rememberServed(modelsDir: string, pipeline: PipelineArtefa
 
 /** The artefact, then its manifest: a manifest that exists describes a whole file. */
 async function writeFiles(modelsDir: string, pipeline: PipelineArtefact): Promise<string> {
-  const { pipelineVersion, artefact, sha256, goldenRows, declaration } = pipeline;
+  const { pipelineVersion, artefact, sha256, goldenRows, declaration, residuals, explanation } = pipeline;
   await mkdir(modelsDir, { recursive: true });
   const path = join(modelsDir, `pipeline_${pipelineVersion}.onnx`);
   await writeAtomically(path, artefact);
-  const manifest: Manifest = { pipeline_version: pipelineVersion, sha256, golden_rows: goldenRows, declaration };
+  const manifest: Manifest = {
+    ...{ pipeline_version: pipelineVersion, sha256, golden_rows: goldenRows },
+    ...{ declaration, residuals, explanation },
+  };
   await writeAtomically(join(modelsDir, `pipeline_${pipelineVersion}.json`), JSON.stringify(manifest));
   return path;
 }
@@ -112,8 +117,8 @@ export async function versionsOnDisk(
         throw new RidgelineError('bad_artefact', { detail: `The manifest of ${pipelineVersion} is damaged.` });
       }
       const artefact = await readBounded(join(modelsDir, `pipeline_${pipelineVersion}.onnx`), MAX_ARTEFACT_BYTES);
-      const { sha256, golden_rows: goldenRows, declaration = null } = manifest;
-      return { pipelineVersion, artefact, sha256, goldenRows, declaration };
+      const { sha256, golden_rows: goldenRows, declaration = null, residuals = null, explanation = null } = manifest;
+      return { pipelineVersion, artefact, sha256, goldenRows, declaration, residuals, explanation };
     },
   }));
 }

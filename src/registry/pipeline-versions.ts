@@ -17,6 +17,9 @@ export interface PipelineArtefact {
   goldenRows: GoldenRows;
   /** As it is stored: any JSON, or null for the shipped one (stored-declaration.ts). */
   declaration: unknown;
+  /** As they are stored; null in versions of servers that did not store them (inference/half-widths.ts, explanation.ts). */
+  residuals: unknown;
+  explanation: unknown;
 }
 
 /** What a training leaves behind, ready to be published. */
@@ -121,8 +124,10 @@ export function checkDeclarationSize({ declaration_bytes: bytes }: Record<string
   throw new RidgelineError('bad_artefact', { detail });
 }
 
-/** Limit of the golden rows as text: more than a thousand rows of 400 values. */
+/** Limit of the golden rows as text, more than a thousand rows of 400 values, and of an explanation. */
 const MAX_GOLDEN_BYTES = 16 * 1024 * 1024;
+/** More than are kept, so that it shows where there are more. */
+const RESIDUALS_READ = 10_001;
 
 /**
  * The artefact of a version with what is needed to check it, or undefined when there is no such version. Throws
@@ -131,17 +136,21 @@ const MAX_GOLDEN_BYTES = 16 * 1024 * 1024;
 export async function readPipeline(client: Queryable, pipelineVersion: string): Promise<PipelineArtefact | undefined> {
   const { rows } = await client.query(
     `select sha256, octet_length(artefact) as bytes, octet_length(golden_rows::text) as golden_bytes,
-       octet_length(declaration::text) as declaration_bytes,
+       octet_length(declaration::text) as declaration_bytes, octet_length(explanation::text) as explanation_bytes,
        case when octet_length(artefact) <= $2 then artefact end as artefact,
        case when octet_length(golden_rows::text) <= $3 then golden_rows end as golden_rows,
-       case when octet_length(declaration::text) <= $4 then declaration end as declaration
+       case when octet_length(declaration::text) <= $4 then declaration end as declaration,
+       case when octet_length(explanation::text) <= $3 then explanation end as explanation, residuals[:$5] as residuals
      from ml_pipeline where pipeline_version = $1`,
-    [pipelineVersion, MAX_ARTEFACT_BYTES, MAX_GOLDEN_BYTES, MAX_DECLARATION_BYTES],
+    [pipelineVersion, MAX_ARTEFACT_BYTES, MAX_GOLDEN_BYTES, MAX_DECLARATION_BYTES, RESIDUALS_READ],
   );
   const row = rows[0];
   if (!row) return undefined;
   if ((row.golden_bytes as number) > MAX_GOLDEN_BYTES) {
     throw new RidgelineError('bad_artefact', { detail: `The golden rows have ${row.golden_bytes} bytes.` });
+  }
+  if (((row.explanation_bytes as number | null) ?? 0) > MAX_GOLDEN_BYTES) {
+    throw new RidgelineError('bad_artefact', { detail: `The explanation has ${row.explanation_bytes} bytes.` });
   }
   checkDeclarationSize(row);
   const problem = sizeProblem(row.bytes as number);
@@ -152,6 +161,8 @@ export async function readPipeline(client: Queryable, pipelineVersion: string): 
     sha256: row.sha256 as string,
     goldenRows: row.golden_rows as GoldenRows,
     declaration: row.declaration,
+    residuals: row.residuals,
+    explanation: row.explanation,
   };
 }
 

@@ -1,17 +1,16 @@
 /**
  * The data plane: the one function through which every transport gets rows answered, and the limits it works under.
  */
-import type { FeatureRows } from '../contract/rows.ts';
 import { RidgelineError } from '../errors.ts';
 import type { ServingFacts } from '../metrics/service-samples.ts';
 import { type BatchAnswererOptions, createBatchAnswerer } from './answer-batch.ts';
 import { createMicroBatcher } from './micro-batcher.ts';
-import type { Outcome } from './outcome.ts';
+import type { Job, Outcome } from './outcome.ts';
 import { createServingCounts } from './serving-counts.ts';
 
 export interface Serving {
   /** Answers the rows of one request. Rejects where the service cannot answer. */
-  answer(rows: FeatureRows): Promise<Outcome>;
+  answer(job: Job): Promise<Outcome>;
   /** Whether a request of this many rows would be taken now. */
   hasRoomFor(rows: number): boolean;
   /** Resolves when everybody has been answered. */
@@ -36,7 +35,7 @@ export const overloaded = new RidgelineError('overloaded');
 export function createServing({ maxRequestRows, ...options }: ServingOptions): Serving {
   const largestRun = Math.max(RUN_ROWS, maxRequestRows);
   const counts = createServingCounts();
-  const batcher = createMicroBatcher<FeatureRows, Outcome>({
+  const batcher = createMicroBatcher<Job, Outcome>({
     runBatch: createBatchAnswerer({ ...options, maxRows: largestRun, maxJoinedRows: RUN_ROWS, counts }),
     sizeOf: ({ rows }) => rows,
     mayShareRun: (first, later) => first.contract === later.contract,

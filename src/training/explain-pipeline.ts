@@ -23,7 +23,8 @@ export function explainPipeline(pipeline: FittedPipeline, X: DenseMatrix, contra
   numerical.forEach((column, k) => {
     const slope = ridge.coef[k]! / scaler.scale[k]!;
     const mean = scaler.mean[k]!;
-    const missing = slope * ((replacement.get(column) ?? mean) - mean);
+    const filled = replacement.get(column) ?? mean;
+    const missing = filled === mean ? 0 : slope * (filled - mean);
     effects.set(column, { kind: 'numerical', slope, mean, missing });
   });
 

@@ -45,6 +45,8 @@ describe('outside production', () => {
     };
     expect(document.openapi).toMatch(/^3\.1\./);
     expect(Object.keys(document.paths).sort()).toEqual([
+      '/ground-truth',
+      '/ground-truth/batch',
       '/health',
       '/livez',
       '/metrics',
@@ -55,6 +57,7 @@ describe('outside production', () => {
       '/pipelines/{version}/promote',
       '/predict',
       '/predict/batch',
+      '/predictions/{id}',
       '/readyz',
     ]);
     expect(JSON.stringify(document.paths['/predict'])).toContain(JSON.stringify(articleRow));

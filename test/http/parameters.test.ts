@@ -1,4 +1,4 @@
-/** Queries: the predict routes know no parameters yet, and tell so; the probes let anything stand behind their `?`. */
+/** Queries: what the predict routes do not know they tell; the probes let anything stand behind their `?`. */
 import { afterAll, beforeAll, describe, expect, test } from 'vitest';
 import { bothWays, startTestApp, type TestApp } from '../support/app.ts';
 import { articleRow, type ProblemAnswer, post } from '../support/requests.ts';
@@ -16,14 +16,7 @@ describe.each(bothWays)('%s', (_way, options) => {
   const errorsOf = async (response: Response) => ((await response.json()) as ProblemAnswer).errors;
 
   describe.each(paths)('of %s', (path) => {
-    test.each([
-      '?interval=0.9',
-      '?contributions=true',
-      '?x',
-      '?interval=0.9&interval=0.8',
-      '?__proto__=1',
-      '?constructor',
-    ])('refuse %s', async (search) => {
+    test.each(['?x', '?interval_=0.9', '?__proto__=1', '?constructor'])('refuse %s', async (search) => {
       const response = await send(path, search);
       expect(response.status).toBe(422);
       const problem = (await response.json()) as ProblemAnswer;
@@ -70,7 +63,11 @@ describe.each(bothWays)('%s', (_way, options) => {
       const { responses, parameters } = documented[path]!.post;
       expect(JSON.stringify(responses['422'])).toContain('urn:ridgeline:error:invalid_features');
       expect(JSON.stringify(responses['422'])).toContain('urn:ridgeline:error:invalid_parameters');
-      expect(parameters ?? []).toEqual([]);
+      const named = (parameters as { name: string; required: boolean }[]).map(({ name, required }) => [name, required]);
+      expect(named).toEqual([
+        ['interval', false],
+        ['contributions', false],
+      ]);
     }
   });
 });

@@ -86,6 +86,10 @@ describe('a publication', () => {
         declaration: wines.declaration,
         training_rows: { shipped: 120, labelled: 0, duplicates: 0 },
         data_file: null,
+        prediction_profile: pipeline.predictionProfile,
+        residuals: pipeline.residuals,
+        explanation: pipeline.explanation,
+        trained_through: null,
         rejected_at: null,
         rejected_reason: null,
       },
@@ -120,6 +124,8 @@ describe('a publication', () => {
       sha256: pipeline.sha256,
       golden_rows: pipeline.goldenRows,
       declaration: wines.declaration,
+      residuals: pipeline.residuals,
+      explanation: pipeline.explanation,
     });
     expect(await readdir(modelsDir)).toHaveLength(2);
   });

@@ -21,6 +21,8 @@ function pipelineOf(pipelineVersion: string): PipelineArtefact {
     sha256: sha256Of(artefact),
     goldenRows: { features: [[0.1 + 0.2, 5e-324]], predictions: [1 / 3] },
     declaration: { name: `of_${pipelineVersion}` },
+    residuals: [0.1, 2.5],
+    explanation: { base_value: 1 / 3, features: {} },
   };
 }
 const [v1, v2, v3] = ['2026_01_01__00_00_00', '2026_01_01__00_00_01', '2026_12_31__23_59_59'].map(pipelineOf) as [

@@ -18,6 +18,8 @@ const predictor = {
     for (let row = 0; row < rows; row++) predictions[row] = features[row] === 99 ? Number.NaN : 2 * features[row]!;
     return predictions;
   },
+  halfWidths: null,
+  explainer: null,
   retire: () => undefined,
 };
 
@@ -28,6 +30,7 @@ function setUp({ append, refusal }: Partial<Pick<PredictionLog, 'append'>> & { r
   const counts = createServingCounts();
   const answerBatch = createBatchAnswerer({
     predictorFor: (asked) => (asked === contract ? predictor : undefined),
+    halfWidthsOf: (version) => version.halfWidths,
     predictionLog: {
       refusal: () => refusal,
       append(batch) {

@@ -15,9 +15,9 @@ import {
   labelBatch,
   labelBatchAnswer,
   labelProblems,
+  noParameters,
   unknownPrediction,
 } from '../schemas/ground-truth.ts';
-import { noParameters } from '../schemas/predictions.ts';
 
 export interface GroundTruthOperations {
   clock: Clock;

@@ -8,7 +8,8 @@ import * as z from 'zod';
 import type { Contract } from '../../contract/contract.ts';
 import type { FeatureRows } from '../../contract/rows.ts';
 import { RidgelineError } from '../../errors.ts';
-import type { Answer, Refusal } from '../../serving/outcome.ts';
+import { levelOf } from '../../serving/extras.ts';
+import type { Answer, Job, Refusal, Wanted } from '../../serving/outcome.ts';
 import { overloaded, type Serving } from '../../serving/serving.ts';
 import type { RowDecoder } from '../decode-rows.ts';
 import { registerRowBodies } from '../fast-path/body-bytes.ts';
@@ -18,7 +19,7 @@ import { escapePointer } from '../json-faults.ts';
 import type { AnswerCounts } from '../plugins/answer-counts.ts';
 import type { RowDecoders } from '../row-decoders.ts';
 import { faultsOf, invalid } from '../schema-faults.ts';
-import { noParameters, predictionSchemas } from '../schemas/predictions.ts';
+import { predictionSchemas, predictQuery } from '../schemas/predictions.ts';
 import { problemResponses } from '../schemas/problem.ts';
 
 export interface PredictRoutesOptions {
@@ -42,7 +43,7 @@ interface PredictRoute {
   decoder: 'row' | 'batch';
   /** Upper bound of a request's rows, known before its body is read. */
   mostRowsOf: (request: FastifyRequest, decoders: RowDecoders) => number;
-  toJson: (answer: Answer) => object;
+  toJson: (answer: Answer, job: Job) => object;
   /** The JSON pointer of a row in the request's body. */
   pointerOf: (row: number) => string;
   /** For the documentation: what goes in and out. */
@@ -61,10 +62,13 @@ export function registerPredictRoutes(app: FastifyInstance, options: PredictRout
     summary: 'Predict one row',
     decoder: 'row',
     mostRowsOf: () => 1,
-    toJson(answer) {
+    toJson(answer, job) {
       const [prediction] = answer.predictions;
       const [prediction_id] = answer.ids;
-      return { prediction, prediction_id, model_version: versionOf(answer) };
+      const json = { prediction, prediction_id, model_version: versionOf(answer) };
+      if (!job.wanted) return json;
+      const { intervals, contributions } = extrasToJson(answer, job);
+      return { ...json, interval: intervals?.[0], contributions: contributions?.[0] };
     },
     pointerOf: () => '',
     schemasOf: ({ row: body, prediction: answer }) => ({ body, answer }),
@@ -78,9 +82,10 @@ export function registerPredictRoutes(app: FastifyInstance, options: PredictRout
       const length = Number(headers['content-length']);
       return length > 0 ? Math.min(maxBatchRows, Math.ceil(length / fewestBytesOfRow)) : 1;
     },
-    toJson(answer) {
+    toJson(answer, job) {
       const { predictions, ids: prediction_ids } = answer;
-      return { predictions, prediction_ids, model_version: versionOf(answer) };
+      const json = { predictions, prediction_ids, model_version: versionOf(answer) };
+      return job.wanted ? { ...json, ...extrasToJson(answer, job) } : json;
     },
     pointerOf: (place) => `/instances/${place}`,
     schemasOf: ({ instances: body, predictions: answer }) => ({ body, answer }),
@@ -110,20 +115,20 @@ function registerPredictRoute(scope: FastifyInstance, route: PredictRoute, optio
     return serving.hasRoomFor(route.mostRowsOf(request, decodersOf(contract))) ? done() : done(overloaded);
   };
 
-  async function answer(reply: FastifyReply, rows: FeatureRows): Promise<void> {
+  async function answer(reply: FastifyReply, job: Job): Promise<void> {
     try {
-      const outcome = await serving.answer(rows);
-      if (!('faults' in outcome)) return sendJson(reply, route.toJson(outcome));
+      const outcome = await serving.answer(job);
+      if (!('faults' in outcome)) return sendJson(reply, route.toJson(outcome, job));
       throw toProblem(outcome, route);
     } catch (error) {
-      reply.rows = rows.rows;
+      reply.rows = job.rows;
       reply.send(error);
     }
   }
 
-  scope.post<{ Body: FeatureRows }>(route.path, {
+  scope.post<{ Body: FeatureRows; Querystring: z.output<typeof predictQuery> }>(route.path, {
     onRequest: ownHook(refuseEarly),
-    schema: { tags: ['Predictions'], summary: route.summary, querystring: noParameters, body: z.unknown() },
+    schema: { tags: ['Predictions'], summary: route.summary, querystring: predictQuery, body: z.unknown() },
     config: {
       schemaUnder(contract) {
         const schemas = predictionSchemas(contract, maxBatchRows);
@@ -131,8 +136,34 @@ function registerPredictRoute(scope: FastifyInstance, route: PredictRoute, optio
         return { body, response: { 200: answer, ...problemsOf(scope, contract, schemas.row) } };
       },
     },
-    handler: ({ body }, reply) => void answer(reply, body),
+    handler({ body, query }, reply) {
+      const wanted = wantedOf(query);
+      void answer(reply, wanted ? { ...body, wanted } : body);
+    },
   });
+}
+
+/** Undefined for nearly every request, which wants a prediction and no more. */
+function wantedOf({ interval, contributions }: z.output<typeof predictQuery>): Wanted | undefined {
+  if (interval === undefined && contributions !== 'true') return undefined;
+  return { interval: interval === undefined ? undefined : levelOf(interval), contributions: contributions === 'true' };
+}
+
+function extrasToJson({ predictions, halfWidth, contributions }: Answer, { wanted, contract: { names } }: Job) {
+  return {
+    intervals:
+      halfWidth === undefined
+        ? undefined
+        : predictions.map((prediction) => ({
+            level: wanted!.interval,
+            lower: prediction - halfWidth,
+            upper: prediction + halfWidth,
+          })),
+    contributions: contributions?.rows.map((row) => ({
+      base_value: contributions.baseValue,
+      ...Object.fromEntries(names.map((name, column) => [name, row[column]])),
+    })),
+  };
 }
 
 function toProblem({ faults }: Refusal, { pointerOf }: PredictRoute): RidgelineError {
@@ -149,6 +180,8 @@ function problemsOf({ initialConfig }: FastifyInstance, { names }: Contract, row
     'unsupported_media_type',
     ['invalid_features', { errors: faultsOf(row, {}, '').slice(0, 1) }],
     'invalid_parameters',
+    'interval_unavailable',
+    'contributions_unavailable',
     'internal',
     'overloaded',
     'no_pipeline',

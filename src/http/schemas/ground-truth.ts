@@ -108,3 +108,6 @@ export function labelProblems(at: string, bodyLimit: number) {
 
 /** Of the single form alone: in a batch it is one of the results. */
 export const unknownPrediction = problemResponses(['unknown_prediction', { members: { result: 'unknown' } }]);
+
+/** The query of the routes of labels. */
+export const noParameters = z.strictObject({});
