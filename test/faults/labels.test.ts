@@ -30,12 +30,11 @@ async function compareWithStored({ database }: Service, labels: readonly SentLab
 
 describe('kill -9 in the midst of labels', () => {
   test.each([
-    { batchRows: 1, rounds: inForm(2, 10), settings: {} },
-    { batchRows: 200, rounds: inForm(2, 10), settings: {} },
-    { batchRows: 200, rounds: inForm(1, 5), settings: { GROUND_TRUTH: 'admin' } },
-    { batchRows: 200, rounds: inForm(1, 5), settings: { WORKERS: '2' } },
-  ])('loses none that was answered: $batchRows a request, $rounds rounds, $settings', async (form) => {
-    const { batchRows, rounds, settings } = form;
+    { form: '1 a request', batchRows: 1, rounds: inForm(2, 10), settings: {} },
+    { form: '200 a request', batchRows: 200, rounds: inForm(2, 10), settings: {} },
+    { form: 'on the admin port', batchRows: 200, rounds: inForm(1, 5), settings: { GROUND_TRUTH: 'admin' } },
+    { form: 'two workers', batchRows: 200, rounds: inForm(1, 5), settings: { WORKERS: '2' } },
+  ])('loses none that was answered: $form, $rounds rounds', async ({ form, batchRows, rounds, settings }) => {
     const service = await prepareService({ settings });
     const labels: SentLabel[] = [];
     let requests = 0;
@@ -52,7 +51,7 @@ describe('kill -9 in the midst of labels', () => {
     }
     const stored = await compareWithStored(service, labels);
     reportFault({
-      fault: `kill -9 in the midst of labels, ${batchRows} a request, ${rounds} rounds`,
+      fault: `kill -9 in the midst of labels, ${form}, ${rounds} rounds`,
       load: `${CONNECTIONS} connections, closed loop`,
       requests,
       failures: 0,
