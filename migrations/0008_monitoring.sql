@@ -107,8 +107,42 @@ comment on column interval_quantile.effective_from is 'From when on they are use
 comment on column interval_quantile.halfwidths is 'For the levels 0.50 to 0.99 in steps of 0.01; infinity where there are too few errors.';
 comment on column interval_quantile.n is 'How many errors they were taken from.';
 
+-- For people: one row for each version and day of its predictions.
+create view pipeline_quality as
+with counted as (
+  select pipeline_version, (hour at time zone 'UTC')::date as day, sum(rows_all)::bigint as predictions
+  from feature_histogram where feature = '' group by 1, 2
+), cell as (
+  select live_quality.*, 1.959963984540054 * sqrt(var_squared_error) / sqrt(labelled) as half_width from live_quality
+)
+select pipeline_version, day, coalesce(labelled, 0) as labels, predictions,
+  least(1, labelled / nullif(predictions, 0)::double precision) as label_share,
+  sqrt(mean_squared_error) as rmse,
+  sqrt(greatest(0, mean_squared_error - half_width)) as rmse_lower,
+  sqrt(mean_squared_error + half_width) as rmse_upper,
+  mean_absolute_error as mae, mean_error as bias,
+  case when syy_actual > 0 then 1 - labelled * mean_squared_error / syy_actual
+    when labelled > 0 then (mean_squared_error = 0)::integer end as r2,
+  covered / labelled::double precision as coverage,
+  (ml_pipeline.metrics ->> 'cv_rmse')::double precision as cv_rmse,
+  delay_p50 as label_delay_p50, delay_p95 as label_delay_p95, computed_at
+from cell full join counted using (pipeline_version, day) left join ml_pipeline using (pipeline_version);
+comment on view pipeline_quality is 'How good each version was on each day (UTC) of its predictions, by the truths that have come; select * from pipeline_quality order by day desc.';
+comment on column pipeline_quality.labels is 'Predictions whose truth is known.';
+comment on column pipeline_quality.predictions is 'All of them, of hours that have been counted.';
+comment on column pipeline_quality.label_share is 'Labels in predictions; a small part may not be like the others.';
+comment on column pipeline_quality.rmse is 'Root of the mean squared error, in the unit of the target.';
+comment on column pipeline_quality.rmse_lower is 'With rmse_upper an interval in which it is in 95 of 100 cases.';
+comment on column pipeline_quality.rmse_upper is 'As rmse_lower.';
+comment on column pipeline_quality.mae is 'Mean absolute error.';
+comment on column pipeline_quality.bias is 'Mean of prediction - actual.';
+comment on column pipeline_quality.r2 is '1 is perfect; 0 as good as always answering the mean.';
+comment on column pipeline_quality.coverage is 'Share of truths inside of their interval of level 0.9.';
+comment on column pipeline_quality.cv_rmse is 'Of the cross-validation when the version was trained: what to hold rmse against.';
+
 -- Down Migration
 
+drop view pipeline_quality;
 drop table interval_quantile;
 drop table monitoring_state;
 drop table live_quality_dirty;

@@ -21,6 +21,7 @@ import { registerStartPage, type StartPageLinks } from './http/routes/start-page
 import { createRowDecoders } from './http/row-decoders.ts';
 import { createHttp } from './http/server.ts';
 import { loadPredictor, type Predictor } from './inference/predictor.ts';
+import { createJobCounts, type JobCounts } from './metrics/job-counts.ts';
 import { readHalfWidths } from './monitoring/interval-quantiles.ts';
 import { startPartitionUpkeep } from './prediction-log/postgres/partitions.ts';
 import { createPredictionsTable } from './prediction-log/postgres/predictions-table.ts';
@@ -29,6 +30,7 @@ import { recordColumns } from './prediction-log/record-columns.ts';
 import { createDatabaseOperations } from './process/database-operations.ts';
 import { createGroundTruth } from './process/ground-truth-operations.ts';
 import { urlOf } from './process/listen.ts';
+import { startMonitoringWatch } from './process/monitoring-watch.ts';
 import { createOperations } from './process/operations.ts';
 import { PROMOTION_CHANNEL } from './registry/promotions.ts';
 import { createServedPipeline } from './registry/served-pipeline.ts';
@@ -43,6 +45,8 @@ export interface AppOptions {
   spoolRoot: string;
   /** What time it is: of predictions, of the commands of operators, and of what is computed from both. */
   clock: Clock;
+  /** Of the jobs that run beside the app in its process; none where they run in another one. */
+  jobs?: Pick<JobCounts, 'samples'>;
   log: FastifyBaseLogger;
   /** How many lines of the log could not be written. */
   droppedLines: () => number;
@@ -81,7 +85,16 @@ export async function createApp(options: AppOptions): Promise<App> {
 }
 
 async function compose(options: AppOptions, closers: Closers): Promise<App> {
-  const { config, databaseUrl, spoolRoot, clock, log, droppedLines, fastPath = true } = options;
+  const {
+    config,
+    databaseUrl,
+    spoolRoot,
+    clock,
+    log,
+    droppedLines,
+    jobs = createJobCounts(),
+    fastPath = true,
+  } = options;
   const onError = (err: Error) => log.debug({ err }, 'a database connection broke');
   const pool = createPool({ url: databaseUrl, onError });
   closers.push(() => pool.end());
@@ -180,7 +193,20 @@ async function compose(options: AppOptions, closers: Closers): Promise<App> {
   }
   const probeDatabase = createProbe(pool);
   const ofDatabase = createDatabaseOperations({ pool: operatorsPool, clock, shipped: housing });
-  const facts = { counts, drain, served, serving, predictionLog, groundTruth, probeDatabase, droppedLines };
+  const watch = startMonitoringWatch({ pool: operatorsPool, clock });
+  closers.push(watch.close);
+  const facts = {
+    counts,
+    drain,
+    served,
+    serving,
+    predictionLog,
+    groundTruth,
+    watch,
+    jobs,
+    probeDatabase,
+    droppedLines,
+  };
   const operations = createOperations({ ...facts, ...ofDatabase });
   registerHealthRoutes(http, {
     form: config.production ? 'short' : 'whole',

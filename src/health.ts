@@ -38,6 +38,14 @@ export interface HealthFacts {
   /** The newest promotion, when it cannot be served. */
   refusedVersion: { version: string; reason: string } | null;
   predictionLog: PredictionLogFacts;
+  /** Pending and firing ones, as this process has read them. */
+  alarms: Alarm[];
+}
+
+export interface Alarm {
+  subject: string;
+  state: 'pending' | 'firing';
+  since: string;
 }
 
 /** The facts of all processes of a service, the one that was asked first, and what kept others from answering. */
@@ -57,6 +65,7 @@ export interface Health {
   /** Why it is not ok, and what to do about it; empty when it is. */
   reasons: string[];
   backlog: Backlog;
+  alarms: Alarm[];
 }
 
 /** null: not known. */
@@ -100,6 +109,7 @@ export function describeHealth({ facts, silences }: Gathered<HealthFacts>): Heal
     refusedVersion,
     reasons: [...fatal, ...lesser],
     backlog,
+    alarms: asked.alarms,
   };
 }
 
@@ -114,6 +124,7 @@ export function describeSilence({ mode, databaseFault }: SilentService): Health 
     refusedVersion: null,
     reasons: ['No worker answers: the log says why they end or do not start. One that is held up has to be ended.'],
     backlog: { rows: null, oldestAgeSeconds: null, bytes: null, limitBytes: null, deadLetters: null, lastError: null },
+    alarms: [],
   };
 }
 

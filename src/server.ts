@@ -15,11 +15,14 @@ import { tellable } from './errors.ts';
 import { housing } from './housing/features.ts';
 import type { Operations } from './http/admin.ts';
 import { complain, type OpenLog, openLog } from './log.ts';
+import { createJobCounts, type JobCounts } from './metrics/job-counts.ts';
 import { createProcessSamples } from './metrics/process-samples.ts';
+import { combine } from './metrics/samples.ts';
 import { startDaily } from './process/daily.ts';
 import { createDatabaseOperations } from './process/database-operations.ts';
 import { createGroundTruth } from './process/ground-truth-operations.ts';
 import { listen, urlOf } from './process/listen.ts';
+import { startMonitoring } from './process/monitor.ts';
 import { openDatabase } from './process/open-database.ts';
 import { prepareNowOrLater } from './process/prepare.ts';
 import { type Ending, endInOrder } from './process/shutdown.ts';
@@ -35,12 +38,13 @@ const APP_SHARE = 0.8;
 interface Context extends Pick<OpenLog, 'log' | 'print'> {
   config: Config;
   closers: Closers;
+  jobs: JobCounts;
   ending: Ending;
   droppedLines: OpenLog['dropped'];
 }
 
 async function runPrimary(context: Context): Promise<void> {
-  const { config, closers, ending, log, print } = context;
+  const { config, closers, ending, jobs, log, print } = context;
   const onProgress = (message: string) => log.info({}, message);
   const opening = openDatabase({ ...config, signal: ending.signal, onProgress });
   const { url: databaseUrl } = await closers.open(opening, (database) => database.close());
@@ -57,7 +61,8 @@ async function runPrimary(context: Context): Promise<void> {
   if (!config.production) print(welcome({ url, adminUrl, config, pipelineVersion, contract }));
 
   const { predictionsKeepMonths: keepMonths } = config;
-  closers.push(startDaily({ databaseUrl, clock: systemClock, keepMonths, log }).close);
+  closers.push(startDaily({ databaseUrl, clock: systemClock, keepMonths, jobs, log }).close);
+  closers.push(startMonitoring({ databaseUrl, clock: systemClock, shipped: housing, jobs, log }).close);
   if (config.retrainCron) {
     const { startScheduler } = await import('./retraining/scheduler.ts');
     const scheduler = startScheduler({ cron: config.retrainCron, databaseUrl, shipped: housing, log });
@@ -80,7 +85,7 @@ async function serveHere(databaseUrl: string, context: Context): Promise<Served>
 }
 
 async function serveByWorkers(databaseUrl: string, context: Context): Promise<Served> {
-  const { config, closers, ending, log, droppedLines } = context;
+  const { config, closers, ending, jobs, log, droppedLines } = context;
   const onError = (err: Error) => log.debug({ err }, 'a database connection broke');
   const pool = createPool({ url: databaseUrl, onError, max: 2 });
   closers.push(() => pool.end());
@@ -89,7 +94,8 @@ async function serveByWorkers(databaseUrl: string, context: Context): Promise<Se
   const { predictionLog } = config;
   const groundTruth = createGroundTruth({ databaseUrl, predictionLog, clock: systemClock, log });
   closers.push(groundTruth.close);
-  const ownSamples = createProcessSamples({ droppedLines });
+  const processSamples = createProcessSamples({ droppedLines });
+  const ownSamples = async () => combine([await processSamples(), jobs.samples()]);
   const operations = gatherOperations({ config, probeDatabase, ...ofDatabase, groundTruth, ownSamples });
   const adminPort = await prepareAdminPort(context)(operations);
   // Only the workers know what they serve, and it is nearly always this.
@@ -119,9 +125,12 @@ async function runWorker(databaseUrl: string, context: Context): Promise<void> {
   await listen(app.http, context.config);
 }
 
-async function openApp(databaseUrl: string, { config, closers, ending, log, droppedLines }: Context): Promise<App> {
+async function openApp(
+  databaseUrl: string,
+  { config, closers, ending, jobs, log, droppedLines }: Context,
+): Promise<App> {
   const spoolRoot = join(config.dataDir, 'spool');
-  const opening = createApp({ config, databaseUrl, spoolRoot, clock: systemClock, log, droppedLines });
+  const opening = createApp({ config, databaseUrl, spoolRoot, clock: systemClock, jobs, log, droppedLines });
   const app = await closers.open(opening, ({ close }, withinMs) => close(withinMs), APP_SHARE);
   ending.signal.throwIfAborted();
   ending.departBy({ leave: ({ drainMs }) => app.drain(drainMs) });
@@ -150,7 +159,15 @@ try {
     drainSeconds: config.drainSeconds,
     log,
   });
-  const context = { config, closers, ending, log, print: opened.print, droppedLines: opened.dropped };
+  const context = {
+    config,
+    closers,
+    ending,
+    jobs: createJobCounts(),
+    log,
+    print: opened.print,
+    droppedLines: opened.dropped,
+  };
   await (cluster.isWorker ? runWorker(config.databaseUrl!, context) : runPrimary(context)).catch(
     async (error: unknown) => {
       // A start that a signal has ended has not failed; the shutdown exits.

@@ -13,7 +13,13 @@ const wellLog: PredictionLogFacts = {
   obstacle: null,
   lastError: null,
 };
-const well: HealthFacts = { databaseFault: null, servedVersion: 'v1', refusedVersion: null, predictionLog: wellLog };
+const well: HealthFacts = {
+  databaseFault: null,
+  servedVersion: 'v1',
+  refusedVersion: null,
+  alarms: [],
+  predictionLog: wellLog,
+};
 
 const withLog = (log: Partial<PredictionLogFacts>): HealthFacts => ({ ...well, predictionLog: { ...wellLog, ...log } });
 const judge = (...facts: [HealthFacts, ...HealthFacts[]]) => describeHealth({ facts, silences: [] });

@@ -7,6 +7,7 @@ import type { Config } from '../config.ts';
 import { type GroundTruthOperations, registerGroundTruthRoutes } from './routes/ground-truth.ts';
 import type { HealthRoutesOptions } from './routes/health.ts';
 import { type MetricsRouteOptions, registerMetricsRoute } from './routes/metrics.ts';
+import { type MonitoringOperations, registerMonitoringRoutes } from './routes/monitoring.ts';
 import { type PipelineOperations, registerPipelineRoutes } from './routes/pipelines.ts';
 import { type PredictionOperations, registerPredictionRoutes } from './routes/predictions.ts';
 
@@ -15,6 +16,7 @@ export interface Operations extends Pick<HealthRoutesOptions, 'notReady' | 'heal
   pipelines: PipelineOperations;
   predictions: PredictionOperations;
   groundTruth: GroundTruthOperations;
+  monitoring: MonitoringOperations;
 }
 
 export type AdminRoutesConfig = Pick<Config, 'groundTruth' | 'maxBatchRows'>;
@@ -25,6 +27,7 @@ export function registerAdminRoutes(app: FastifyInstance, operations: Operations
     registerMetricsRoute(scope, operations);
     registerPipelineRoutes(scope, operations.pipelines);
     registerPredictionRoutes(scope, operations.predictions);
+    registerMonitoringRoutes(scope, operations.monitoring);
     if (config.groundTruth === 'admin') {
       registerGroundTruthRoutes(scope, { operations: operations.groundTruth, maxBatchRows });
     }

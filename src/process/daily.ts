@@ -9,6 +9,7 @@ import { withAdvisoryLock } from '../database/advisory-lock.ts';
 import { isUnavailable } from '../database/connection-failure.ts';
 import { createPool, type Pool, transaction } from '../database/pool.ts';
 import type { Log } from '../log.ts';
+import type { JobCounts } from '../metrics/job-counts.ts';
 import { createOutage } from '../outage.ts';
 import { dropOldMonths } from '../prediction-log/postgres/old-months.ts';
 import { emptyOldArtefacts } from '../registry/old-artefacts.ts';
@@ -18,6 +19,7 @@ export interface DailyOptions {
   clock: Clock;
   /** Of predictions, before this month; undefined keeps all. */
   keepMonths: number | undefined;
+  jobs: Pick<JobCounts, 'ran'>;
   log: Log;
 }
 
@@ -27,7 +29,9 @@ const LONGEST_PAUSE_MS = 60 * 60_000;
 const LOCK_NOT_AVAILABLE = '55P03';
 
 /** The returned `close` ends it; what is under way is finished by the server, or rolled back. */
-export function startDaily({ databaseUrl, clock, keepMonths, log }: DailyOptions): { close: () => Promise<void> } {
+export function startDaily({ databaseUrl, clock, keepMonths, jobs, log }: DailyOptions): {
+  close: () => Promise<void>;
+} {
   const pool = createPool({ url: databaseUrl, onError: () => undefined, max: 1 });
   const stopped = new AbortController();
   const backoff = createBackoff({ firstMs: FIRST_PAUSE_MS, longestMs: LONGEST_PAUSE_MS });
@@ -52,10 +56,14 @@ export function startDaily({ databaseUrl, clock, keepMonths, log }: DailyOptions
     while (!stopped.signal.aborted) {
       let pause = DAY_MS;
       try {
-        await withAdvisoryLock(databaseUrl, 'ridgeline_daily', { wait: false }, removeOld);
+        await withAdvisoryLock(databaseUrl, 'ridgeline_daily', { wait: false }, async () => {
+          await removeOld();
+          jobs.ran('daily', { doneAt: clock.now() });
+        });
         backoff.reset();
         outage.end();
       } catch (error) {
+        if (!stopped.signal.aborted) jobs.ran('daily', 'failed');
         if (!stopped.signal.aborted && !isAway(error)) outage.begin(error);
         pause = backoff.next();
       }

@@ -5,6 +5,7 @@ import { describeHealth, type HealthFacts } from '../health.ts';
 import type { Operations } from '../http/admin.ts';
 import type { AnswerCounts } from '../http/plugins/answer-counts.ts';
 import type { Drain } from '../http/plugins/drain.ts';
+import type { JobCounts } from '../metrics/job-counts.ts';
 import { createProcessSamples } from '../metrics/process-samples.ts';
 import { combine, type Samples } from '../metrics/samples.ts';
 import { samplesOf } from '../metrics/service-samples.ts';
@@ -14,6 +15,7 @@ import type { Serving } from '../serving/serving.ts';
 import type { DatabaseOperations } from './database-operations.ts';
 import { gatherFromAllWorkers } from './gather.ts';
 import type { GroundTruth } from './ground-truth-operations.ts';
+import type { MonitoringWatch } from './monitoring-watch.ts';
 
 export interface OperationsOptions extends DatabaseOperations {
   counts: Pick<AnswerCounts, 'facts'>;
@@ -23,13 +25,16 @@ export interface OperationsOptions extends DatabaseOperations {
   predictionLog: Pick<PredictionLog, 'facts' | 'relayed' | 'notReadyReason'>;
   probeDatabase: Probe;
   groundTruth: GroundTruth;
+  watch: Pick<MonitoringWatch, 'samples' | 'alarms'>;
+  /** Of the jobs that run in this process. */
+  jobs: Pick<JobCounts, 'samples'>;
   /** How many lines of the log could not be written. */
   droppedLines: () => number;
 }
 
 export function createOperations(options: OperationsOptions): Operations {
   const { counts, drain, served, serving, predictionLog, probeDatabase, droppedLines } = options;
-  const { pipelines, predictions, groundTruth } = options;
+  const { pipelines, predictions, groundTruth, monitoring, watch, jobs } = options;
   const processSamples = createProcessSamples({ droppedLines });
 
   const gatherHealth = gatherFromAllWorkers<HealthFacts>('health', async () => {
@@ -39,6 +44,7 @@ export function createOperations(options: OperationsOptions): Operations {
       servedVersion: served.current()?.pipelineVersion ?? null,
       refusedVersion: rejection ? { version: rejection.pipelineVersion, reason: rejection.reason } : null,
       predictionLog: predictionLog.facts(),
+      alarms: watch.alarms(),
     };
   });
 
@@ -51,7 +57,7 @@ export function createOperations(options: OperationsOptions): Operations {
       pipeline: served.facts(),
       labels: groundTruth.facts(),
     };
-    return combine([samplesOf(facts), await processSamples()]);
+    return combine([samplesOf(facts), watch.samples(), jobs.samples(), await processSamples()]);
   });
 
   function notReady(): ErrorCode | null {
@@ -71,6 +77,7 @@ export function createOperations(options: OperationsOptions): Operations {
     samples: async () => combine((await gatherSamples()).facts),
     pipelines,
     predictions,
+    monitoring,
     groundTruth,
   };
 }

@@ -21,7 +21,7 @@ export interface WorkerOperationsOptions extends DatabaseOperations {
 
 /** To be called before the first worker starts, as they answer to it. */
 export function gatherOperations(options: WorkerOperationsOptions): Operations {
-  const { config, probeDatabase, ownSamples, pipelines, predictions, groundTruth } = options;
+  const { config, probeDatabase, ownSamples, pipelines, predictions, groundTruth, monitoring } = options;
   const { workers: count, predictionLog: mode } = config;
   const gatherHealth = gatherFromWorkers<HealthFacts>('health', { count });
   const gatherReadiness = gatherFromWorkers<ErrorCode | null>('readiness', { count });
@@ -45,5 +45,6 @@ export function gatherOperations(options: WorkerOperationsOptions): Operations {
     pipelines,
     predictions,
     groundTruth,
+    monitoring,
   };
 }

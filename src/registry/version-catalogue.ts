@@ -34,7 +34,7 @@ export interface VersionDetails extends VersionSummary {
   declaration: Record<string, unknown>;
   hyperparameters: Record<string, unknown>;
   sha256: string;
-  /** Up to when labelled rows were learned from; none are yet. */
+  /** Up to when labelled rows were learned from. */
   trained_through: string | null;
   data_file: DataFile | null;
   /** Tests against other versions, of which there are none yet. */
@@ -99,6 +99,29 @@ export async function targetsOf(
   return new Map(rows.map(({ pipeline_version, target }) => [pipeline_version as string, (target ?? '-') as string]));
 }
 
+/** What a version is to those who look at its quality. */
+export interface VersionStanding {
+  version: string;
+  role: Role;
+  /** In cross-validation: what to hold its errors in the field against. */
+  cv_rmse: number | null;
+}
+
+/** Of these versions those that are there, the one that was served last first; those that never were come last, the newest first. */
+export async function standingsOf(
+  client: Queryable,
+  versions: readonly string[],
+  now: Date,
+): Promise<VersionStanding[]> {
+  const { rows } = await client.query(
+    `${ROLES} select pipeline_version as version, role, (metrics ->> 'cv_rmse')::float8 as cv_rmse
+     from roles join ml_pipeline using (pipeline_version) left join promoted using (pipeline_version)
+     where pipeline_version = any($2::text[]) order by promotion_id desc nulls last, pipeline_version desc`,
+    [now, versions],
+  );
+  return rows as unknown as VersionStanding[];
+}
+
 export interface DetailsOptions {
   /** Of versions without a declaration of their own. */
   shipped: Declaration;
@@ -112,7 +135,7 @@ export async function findVersion(
   { shipped, now }: DetailsOptions,
 ): Promise<VersionDetails | undefined> {
   const { rows } = await client.query(
-    `${ROLES} select ${SUMMARY}, hyperparameters, sha256, data_file, octet_length(declaration::text) as declaration_bytes,
+    `${ROLES} select ${SUMMARY}, hyperparameters, sha256, data_file, trained_through, octet_length(declaration::text) as declaration_bytes,
        case when octet_length(declaration::text) <= $3 then declaration end as declaration
      from roles join ml_pipeline using (pipeline_version) where pipeline_version = $2`,
     [now, pipelineVersion, MAX_DECLARATION_BYTES],
@@ -125,7 +148,7 @@ export async function findVersion(
     declaration: (row.declaration ?? shipped) as VersionDetails['declaration'],
     hyperparameters: row.hyperparameters as VersionDetails['hyperparameters'],
     sha256: row.sha256 as string,
-    trained_through: null,
+    trained_through: (row.trained_through as Date | null)?.toISOString() ?? null,
     data_file: row.data_file as DataFile | null,
     gates: [],
     promotions: await promotionsOf(client, pipelineVersion, NEWEST_PROMOTIONS),

@@ -33,7 +33,8 @@ const PIPELINES: Route[] = [
   ...(['POST /pipelines/rollback', 'POST /pipelines/resume'] as const),
 ];
 const PREDICTIONS: Route[] = ['GET /predictions/{id}'];
-const OPERATIONS: Route[] = ['GET /metrics', ...PIPELINES, ...PREDICTIONS];
+const MONITORING: Route[] = ['GET /monitoring/quality'];
+const OPERATIONS: Route[] = ['GET /metrics', ...PIPELINES, ...PREDICTIONS, ...MONITORING];
 const DOCS: Route[] = ['GET /docs', 'GET /docs/', 'GET /docs/json', 'GET /docs/yaml', 'GET /docs/static/index.html'];
 const PAGE: Route[] = ['GET /'];
 

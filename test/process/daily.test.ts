@@ -1,5 +1,6 @@
 import { afterEach, beforeEach, expect, test } from 'vitest';
 import { withAdvisoryLock } from '../../src/database/advisory-lock.ts';
+import { createJobCounts } from '../../src/metrics/job-counts.ts';
 import { startDaily } from '../../src/process/daily.ts';
 import { createTestDatabase, type TestDatabase } from '../support/database.ts';
 import { eventually } from '../support/eventually.ts';
@@ -20,7 +21,13 @@ async function runOnce(
   { now = new Date(), until }: { now?: Date; until: (messages: string[]) => Promise<boolean> },
 ) {
   const { log, lines, messages } = createNotedLog();
-  const daily = startDaily({ databaseUrl: database.url, clock: { now: () => now }, keepMonths, log });
+  const daily = startDaily({
+    databaseUrl: database.url,
+    clock: { now: () => now },
+    keepMonths,
+    jobs: createJobCounts(),
+    log,
+  });
   await eventually(() => until(messages()));
   await daily.close();
   return lines.map(({ level, message, fields }) => ({ level, message, fields }));
@@ -66,7 +73,13 @@ test('nothing is removed where the clocks are apart, and it says so', async () =
 test('one process does it while another is at it', async () => {
   await withAdvisoryLock(database.url, 'ridgeline_daily', { wait: true }, async () => {
     const { log } = createNotedLog();
-    const daily = startDaily({ databaseUrl: database.url, clock: { now: () => new Date() }, keepMonths: 6, log });
+    const daily = startDaily({
+      databaseUrl: database.url,
+      clock: { now: () => new Date() },
+      keepMonths: 6,
+      jobs: createJobCounts(),
+      log,
+    });
     await eventually(() =>
       database
         .query(

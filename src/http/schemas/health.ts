@@ -55,7 +55,7 @@ export interface HealthForm {
 }
 
 export function toHealthAnswer(health: Health, { form, exposeModelVersion }: HealthForm): HealthAnswer {
-  const { status, database, model, predictionLog, servedVersion, refusedVersion, reasons, backlog } = health;
+  const { status, database, model, predictionLog, servedVersion, refusedVersion, reasons, backlog, alarms } = health;
   const short = {
     status,
     database,
@@ -76,7 +76,7 @@ export function toHealthAnswer(health: Health, { form, exposeModelVersion }: Hea
       dead_letters: backlog.deadLetters,
       last_error: backlog.lastError,
     },
-    alarms: [],
+    alarms,
   };
 }
 

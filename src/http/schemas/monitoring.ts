@@ -1,0 +1,69 @@
+/** The queries and answers of the routes of monitoring. */
+import * as z from 'zod';
+
+export const USUAL_DAYS = 7;
+const MOST_DAYS = 90;
+
+export const qualityQuery = z.strictObject({
+  days: z
+    .string()
+    .refine((text) => /^\d{1,2}$/.test(text) && Number(text) >= 1 && Number(text) <= MOST_DAYS, {
+      error: `Send a whole number from 1 to ${MOST_DAYS}.`,
+    })
+    .meta({
+      ...{ type: 'integer', minimum: 1, maximum: MOST_DAYS, default: USUAL_DAYS },
+      description: 'Days (UTC) of the predictions, today among them',
+    })
+    .optional(),
+});
+
+const measure = z.number().nullable();
+const day = z.iso.date().meta({ examples: ['2026-11-22'] });
+const time = z.iso.datetime().nullable();
+
+const daily = z.object({
+  day,
+  mature: z.boolean().meta({ description: 'Nearly all labels that will come have come' }),
+  labels: z.int(),
+  predictions: z.int().nullable(),
+  ...{ rmse: measure, mae: measure, bias: measure },
+  label_delay_p50_seconds: measure.meta({ description: 'From a prediction to the arrival of its truth' }),
+  label_delay_p95_seconds: measure,
+});
+
+const versionQuality = z.object({
+  version: z.string().meta({ examples: ['2026_11_22__17_57_15'] }),
+  role: z.enum(['champion', 'challenger', 'retired', 'rejected']),
+  status: z.enum(['ok', 'not_enough_labels']).meta({ description: 'With fewer than 30 labels every measure is null' }),
+  labels: z.int(),
+  predictions: z.int().nullable().meta({ description: 'In hours that are over; null where none has been counted' }),
+  label_share: measure,
+  rmse: measure.meta({ description: "In the target's unit" }),
+  rmse_lower: measure.meta({ description: 'With rmse_upper an interval in which it is in 95 of 100 cases' }),
+  rmse_upper: measure,
+  mae: measure,
+  bias: measure.meta({ description: 'Mean of prediction - actual' }),
+  r2: measure,
+  cv_rmse: measure.meta({ description: 'In cross-validation, when the version was trained' }),
+  post_stratified_rmse: measure.meta({
+    description: 'Where label_bias is 0.1 or more: the RMSE if labels were spread over the predictions as all are',
+  }),
+  post_stratified_share: measure.meta({ description: 'Of all predictions, those like which some are labelled' }),
+  label_bias: measure.meta({ description: 'Stability index of the labelled predictions against all' }),
+  coverage: z
+    .object({ level: z.number(), covered: z.int(), share: z.number(), lower: z.number(), upper: z.number() })
+    .nullable()
+    .meta({ description: 'How many truths lay in the intervals of the level, with a 95 % interval of that share' }),
+  alarm: z.object({ state: z.enum(['ok', 'pending', 'firing']), since: time }),
+  daily: z.array(daily),
+});
+
+export const quality = z
+  .object({
+    computed_at: time,
+    waiting_cells: z.int().meta({ description: 'Days of versions that are yet to be computed anew' }),
+    from: day,
+    to: day,
+    versions: z.array(versionQuality),
+  })
+  .meta({ description: 'The version that was served last comes first' });
