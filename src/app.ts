@@ -6,9 +6,11 @@ import type { FastifyBaseLogger, FastifyInstance } from 'fastify';
 import type { Clock } from './clock.ts';
 import { type Closers, createClosers } from './closers.ts';
 import type { Config } from './config.ts';
+import { startPartitionUpkeep } from './database/month-partitions.ts';
 import { createClient, createPool } from './database/pool.ts';
 import { createProbe } from './database/probe.ts';
 import { reasonOf } from './errors.ts';
+import { groundTruthMonths } from './ground-truth/months.ts';
 import { housing } from './housing/features.ts';
 import { type Operations, registerAdminRoutes } from './http/admin.ts';
 import { createAnswerCounts } from './http/plugins/answer-counts.ts';
@@ -23,7 +25,7 @@ import { createHttp } from './http/server.ts';
 import { loadPredictor, type Predictor } from './inference/predictor.ts';
 import { createJobCounts, type JobCounts } from './metrics/job-counts.ts';
 import { readHalfWidths } from './monitoring/interval-quantiles.ts';
-import { startPartitionUpkeep } from './prediction-log/postgres/partitions.ts';
+import { predictionMonths } from './prediction-log/postgres/months.ts';
 import { createPredictionsTable } from './prediction-log/postgres/predictions-table.ts';
 import { createPredictionLog } from './prediction-log/prediction-log.ts';
 import { recordColumns } from './prediction-log/record-columns.ts';
@@ -136,7 +138,8 @@ async function compose(options: AppOptions, closers: Closers): Promise<App> {
     log,
   });
   closers.push(listener.close);
-  const upkeep = startPartitionUpkeep(pool, log);
+  const tables = [...predictionMonths, ...groundTruthMonths];
+  const upkeep = startPartitionUpkeep({ pool, tables, clock, log });
   closers.push(upkeep.close);
 
   const servedContract = () => served.current()?.contract;

@@ -7,11 +7,14 @@ import { createBackoff } from '../backoff.ts';
 import type { Clock } from '../clock.ts';
 import { withAdvisoryLock } from '../database/advisory-lock.ts';
 import { isUnavailable } from '../database/connection-failure.ts';
+import { dropOldMonths, monthsBefore } from '../database/old-months.ts';
 import { createPool, type Pool, transaction } from '../database/pool.ts';
+import { groundTruthMonths } from '../ground-truth/months.ts';
 import type { Log } from '../log.ts';
 import type { JobCounts } from '../metrics/job-counts.ts';
+import { removeOldFigures } from '../monitoring/old-figures.ts';
 import { createOutage } from '../outage.ts';
-import { dropOldMonths } from '../prediction-log/postgres/old-months.ts';
+import { predictionMonths } from '../prediction-log/postgres/months.ts';
 import { emptyOldArtefacts } from '../registry/old-artefacts.ts';
 
 export interface DailyOptions {
@@ -49,7 +52,9 @@ export function startDaily({ databaseUrl, clock, keepMonths, jobs, log }: DailyO
     if (emptied.length > 0) log.info({ versions: emptied }, 'artefacts that nobody promoted in 90 days are emptied');
     if (keepMonths === undefined) return;
     const onDropped = (dropped: object) => log.info({ ...dropped, keepMonths }, 'old predictions are removed');
-    await dropOldMonths(pool, { keepMonths, now, onDropped });
+    const firstKept = monthsBefore(now, keepMonths);
+    await dropOldMonths(pool, { tables: [...predictionMonths, ...groundTruthMonths], firstKept, onDropped });
+    await removeOldFigures(pool, firstKept);
   }
 
   async function everyDay(): Promise<void> {

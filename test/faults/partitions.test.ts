@@ -80,7 +80,7 @@ describe('predictions have no partition', { concurrent: isShort }, () => {
     const { url } = await service.start({ PREDICTION_LOG: 'sync' });
     const startedAt = Date.now();
     const load = startLoad({ url, connections: CONNECTIONS });
-    await eventually(async () => service.logged('partitions of predictions are not as they should be') > 0, 30_000);
+    await eventually(async () => service.logged('partitions of months are not as they should be') > 0, 30_000);
     const waited = load.p99(startedAt, Date.now());
     expect(await monthsOf(service)).not.toContain(held);
     await reader.query('commit');

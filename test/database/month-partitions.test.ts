@@ -1,19 +1,23 @@
 import { setTimeout as delay } from 'node:timers/promises';
 import { Client } from 'pg';
 import { afterEach, beforeEach, describe, expect, test } from 'vitest';
-import { createPool, type Pool } from '../../../src/database/pool.ts';
-import { housing } from '../../../src/housing/features.ts';
-import { createDirectWriter } from '../../../src/prediction-log/direct-writer.ts';
-import { encodeRecords } from '../../../src/prediction-log/postgres/copy-format.ts';
-import { startPartitionUpkeep } from '../../../src/prediction-log/postgres/partitions.ts';
-import { createPredictionsTable } from '../../../src/prediction-log/postgres/predictions-table.ts';
-import { blocksOf } from '../../../src/prediction-log/prediction-batch.ts';
-import { recordColumns } from '../../../src/prediction-log/record-columns.ts';
-import { createTestDatabase, type TestDatabase } from '../../support/database.ts';
-import { eventually } from '../../support/eventually.ts';
-import { createNotedLog, type NotedLog } from '../../support/noted-log.ts';
-import { makeBatch } from '../batches.ts';
+import { systemClock } from '../../src/clock.ts';
+import { startPartitionUpkeep } from '../../src/database/month-partitions.ts';
+import { createPool, type Pool } from '../../src/database/pool.ts';
+import { groundTruthMonths } from '../../src/ground-truth/months.ts';
+import { housing } from '../../src/housing/features.ts';
+import { createDirectWriter } from '../../src/prediction-log/direct-writer.ts';
+import { encodeRecords } from '../../src/prediction-log/postgres/copy-format.ts';
+import { predictionMonths } from '../../src/prediction-log/postgres/months.ts';
+import { createPredictionsTable } from '../../src/prediction-log/postgres/predictions-table.ts';
+import { blocksOf } from '../../src/prediction-log/prediction-batch.ts';
+import { recordColumns } from '../../src/prediction-log/record-columns.ts';
+import { makeBatch } from '../prediction-log/batches.ts';
+import { createTestDatabase, type TestDatabase } from '../support/database.ts';
+import { eventually } from '../support/eventually.ts';
+import { createNotedLog, type NotedLog } from '../support/noted-log.ts';
 
+const tables = [...predictionMonths, ...groundTruthMonths];
 let database: TestDatabase;
 let pool: Pool;
 let upkeep: { close(): void } | undefined;
@@ -84,7 +88,7 @@ test('a start makes the months that have gone by, and brings their rows home fro
     await addRows(months, rows);
   }
   const before = await everything();
-  upkeep = startPartitionUpkeep(pool, noted.log);
+  upkeep = startPartitionUpkeep({ pool, tables, clock: systemClock, log: noted.log });
   const wanted = await Promise.all([-14, -1, 0, 1, 2, 3].map(nameOf));
   await eventually(async () => (await partitions()).length === wanted.length + 1);
   expect(await partitions()).toEqual([...wanted, 'predictions_default'].toSorted());
@@ -121,7 +125,7 @@ test('a month that is still written to is left in the default while it has many 
   const [before, now, next] = await Promise.all([-1, 0, 1].map(nameOf));
   await addRows(-1, 100_001);
   await addRows(0, 100_001);
-  upkeep = startPartitionUpkeep(pool, noted.log);
+  upkeep = startPartitionUpkeep({ pool, tables, clock: systemClock, log: noted.log });
   await eventually(async () => (await partitions()).includes(before!), 30_000);
   expect(await partitions()).toContain(next);
   expect(await partitions()).not.toContain(now);
@@ -142,7 +146,7 @@ test('a month that someone has detached is not made again, and holds up no other
   const [detached, dropped] = [await nameOf(1), await nameOf(2)];
   await database.query(`alter table predictions detach partition ${detached}`);
   await database.query(`drop table ${dropped}`);
-  upkeep = startPartitionUpkeep(pool, noted.log);
+  upkeep = startPartitionUpkeep({ pool, tables, clock: systemClock, log: noted.log });
   await eventually(async () => (await partitions()).includes(dropped));
   expect(await partitions()).not.toContain(detached);
 });
@@ -150,10 +154,10 @@ test('a month that someone has detached is not made again, and holds up no other
 test('a month whose rows have a partition of another name is said once, and holds up no other', async () => {
   const [renamed, dropped] = [await nameOf(1), await nameOf(2)];
   await database.query(`alter table ${renamed} rename to mine; drop table ${dropped}`);
-  upkeep = startPartitionUpkeep(pool, noted.log);
+  upkeep = startPartitionUpkeep({ pool, tables, clock: systemClock, log: noted.log });
   await eventually(async () => (await partitions()).includes(dropped));
   await eventually(async () => noted.lines.length > 0);
-  expect(noted.messages()).toEqual(['partitions of predictions are not as they should be']);
+  expect(noted.messages()).toEqual(['partitions of months are not as they should be']);
 });
 
 describe('while predictions are written', () => {
@@ -174,7 +178,7 @@ describe('while predictions are written', () => {
     };
     const writers = Array.from({ length: 4 }, write);
     await delay(100);
-    upkeep = startPartitionUpkeep(pool, noted.log);
+    upkeep = startPartitionUpkeep({ pool, tables, clock: systemClock, log: noted.log });
     const name = await nameOf(0);
     await eventually(async () => (await partitions()).includes(name));
     await delay(100);
@@ -192,8 +196,8 @@ describe('while predictions are written', () => {
     reader.on('error', () => undefined);
     await reader.connect();
     await reader.query('begin; select count(*) from predictions');
-    upkeep = startPartitionUpkeep(pool, noted.log);
-    const isWaiting = `select from pg_stat_activity where wait_event_type = 'Lock' and query ~ 'ensure_predictions_month'`;
+    upkeep = startPartitionUpkeep({ pool, tables, clock: systemClock, log: noted.log });
+    const isWaiting = `select from pg_stat_activity where wait_event_type = 'Lock' and query ~ 'ensure_month_partition'`;
     await eventually(async () => (await database.query(isWaiting)).length > 0);
     // In line behind it or not: rows of this month go in at once.
     await addRowsWithin('100ms');

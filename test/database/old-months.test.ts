@@ -1,7 +1,9 @@
 import { afterEach, beforeEach, expect, test } from 'vitest';
-import { createPool, type Pool } from '../../../src/database/pool.ts';
-import { dropOldMonths } from '../../../src/prediction-log/postgres/old-months.ts';
-import { createTestDatabase, type TestDatabase } from '../../support/database.ts';
+import { dropOldMonths, monthsBefore } from '../../src/database/old-months.ts';
+import { createPool, type Pool } from '../../src/database/pool.ts';
+import { groundTruthMonths } from '../../src/ground-truth/months.ts';
+import { predictionMonths } from '../../src/prediction-log/postgres/months.ts';
+import { createTestDatabase, type TestDatabase } from '../support/database.ts';
 
 let database: TestDatabase;
 let pool: Pool;
@@ -16,9 +18,11 @@ afterEach(async () => {
 
 const now = new Date('2021-03-15T12:00:00Z');
 
+const tables = [...predictionMonths, ...groundTruthMonths];
+
 async function dropOld(keepMonths: number, at = now): Promise<object[]> {
   const dropped: object[] = [];
-  await dropOldMonths(pool, { keepMonths, now: at, onDropped: (one) => dropped.push(one) });
+  await dropOldMonths(pool, { tables, firstKept: monthsBefore(at, keepMonths), onDropped: (one) => dropped.push(one) });
   return dropped;
 }
 
@@ -88,7 +92,7 @@ test('one that cannot be dropped holds up no other, and waits for its lock two s
   await database.query('create view of_october as select * from predictions_2020_10');
   const dropped: object[] = [];
   await expect(
-    dropOldMonths(pool, { keepMonths: 1, now, onDropped: (one) => dropped.push(one) }),
+    dropOldMonths(pool, { tables, firstKept: monthsBefore(now, 1), onDropped: (one) => dropped.push(one) }),
   ).rejects.toMatchObject({ code: '2BP01' });
   expect(dropped).toEqual([{ partition: 'predictions_2020_11' }]);
 
@@ -99,4 +103,28 @@ test('one that cannot be dropped holds up no other, and waits for its lock two s
   await reader.query('rollback');
   reader.release();
   expect(await dropOld(1)).toEqual([{ partition: 'predictions_2020_10' }]);
+});
+
+test('a month of predictions goes with its truths, or none of them does', async () => {
+  const month = '2020-11-01';
+  for (const { name, timeColumn } of tables)
+    await database.query('select ensure_month_partition($1, $2, $3, $4)', [name, timeColumn, month, now]);
+  await addRow('2020-11-05T00:00:00Z');
+  const label = "gen_random_uuid(), '2020-11-05T00:00:00Z', 1, null, '2020-11-06', '2020-11-06', 1, 1, null, 'any'";
+  await database.query(`insert into ground_truth values (${label})`);
+  await database.query(`insert into ground_truth values (${label.replaceAll('2020-11', '2020-10')})`);
+  const reader = await pool.connect();
+  await reader.query('begin; select from ground_truth_2020_11');
+  await expect(dropOld(1)).rejects.toMatchObject({ code: '55P03' });
+  expect(await times()).toHaveLength(1);
+  expect(await database.query('select from ground_truth')).toHaveLength(1);
+  await reader.query('rollback');
+  reader.release();
+  expect(await dropOld(1)).toEqual([
+    { partition: 'predictions_2020_11' },
+    { partition: 'ground_truth_2020_11' },
+    { partition: 'ground_truth_revision_2020_11' },
+  ]);
+  expect(await times()).toEqual([]);
+  expect(await database.query('select from ground_truth')).toEqual([]);
 });
