@@ -22,6 +22,7 @@ const { outputFiles } = await build({
     'scripts/migrate.ts',
     'scripts/pipelines.ts',
     'scripts/schedule.ts',
+    'scripts/labels.ts',
     'scripts/spool.ts',
     'scripts/train.ts',
   ],
