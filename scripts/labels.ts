@@ -55,7 +55,7 @@ async function storeFile(pool: Pool): Promise<Outcome> {
     progress.show(`${outcome.rows} labels of a file of ${Math.ceil(size / 1e6)} MB`, 0);
   }
   try {
-    for await (const line of readLabelLines(argument, systemClock.now)) {
+    for await (const line of readLabelLines(argument, systemClock)) {
       outcome.rows++;
       if ('label' in line) waiting.push(line.label);
       else if (outcome.invalid++ < MOST_NAMED) console.error(`Line ${line.line} is left out. ${line.fault}.`);

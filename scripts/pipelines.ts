@@ -103,6 +103,7 @@ async function change({ pool, config }: Context, make: Change): Promise<Result> 
   const entry = await make({
     transaction: (work) => transaction(pool, work),
     shipped: housing,
+    now: systemClock.now(),
     promotedBy: 'pipelines',
     reason: values.reason!,
     breaking: values.breaking,

@@ -1,4 +1,5 @@
 /** npm run schedule: retrains by RETRAIN_CRON, in a process of its own, beside any number of servers. */
+import { systemClock } from '../src/clock.ts';
 import { createClosers } from '../src/closers.ts';
 import { loadConfig } from '../src/config.ts';
 import { reasonOf } from '../src/errors.ts';
@@ -27,7 +28,7 @@ try {
     database.close(),
   );
   ending.signal.throwIfAborted();
-  closers.push(startScheduler({ cron, databaseUrl, shipped: housing, log }).close);
+  closers.push(startScheduler({ clock: systemClock, cron, databaseUrl, shipped: housing, log }).close);
 } catch (error) {
   // A start that a signal has ended has not failed; the shutdown exits.
   if (!ending?.signal.aborted) {

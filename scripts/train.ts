@@ -134,6 +134,7 @@ async function publishNow(
       modelsDir: config.modelsDir,
       action: promotedBy === 'schedule' ? 'schedule' : 'train',
       promotes: decision.decision === 'promoted',
+      now: systemClock.now(),
       promotedBy,
       reason,
       shipped: housing,

@@ -114,6 +114,7 @@ async function compose(options: AppOptions, closers: Closers): Promise<App> {
     shipped: housing,
     database: pool,
     modelsDir: config.modelsDir,
+    clock,
     log,
   });
   closers.push(served.close);

@@ -49,7 +49,7 @@ async function runPrimary(context: Context): Promise<void> {
   const opening = openDatabase({ ...config, signal: ending.signal, onProgress });
   const { url: databaseUrl } = await closers.open(opening, (database) => database.close());
   ending.signal.throwIfAborted();
-  closers.push(await prepareNowOrLater(databaseUrl, { modelsDir: config.modelsDir, log }));
+  closers.push(await prepareNowOrLater(databaseUrl, { modelsDir: config.modelsDir, clock: systemClock, log }));
   ending.signal.throwIfAborted();
 
   const serve = config.workers > 1 ? serveByWorkers : serveHere;
@@ -65,7 +65,13 @@ async function runPrimary(context: Context): Promise<void> {
   closers.push(startMonitoring({ databaseUrl, clock: systemClock, shipped: housing, jobs, log }).close);
   if (config.retrainCron) {
     const { startScheduler } = await import('./retraining/scheduler.ts');
-    const scheduler = startScheduler({ cron: config.retrainCron, databaseUrl, shipped: housing, log });
+    const scheduler = startScheduler({
+      cron: config.retrainCron,
+      databaseUrl,
+      shipped: housing,
+      clock: systemClock,
+      log,
+    });
     closers.push(scheduler.close);
   }
 }

@@ -165,6 +165,21 @@ describe('one place alone knows', () => {
     expect(importersOf('prom-client')).toEqual(['src/metrics/exposition.ts']);
   });
 
+  test('the time of day: clock.ts; whoever asks for it is handed a clock, and a statement is handed the time', () => {
+    const asks = /\bnew Date\(\)|\bDate\.now\(|\bnow\(\)|clock_timestamp|current_timestamp/;
+    /** What is said of the machine as it is: its files, its processes, and how long it has waited. */
+    const asking = Object.keys(askFor);
+    const found = files.filter((file) =>
+      sources
+        .get(file)!
+        .split('\n')
+        .some((line) =>
+          asks.test(line.replaceAll(/clock\.now\(\)|systemClock\.now\(\)|performance\.now\(\)|\bnow\(\): Date/g, '')),
+        ),
+    );
+    expect(found.sort()).toEqual(asking.sort());
+  });
+
   test('process.env: config.ts, and runtime.ts for what a library reads', () => {
     const knowing = files.filter((file) =>
       /process\.env|\{[^}]*\benv\b[^}]*\} = process|import.*\benv\b.*'node:process'/.test(sources.get(file)!),
@@ -172,6 +187,19 @@ describe('one place alone knows', () => {
     expect(knowing.sort()).toEqual(['src/config.ts', 'src/runtime.ts']);
   });
 });
+
+/** Who asks the machine for the time all the same, and why. */
+const askFor: Record<string, string> = {
+  'src/clock.ts': 'it is the clock',
+  'src/database/migrate.ts': 'how long it has waited',
+  'src/embedded-postgres/embedded-postgres.ts': 'how long it has waited',
+  'src/embedded-postgres/postmaster.ts': 'how long it has waited, and how old a file is',
+  'src/embedded-postgres/workshop.ts': 'how old a file is',
+  'src/prediction-log/relay/dead-letters.ts': 'for people who read the file, beside its own times',
+  'src/prediction-log/spool/segment.ts': 'how old a file is',
+  'src/prediction-log/spool/spool-usage.ts': 'how old a file is',
+  'src/process/daily.ts': 'whether the clock and that of PostgreSQL agree',
+};
 
 const MOST_LINES_OF_A_FILE = 250;
 const MOST_LINES_OF_A_FUNCTION = 70;

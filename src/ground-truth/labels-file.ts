@@ -2,6 +2,7 @@
 import { createReadStream } from 'node:fs';
 import { pipeline } from 'node:stream';
 import Papa from 'papaparse';
+import type { Clock } from '../clock.ts';
 import { FURTHEST_AHEAD_MS, LARGEST_ACTUAL, type Label, timeOfPredictionId } from './label.ts';
 import { parseRfc3339 } from './rfc3339.ts';
 
@@ -14,10 +15,10 @@ const NUMBER = /^[+-]?(\d+\.?\d*|\.\d+)([eE][+-]?\d+)?$/;
 const SHOWN = 40;
 
 /**
- * The lines below the header, one after another: a file of any size takes no more memory than a piece of it. `now` is asked for
- * each line. Rejects for a file that cannot be read, or whose header lacks a name.
+ * The lines below the header, one after another: a file of any size takes no more memory than a piece of it. The clock is
+ * asked for each line. Rejects for a file that cannot be read, or whose header lacks a name.
  */
-export async function* readLabelLines(path: string, now: () => Date): AsyncGenerator<LabelLine> {
+export async function* readLabelLines(path: string, clock: Clock): AsyncGenerator<LabelLine> {
   const rows = Papa.parse(Papa.NODE_STREAM_INPUT, { delimiter: ',' });
   // What fails the reading ends the rows with its error, which is thrown to whoever reads them.
   pipeline(createReadStream(path, 'utf8'), rows, () => undefined);
@@ -28,7 +29,10 @@ export async function* readLabelLines(path: string, now: () => Date): AsyncGener
     if (!places) places = placesOf(cells);
     else if (cells.some((cell) => cell.trim() !== '')) {
       const [predictionId, actual, observedAt] = NAMES.map((name) => (cells[places![name]] ?? '').trim());
-      yield { line, ...readLabel({ predictionId: predictionId!, actual: actual!, observedAt: observedAt! }, now()) };
+      yield {
+        line,
+        ...readLabel({ predictionId: predictionId!, actual: actual!, observedAt: observedAt! }, clock.now()),
+      };
     }
   }
   if (!places) throw new Error(`It is empty. ${EXPECTED}`);

@@ -9,7 +9,10 @@ import { trainPipeline } from '../training/train.ts';
 export const DEFAULT_ALPHA = 1;
 export const DEFAULT_SEED = 0;
 
-export async function publishFirstVersion(pool: Pool, modelsDir: string): Promise<void> {
+export async function publishFirstVersion(
+  pool: Pool,
+  { modelsDir, now }: { modelsDir: string; now: Date },
+): Promise<void> {
   const pipeline = trainPipeline(loadHousingDataset(), {
     contract: housing,
     alpha: DEFAULT_ALPHA,
@@ -20,6 +23,7 @@ export async function publishFirstVersion(pool: Pool, modelsDir: string): Promis
     modelsDir,
     promotedBy: BY_START,
     reason: 'first version',
+    now,
     shipped: housing,
   });
 }

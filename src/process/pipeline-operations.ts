@@ -17,11 +17,12 @@ export interface PipelineOperationsOptions {
 }
 
 export function createPipelineOperations({ pool, clock, shipped }: PipelineOperationsOptions): PipelineOperations {
-  const how = {
+  const how = () => ({
     transaction: <Result>(work: Parameters<typeof transaction<Result>>[1]) => transaction(pool, work),
     shipped,
     promotedBy: 'http',
-  };
+    now: clock.now(),
+  });
   const { declaration } = shipped;
   return {
     list: (page) => usable(() => listVersions(pool, { ...page, now: clock.now() })),
@@ -33,9 +34,9 @@ export function createPipelineOperations({ pool, clock, shipped }: PipelineOpera
     promote: (version, asked) =>
       usable(async () => {
         if (!isVersionName(version)) throw new RidgelineError('unknown_version');
-        return await promoteVersion(version, { ...how, ...asked });
+        return await promoteVersion(version, { ...how(), ...asked });
       }),
-    rollBack: (asked) => usable(() => rollBack({ ...how, ...asked })),
-    resume: (asked) => usable(() => resume({ ...how, ...asked })),
+    rollBack: (asked) => usable(() => rollBack({ ...how(), ...asked })),
+    resume: (asked) => usable(() => resume({ ...how(), ...asked })),
   };
 }

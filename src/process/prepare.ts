@@ -1,5 +1,6 @@
 /** What a database needs before it can be served from: the schema, and a first pipeline version when there is none. */
 import { setTimeout as delay } from 'node:timers/promises';
+import type { Clock } from '../clock.ts';
 import type { Close } from '../closers.ts';
 import { withAdvisoryLock } from '../database/advisory-lock.ts';
 import { connectionFailure } from '../database/connection-failure.ts';
@@ -11,6 +12,7 @@ import { newestPromotions } from '../registry/promotions.ts';
 
 export interface PrepareOptions {
   modelsDir: string;
+  clock: Clock;
   onProgress: (message: string) => void;
 }
 
@@ -22,9 +24,9 @@ const AGAIN_MS = 2_000;
  */
 export async function prepareNowOrLater(
   url: string,
-  { modelsDir, log }: { modelsDir: string; log: Log },
+  { modelsDir, clock, log }: Omit<PrepareOptions, 'onProgress'> & { log: Log },
 ): Promise<Close> {
-  const prepare = () => prepareDatabase(url, { modelsDir, onProgress: (message) => log.info({}, message) });
+  const prepare = () => prepareDatabase(url, { modelsDir, clock, onProgress: (message) => log.info({}, message) });
   try {
     await prepare();
     return () => undefined;
@@ -56,7 +58,7 @@ export async function prepareNowOrLater(
  * Migrates, then trains and publishes a first version if none is served. Several processes at once make one. Whatever
  * connection of it breaks, throws `database_unreachable`; `database_setup` when the server refuses us.
  */
-export async function prepareDatabase(url: string, { modelsDir, onProgress }: PrepareOptions): Promise<void> {
+export async function prepareDatabase(url: string, { modelsDir, clock, onProgress }: PrepareOptions): Promise<void> {
   const migrations = await migrate(url);
   if (migrations.length > 0) onProgress(`applied migrations ${migrations.join(', ')}`);
   const pool = createPool({ url, onError: () => undefined, max: 2 });
@@ -68,7 +70,7 @@ export async function prepareDatabase(url: string, { modelsDir, onProgress }: Pr
       onProgress('training a first pipeline, as there is none');
       // Loaded here, as no other start needs what trains: decision 0010.
       const { publishFirstVersion } = await import('./first-version.ts');
-      await publishFirstVersion(pool, modelsDir);
+      await publishFirstVersion(pool, { modelsDir, now: clock.now() });
     });
   } catch (error) {
     throw connectionFailure(url, error);

@@ -19,7 +19,7 @@ import { contractOfStored } from '../registry/stored-declaration.ts';
 import { againBehindLocks } from './behind-locks.ts';
 import { type ContractChange, changesForCallers, refuseBreaking } from './contract-changes.ts';
 
-export interface PromotionOptions extends Pick<NewPromotion, 'promotedBy' | 'reason'> {
+export interface PromotionOptions extends Pick<NewPromotion, 'promotedBy' | 'reason' | 'now'> {
   /** Runs its argument in one transaction of the database. */
   transaction: <Result>(work: (client: Queryable) => Promise<Result>) => Promise<Result>;
   /** Of versions without a declaration of their own. */

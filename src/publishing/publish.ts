@@ -22,6 +22,7 @@ export interface PublishOptions {
   /** Recorded in the history of promotions. */
   promotedBy: string;
   reason: string;
+  now: Date;
   /** Of versions without a declaration of their own. */
   shipped: Contract;
   /** False publishes a challenger: what is served stays. */
@@ -54,6 +55,7 @@ export async function publish(pipeline: NewPipeline, options: PublishOptions): P
     action = 'train',
     promotedBy,
     reason,
+    now,
     shipped,
     promotes = true,
     breaking,
@@ -63,10 +65,10 @@ export async function publish(pipeline: NewPipeline, options: PublishOptions): P
   const published = await againBehindLocks(() =>
     transaction(async (client) => {
       // First, as it waits for other publications: one that was under way may have changed what is served.
-      const pipelineVersion = await insertPipeline(client, pipeline, dataFile);
+      const pipelineVersion = await insertPipeline(client, pipeline, { now, dataFile });
       const heldBy = promotes && action === 'schedule' ? await holdOnSchedules(client) : undefined;
       const isPromoted = promotes && !heldBy;
-      const promotion = { action, promotedBy, reason, contract, shipped, breaking };
+      const promotion = { action, promotedBy, reason, now, contract, shipped, breaking };
       if (isPromoted) await promoteWithColumns(client, pipelineVersion, promotion);
       return { pipelineVersion, isPromoted, heldBy };
     }),

@@ -70,14 +70,20 @@ export async function lockRegistry(client: Queryable): Promise<void> {
   await client.query(`select pg_advisory_xact_lock(${LOCK_KEY})`, [REGISTRY_LOCK]);
 }
 
+export interface InsertOptions {
+  now: Date;
+  /** Where the training rows came from, if not from the data set that ships. */
+  dataFile?: DataFile | undefined;
+}
+
 /**
- * Inserts a version named after the database's clock. Must run inside a transaction; the name is unique in it. Throws
- * `bad_artefact` for a declaration that is larger than servers read.
+ * Inserts a version named after the time. Must run inside a transaction; the name is unique in it. Throws `bad_artefact` for a
+ * declaration that is larger than servers read.
  */
 export async function insertPipeline(
   client: Queryable,
   pipeline: NewPipeline,
-  dataFile: DataFile | null = null,
+  { now, dataFile }: InsertOptions,
 ): Promise<string> {
   await lockRegistry(client);
   // Versions are read back as times, which in a zone with summer time would not always round-trip.
@@ -85,12 +91,12 @@ export async function insertPipeline(
   // At least a second after the newest version: a name has no finer unit.
   const { rows } = await client.query(
     `insert into ml_pipeline (pipeline_version, artefact, sha256, hyperparameters, metrics, data_sha256, code_sha256,
-       golden_rows, feature_profile, declaration, training_rows, data_file, prediction_profile, residuals, explanation)
+       golden_rows, feature_profile, declaration, training_rows, data_file, prediction_profile, residuals, explanation, created_at)
      select to_char(greatest(
-              date_trunc('second', clock_timestamp() at time zone 'UTC'),
+              date_trunc('second', $15::timestamptz at time zone 'UTC'),
               max(to_timestamp(pipeline_version, 'YYYY_MM_DD__HH24_MI_SS')::timestamp) + interval '1 second'
             ), 'YYYY_MM_DD__HH24_MI_SS'),
-       $1, $2, $3, $4, $5, $6, $7, $8, $9, $10, $11, $12, $13, $14
+       $1, $2, $3, $4, $5, $6, $7, $8, $9, $10, $11, $12, $13, $14, $15
      from ml_pipeline
      returning pipeline_version, octet_length(declaration::text) as declaration_bytes`,
     [
@@ -104,10 +110,11 @@ export async function insertPipeline(
       pipeline.featureProfile,
       pipeline.declaration,
       pipeline.trainingRows,
-      dataFile,
+      dataFile ?? null,
       pipeline.predictionProfile,
       pipeline.residuals,
       pipeline.explanation,
+      now,
     ],
   );
   checkDeclarationSize(rows[0]!);
@@ -167,11 +174,15 @@ export async function readPipeline(client: Queryable, pipelineVersion: string): 
 }
 
 /** Records that a server could not serve the version; the first reason stays. */
-export async function markRejected(client: Queryable, pipelineVersion: string, reason: string): Promise<void> {
+export async function markRejected(
+  client: Queryable,
+  pipelineVersion: string,
+  { reason, now }: { reason: string; now: Date },
+): Promise<void> {
   await client.query(
-    `update ml_pipeline set rejected_at = now(), rejected_reason = $2
+    `update ml_pipeline set rejected_at = $3, rejected_reason = $2
      where pipeline_version = $1 and rejected_at is null`,
-    [pipelineVersion, reason],
+    [pipelineVersion, reason, now],
   );
 }
 

@@ -15,6 +15,7 @@ export interface NewPromotion {
   action?: PromotionAction;
   promotedBy: string;
   reason: string;
+  now: Date;
 }
 
 /** An entry as operators are told of it. */
@@ -33,13 +34,13 @@ export interface PromotionEntry {
 export async function promote(
   client: Queryable,
   pipelineVersion: string,
-  { action = 'hand', promotedBy, reason }: NewPromotion,
+  { action = 'hand', promotedBy, reason, now }: NewPromotion,
 ): Promise<PromotionEntry> {
   const { rows } = await client.query(
-    `insert into ml_pipeline_promotion (pipeline_version, action, promoted_by, reason) values ($1, $2, $3, $4)
+    `insert into ml_pipeline_promotion (pipeline_version, action, promoted_by, reason, promoted_at) values ($1, $2, $3, $4, $5)
      returning promotion_id, pipeline_version as version, action, promoted_at, promoted_by, reason,
        (select pipeline_version from ml_pipeline_promotion order by promotion_id desc limit 1) as previous`,
-    [pipelineVersion, action, promotedBy, reason],
+    [pipelineVersion, action, promotedBy, reason, now],
   );
   await client.query('select pg_notify($1, $2)', [PROMOTION_CHANNEL, pipelineVersion]);
   return toEntry(rows[0]!);

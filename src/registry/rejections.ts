@@ -2,6 +2,7 @@
  * Rejections on their way into the table. A version is often rejected while the database cannot be written, or by a
  * server without the right to write: what cannot be recorded now waits here and holds up nothing.
  */
+import type { Clock } from '../clock.ts';
 import type { Queryable } from '../database/pool.ts';
 import { createOutage, type OutageOptions } from '../outage.ts';
 import { within } from '../within.ts';
@@ -19,7 +20,13 @@ const MAX_WAITING = 100;
 /** Longer than the statement takes, unless somebody holds a lock on the row. */
 const RECORDING_MS = 1_000;
 
-export function createRejectionRecorder(database: Queryable, log: OutageOptions['log']): RejectionRecorder {
+export interface RejectionRecorderOptions {
+  database: Queryable;
+  clock: Clock;
+  log: OutageOptions['log'];
+}
+
+export function createRejectionRecorder({ database, clock, log }: RejectionRecorderOptions): RejectionRecorder {
   const waiting = new Map<string, string>();
   let recording: Promise<void> | undefined;
   const outage = createOutage({
@@ -32,7 +39,7 @@ export function createRejectionRecorder(database: Queryable, log: OutageOptions[
   async function recordAll(): Promise<void> {
     try {
       for (const [pipelineVersion, reason] of waiting) {
-        await markRejected(database, pipelineVersion, reason);
+        await markRejected(database, pipelineVersion, { reason, now: clock.now() });
         waiting.delete(pipelineVersion);
       }
       outage.end();

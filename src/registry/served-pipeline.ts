@@ -15,6 +15,7 @@
  * again what the one before it could not do: finding a version to serve, recording a rejection, writing a file.
  */
 
+import type { Clock } from '../clock.ts';
 import type { Contract } from '../contract/contract.ts';
 import type { Queryable } from '../database/pool.ts';
 import { RidgelineError, reasonOf } from '../errors.ts';
@@ -35,6 +36,7 @@ export interface ServedPipelineOptions<Loaded extends LoadedVersion> {
   shipped: Contract;
   database: Queryable;
   modelsDir: string;
+  clock: Clock;
   log: Log;
 }
 
@@ -68,8 +70,8 @@ interface Failure extends Rejection {
 export function createServedPipeline<Loaded extends LoadedVersion>(
   options: ServedPipelineOptions<Loaded>,
 ): ServedPipeline<Loaded> {
-  const { load, shipped, database, modelsDir, log } = options;
-  const rejections = createRejectionRecorder(database, log);
+  const { load, shipped, database, modelsDir, clock, log } = options;
+  const rejections = createRejectionRecorder({ database, clock, log });
   const models = createModelsDirectory(modelsDir, log);
   const versions = createLoadedVersions<Loaded>(log);
   const { current } = versions;

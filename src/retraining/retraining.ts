@@ -4,6 +4,7 @@
  */
 
 import { schedule, type TaskOptions } from 'node-cron';
+import type { Clock } from '../clock.ts';
 import type { Contract } from '../contract/contract.ts';
 import type { Queryable } from '../database/pool.ts';
 import { reasonOf } from '../errors.ts';
@@ -23,6 +24,7 @@ export interface RetrainingOptions {
   exclusively: <Result>(work: () => Promise<Result>) => Promise<Result | undefined>;
   /** Trains and publishes. Aborting the signal ends the training. */
   train: (options: { alpha: number | undefined; signal: AbortSignal }) => Promise<Training>;
+  clock: Clock;
   log: Log;
 }
 
@@ -44,7 +46,7 @@ const SAID_OF: Record<string, string> = {
 const TIME_LIMIT_MS = 15 * 60_000;
 
 /** Starts the schedule; `close` ends it and a training under way. */
-export function startRetraining({ cron, database, shipped, exclusively, train, log }: RetrainingOptions) {
+export function startRetraining({ cron, database, shipped, exclusively, train, clock, log }: RetrainingOptions) {
   const closing = new AbortController();
   let underWay: Promise<void> | undefined;
   let lastSlot: number | undefined;
@@ -52,7 +54,7 @@ export function startRetraining({ cron, database, shipped, exclusively, train, l
   async function run(slot: Date): Promise<void> {
     try {
       const done = await exclusively(async () => {
-        if (!(await claimSlot(database, slot))) return 'claimed elsewhere';
+        if (!(await claimSlot(database, slot, clock.now()))) return 'claimed elsewhere';
         await trainFor(slot);
         return 'trained';
       });
@@ -68,11 +70,11 @@ export function startRetraining({ cron, database, shipped, exclusively, train, l
   async function trainFor(slot: Date): Promise<void> {
     try {
       const end = (await endWhereHeld()) ?? (await trainNow(slot));
-      await finishRun(database, slot, end);
+      await finishRun(database, slot, { ...end, now: clock.now() });
       log.info({ slot, ...end }, SAID_OF[end.outcome]!);
     } catch (error) {
       log.error({ slot, reason: reasonOf(error) }, 'retraining failed; what is served stays');
-      await finishRun(database, slot, { outcome: 'failed', detail: reasonOf(error) });
+      await finishRun(database, slot, { outcome: 'failed', detail: reasonOf(error), now: clock.now() });
     }
   }
 

@@ -2,10 +2,10 @@
 import type { Queryable } from '../database/pool.ts';
 
 /** Takes a minute for this scheduler; false when another one has it. */
-export async function claimSlot(client: Queryable, slot: Date): Promise<boolean> {
+export async function claimSlot(client: Queryable, slot: Date, now: Date): Promise<boolean> {
   const { rows } = await client.query(
-    'insert into retraining (slot) values ($1) on conflict (slot) do nothing returning slot',
-    [slot],
+    'insert into retraining (slot, started_at) values ($1, $2) on conflict (slot) do nothing returning slot',
+    [slot, now],
   );
   return rows.length === 1;
 }
@@ -18,10 +18,10 @@ export interface RunEnd {
   detail?: string;
 }
 
-export async function finishRun(client: Queryable, slot: Date, end: RunEnd): Promise<void> {
+export async function finishRun(client: Queryable, slot: Date, { now, ...end }: RunEnd & { now: Date }): Promise<void> {
   const { outcome, pipelineVersion = null, detail = null } = end;
   await client.query(
-    'update retraining set finished_at = now(), outcome = $2, pipeline_version = $3, detail = $4 where slot = $1',
-    [slot, outcome, pipelineVersion, detail],
+    'update retraining set finished_at = $5, outcome = $2, pipeline_version = $3, detail = $4 where slot = $1',
+    [slot, outcome, pipelineVersion, detail, now],
   );
 }

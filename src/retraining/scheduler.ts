@@ -1,4 +1,5 @@
 /** Retraining put together: the schedule, the database it claims its runs in, the command that trains. */
+import type { Clock } from '../clock.ts';
 import type { Contract } from '../contract/contract.ts';
 import { withAdvisoryLock } from '../database/advisory-lock.ts';
 import { createPool } from '../database/pool.ts';
@@ -11,10 +12,13 @@ export interface SchedulerOptions {
   databaseUrl: string;
   /** The contract of the rows that ship. */
   shipped: Contract;
+  clock: Clock;
   log: Log;
 }
 
-export function startScheduler({ cron, databaseUrl, shipped, log }: SchedulerOptions): { close: () => Promise<void> } {
+export function startScheduler({ cron, databaseUrl, shipped, clock, log }: SchedulerOptions): {
+  close: () => Promise<void>;
+} {
   const pool = createPool({ url: databaseUrl, onError: () => undefined, max: 1 });
   const retraining = startRetraining({
     cron,
@@ -22,6 +26,7 @@ export function startScheduler({ cron, databaseUrl, shipped, log }: SchedulerOpt
     shipped,
     exclusively: (work) => withAdvisoryLock(databaseUrl, 'ridgeline_retraining', { wait: false }, work),
     train: trainInChildProcess,
+    clock,
     log,
   });
   return {

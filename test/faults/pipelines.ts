@@ -40,11 +40,12 @@ export async function openRegistry(url: string) {
   return {
     insert: async (pipeline: NewPipeline): Promise<string> => {
       await client.query('begin');
-      const version = await insertPipeline(client, pipeline);
+      const version = await insertPipeline(client, pipeline, { now: new Date() });
       await client.query('commit');
       return version;
     },
-    promote: (version: string) => promote(client, version, { promotedBy: 'test', reason: 'fault suite' }),
+    promote: (version: string) =>
+      promote(client, version, { now: new Date(), promotedBy: 'test', reason: 'fault suite' }),
     /** As if the notice of the promotion had been lost. */
     promoteSilently: (version: string) =>
       client.query('insert into ml_pipeline_promotion (pipeline_version, promoted_by, reason) values ($1, $2, $3)', [

@@ -147,7 +147,11 @@ describe('one process', () => {
   beforeAll(async () => {
     database = await createTestDatabase({ migrated: false });
     directories = await makeDirectories();
-    await prepareDatabase(database.url, { modelsDir: directories.modelsDir, onProgress: () => undefined });
+    await prepareDatabase(database.url, {
+      clock: systemClock,
+      modelsDir: directories.modelsDir,
+      onProgress: () => undefined,
+    });
   });
   afterAll(async () => {
     await database.drop();

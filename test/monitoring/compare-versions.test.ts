@@ -29,7 +29,8 @@ afterEach(async () => {
   await database.query('truncate predictions');
 });
 
-const publish = (pipeline: NewPipeline) => transaction(pool, (client) => insertPipeline(client, pipeline));
+const publish = (pipeline: NewPipeline) =>
+  transaction(pool, (client) => insertPipeline(client, pipeline, { now: new Date() }));
 const compare = (a: string, b: string) => compareVersions(pool, [a, b], { shipped: wines, now: new Date() });
 
 /** Stores this row of the data set so many times, with ids that grow with the number; null is stored for a name of `without`. */

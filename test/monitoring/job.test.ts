@@ -46,8 +46,8 @@ beforeEach(async () => {
 
 const publish = (pipeline: NewPipeline) =>
   transaction(pool, async (client) => {
-    const name = await insertPipeline(client, pipeline);
-    await promote(client, name, { promotedBy: 'test', reason: 'test' });
+    const name = await insertPipeline(client, pipeline, { now: new Date() });
+    await promote(client, name, { now: new Date(), promotedBy: 'test', reason: 'test' });
     return name;
   });
 

@@ -71,7 +71,7 @@ async function publishWith(alpha: number): Promise<void> {
   const pipeline = trainPipeline({ X, y }, { contract: housing, alpha, seed: 0 });
   await publish(pipeline, {
     transaction: (work) => transaction(pool, work),
-    ...{ modelsDir: directories.modelsDir, promotedBy: 'test', reason: 'test', shipped: housing },
+    ...{ modelsDir: directories.modelsDir, now: new Date(), promotedBy: 'test', reason: 'test', shipped: housing },
   });
 }
 

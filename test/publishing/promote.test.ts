@@ -24,6 +24,7 @@ beforeAll(async () => {
   options = {
     transaction: (work) => transaction(pool, work),
     shipped: wines,
+    now: new Date(),
     promotedBy: 'pipelines',
     reason: 'because',
   };
@@ -37,11 +38,20 @@ afterEach(async () => {
   await database.query('truncate ml_pipeline cascade');
 });
 
-const publishChallenger = (what = pipeline) => transaction(pool, (client) => insertPipeline(client, what));
+const publishChallenger = (what = pipeline) =>
+  transaction(pool, (client) => insertPipeline(client, what, { now: new Date() }));
 
 async function publishNow(action: 'train' | 'schedule' = 'train', promotes = true): Promise<string> {
   const { modelsDir } = directories;
-  const how = { ...options, modelsDir, promotedBy: action, action, promotes, breaking: true };
+  const how = {
+    ...options,
+    modelsDir,
+    now: new Date(),
+    promotedBy: action,
+    action,
+    promotes,
+    breaking: true,
+  };
   return (await publish(pipeline, how)).pipelineVersion;
 }
 
@@ -107,7 +117,7 @@ describe('a promotion by hand', () => {
       await publishChallenger(),
       await publishChallenger(),
     ];
-    await markRejected(pool, rejected, 'It is empty.');
+    await markRejected(pool, rejected, { reason: 'It is empty.', now: new Date() });
     await database.query("update ml_pipeline set artefact = '' where pipeline_version = $1", [emptied]);
     await database.query(
       `update ml_pipeline set declaration = declaration || '{"later": 1}' where pipeline_version = $1`,
@@ -243,7 +253,7 @@ describe('schedules', () => {
   test('go on with what is served, also where a server has rejected what was promoted last', async () => {
     expect(await codeOf(resume(options))).toBe('unknown_version');
     const [good, bad] = [await publishNow(), await publishNow()];
-    await markRejected(pool, bad, 'It is empty.');
+    await markRejected(pool, bad, { reason: 'It is empty.', now: new Date() });
     expect(await resume(options)).toMatchObject({ version: good, previous: bad, action: 'resume' });
   });
 });
@@ -264,14 +274,19 @@ describe('at the same time', () => {
     const challenger = await publishChallenger();
     let promoting: ReturnType<typeof promoteVersion> | undefined;
     const published = await transaction(pool, async (client) => {
-      const version = await insertPipeline(client, pipeline);
+      const version = await insertPipeline(client, pipeline, { now: new Date() });
       promoting = promoteVersion(challenger, options);
       await eventually(() =>
         database
           .query("select from pg_locks where locktype = 'advisory' and not granted")
           .then(({ length }) => length > 0),
       );
-      await promote(client, version, { action: 'train', promotedBy: 'train', reason: 'new training' });
+      await promote(client, version, {
+        action: 'train',
+        now: new Date(),
+        promotedBy: 'train',
+        reason: 'new training',
+      });
       return version;
     });
     expect(await promoting).toMatchObject({ version: challenger, previous: published });
@@ -325,12 +340,17 @@ test('every history ends as the rules say, whatever is in it', { timeout: 120_00
       for (const one of steps) {
         if (one.what === 'reject') {
           model.rejected.add(one.version);
-          await markRejected(pool, names[one.version]!, 'It is empty.');
+          await markRejected(pool, names[one.version]!, { reason: 'It is empty.', now: new Date() });
         } else if (one.what === 'train') {
           add(one.version, 'train');
           await transaction(pool, async (client) => {
             await lockRegistry(client);
-            return promote(client, names[one.version]!, { action: 'train', promotedBy: 'train', reason: '' });
+            return promote(client, names[one.version]!, {
+              action: 'train',
+              now: new Date(),
+              promotedBy: 'train',
+              reason: '',
+            });
           });
         } else if (one.what === 'promote') {
           const isRejected = model.rejected.has(one.version);

@@ -40,6 +40,7 @@ function publishNow(changed: Partial<PublishOptions> = {}, what = pipeline): Pro
   return publish(what, {
     transaction: (work) => transaction(pool, work),
     modelsDir,
+    now: new Date(),
     promotedBy: 'test',
     reason: 'because',
     shipped: wines,
@@ -108,7 +109,7 @@ describe('a publication', () => {
   });
 
   test('promotes the version and records who and why', async () => {
-    const { pipelineVersion } = await publishNow({ promotedBy: 'schedule', reason: 'new rows' });
+    const { pipelineVersion } = await publishNow({ now: new Date(), promotedBy: 'schedule', reason: 'new rows' });
     expect(await database.query('select pipeline_version, promoted_by, reason from ml_pipeline_promotion')).toEqual([
       { pipeline_version: pipelineVersion, promoted_by: 'schedule', reason: 'new rows' },
     ]);
@@ -225,9 +226,11 @@ describe('a change of the contract', () => {
   });
 
   test('from what a start has published by itself breaks nobody, also after a roll back to it', async () => {
-    const { pipelineVersion } = await publishNow({ promotedBy: 'start' });
+    const { pipelineVersion } = await publishNow({ now: new Date(), promotedBy: 'start' });
     await publishNow({}, withoutAcidity());
-    await transaction(pool, (client) => promote(client, pipelineVersion, { promotedBy: 'me', reason: 'roll back' }));
+    await transaction(pool, (client) =>
+      promote(client, pipelineVersion, { now: new Date(), promotedBy: 'me', reason: 'roll back' }),
+    );
     await publishNow({}, withoutAcidity());
     expect(await versions()).toHaveLength(3);
   });

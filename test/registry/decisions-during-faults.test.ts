@@ -1,10 +1,12 @@
 /** What a server decides while something else is wrong, it decides again when that is over. */
+
 import { execFileSync } from 'node:child_process';
 import { mkdir, mkdtemp, readdir, rename, rm, truncate, writeFile } from 'node:fs/promises';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { Client } from 'pg';
 import { afterAll, afterEach, beforeAll, beforeEach, describe, expect, test } from 'vitest';
+import { systemClock } from '../../src/clock.ts';
 import { createPool, type Pool, type Queryable, transaction } from '../../src/database/pool.ts';
 import { loadPredictor, type Predictor } from '../../src/inference/predictor.ts';
 import { MAX_ARTEFACT_BYTES } from '../../src/onnx/fence.ts';
@@ -50,6 +52,7 @@ function startServer(
 ): ServedPipeline<Predictor> {
   noted = createNotedLog();
   const served = createServedPipeline<Predictor>({
+    clock: systemClock,
     load,
     shipped: wines,
     database,
@@ -62,8 +65,8 @@ function startServer(
 
 function publish(pipeline: NewPipeline): Promise<string> {
   return transaction(owner, async (client) => {
-    const version = await insertPipeline(client, pipeline);
-    await promote(client, version, { promotedBy: 'test', reason: 'test' });
+    const version = await insertPipeline(client, pipeline, { now: new Date() });
+    await promote(client, version, { now: new Date(), promotedBy: 'test', reason: 'test' });
     return version;
   });
 }
@@ -266,7 +269,9 @@ describe('a version that declares other rows than its artefact takes', () => {
     const version = await publish(trained);
     const served = startServer();
     await served.refresh();
-    await transaction(owner, (client) => promote(client, old, { promotedBy: 'test', reason: 'roll back' }));
+    await transaction(owner, (client) =>
+      promote(client, old, { now: new Date(), promotedBy: 'test', reason: 'roll back' }),
+    );
     await served.refresh();
     expect(served.current()?.pipelineVersion).toBe(version);
     expect(served.rejection()).toEqual({ pipelineVersion: old, reason });

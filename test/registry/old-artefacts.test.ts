@@ -23,8 +23,8 @@ test('only versions that are older than 90 days and were never promoted lose the
   const pipeline = trainPipeline(loadWines(), { contract: wines, alpha: 1, seed: 0 });
   async function publishedAgo(days: number, isPromoted = false): Promise<string> {
     const version = await transaction(pool, async (client) => {
-      const name = await insertPipeline(client, pipeline);
-      if (isPromoted) await promote(client, name, { promotedBy: 'me', reason: 'once' });
+      const name = await insertPipeline(client, pipeline, { now: new Date() });
+      if (isPromoted) await promote(client, name, { now: new Date(), promotedBy: 'me', reason: 'once' });
       return name;
     });
     const at = new Date(now.getTime() - days * 24 * 60 * 60_000);

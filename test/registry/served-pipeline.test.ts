@@ -2,6 +2,7 @@ import { mkdtemp, readdir, readFile, rm, unlink, writeFile } from 'node:fs/promi
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { afterAll, afterEach, beforeAll, beforeEach, describe, expect, test } from 'vitest';
+import { systemClock } from '../../src/clock.ts';
 import type { Contract } from '../../src/contract/contract.ts';
 import { createPool, type Pool, transaction } from '../../src/database/pool.ts';
 import { loadPredictor, type Predictor } from '../../src/inference/predictor.ts';
@@ -57,6 +58,7 @@ function startServer({ directory = modelsDir, onLoad = async () => {}, isAway = 
   const [loaded, retired]: [string[], string[]] = [[], []];
   const { log, lines: logged } = createNotedLog();
   const served: Server['served'] = createServedPipeline<Predictor>({
+    clock: systemClock,
     shipped: wines,
     async load(pipeline: PipelineArtefact, contract: Contract) {
       loaded.push(pipeline.pipelineVersion);
@@ -84,6 +86,7 @@ async function publishVersion(which: number): Promise<string> {
   const { pipelineVersion } = await publish(trained[which]!, {
     transaction: (work) => transaction(pool, work),
     modelsDir: join(modelsDir, '..', 'published'),
+    now: new Date(),
     promotedBy: 'test',
     reason: 'test',
     shipped: wines,
@@ -108,14 +111,16 @@ async function publishCellars(): Promise<string> {
     { contract: cellars, alpha: 1, seed: 0 },
   );
   return await transaction(pool, async (client) => {
-    const version = await insertPipeline(client, pipeline);
-    await promote(client, version, { promotedBy: 'test', reason: 'another contract' });
+    const version = await insertPipeline(client, pipeline, { now: new Date() });
+    await promote(client, version, { now: new Date(), promotedBy: 'test', reason: 'another contract' });
     return version;
   });
 }
 
 async function promoteAgain(version: string): Promise<void> {
-  await transaction(pool, (client) => promote(client, version, { promotedBy: 'test', reason: 'again' }));
+  await transaction(pool, (client) =>
+    promote(client, version, { now: new Date(), promotedBy: 'test', reason: 'again' }),
+  );
 }
 
 async function rejectionOf(version: string): Promise<{ rejected_at: Date | null; rejected_reason: string | null }> {

@@ -29,11 +29,12 @@ const DAY_MS = 24 * 60 * 60_000;
 /** A version that was published so many days ago. */
 async function publishedAgo(days: number, { promoted = false, rejected = false } = {}): Promise<string> {
   const version = await transaction(pool, async (client) => {
-    const name = await insertPipeline(client, pipeline);
-    if (promoted) await promote(client, name, { action: 'train', promotedBy: 'train', reason: 'new training' });
+    const name = await insertPipeline(client, pipeline, { now: new Date() });
+    if (promoted)
+      await promote(client, name, { action: 'train', now: new Date(), promotedBy: 'train', reason: 'new training' });
     return name;
   });
-  if (rejected) await markRejected(pool, version, 'It is empty.');
+  if (rejected) await markRejected(pool, version, { reason: 'It is empty.', now: new Date() });
   const at = new Date(now.getTime() - days * DAY_MS);
   await database.query('update ml_pipeline set created_at = $2 where pipeline_version = $1', [version, at]);
   return version;
@@ -129,7 +130,7 @@ describe('the details', () => {
   test('tell what a row of the version is, and every time that it was promoted, the newest first', async () => {
     const first = await publishedAgo(0, { promoted: true });
     const second = await publishedAgo(0, { promoted: true });
-    await promote(pool, first, { promotedBy: 'me', reason: 'it was better' });
+    await promote(pool, first, { now: new Date(), promotedBy: 'me', reason: 'it was better' });
     const dataFile = { name: 'wines.csv', sha256: 'a'.repeat(64), rows: 130, columns: 7 };
     await database.query('update ml_pipeline set data_file = $1', [dataFile]);
     expect(await details(first)).toMatchObject({

@@ -1,4 +1,5 @@
 import { afterEach, describe, expect, test, vi } from 'vitest';
+import { systemClock } from '../../src/clock.ts';
 import type { Contract } from '../../src/contract/contract.ts';
 import { alternativesOf } from '../../src/retraining/cron-alternatives.ts';
 import { startRetraining, type Training } from '../../src/retraining/retraining.ts';
@@ -54,12 +55,13 @@ describe('the schedule', () => {
       ...{ promoted_at: new Date('2027-01-01T01:02:03Z'), promoted_by: 'pipelines', reason: 'too high' },
     };
     const retraining = startRetraining({
+      clock: systemClock,
       cron,
       // The tables as these statements see them: what is claimed here is nobody else's.
       database: {
         async query(text, values) {
           if (text.startsWith('insert into retraining')) slots.push((values![0] as Date).toISOString().slice(0, 16));
-          if (text.startsWith('update retraining')) outcomes.push(values!.slice(1));
+          if (text.startsWith('update retraining')) outcomes.push(values!.slice(1, 4));
           if (text.startsWith('select promotion_id')) return { rows: ++looks >= holdsFrom ? [rollBack] : [] };
           if (text.includes('lag(')) return { rows: [rollBack] };
           if (text.includes('as declaration_bytes'))

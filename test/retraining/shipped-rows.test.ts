@@ -24,9 +24,9 @@ beforeEach(() => database.query('truncate ml_pipeline cascade'));
 /** Promotes a version that declares this, whatever it was trained on. */
 function serve(declaration: object | null): Promise<void> {
   return transaction(pool, async (client) => {
-    const version = await insertPipeline(client, trained);
+    const version = await insertPipeline(client, trained, { now: new Date() });
     await client.query('update ml_pipeline set declaration = $1 where pipeline_version = $2', [declaration, version]);
-    await promote(client, version, { promotedBy: 'test', reason: 'test' });
+    await promote(client, version, { now: new Date(), promotedBy: 'test', reason: 'test' });
   });
 }
 

@@ -46,6 +46,7 @@ async function publishNow(
         return result;
       }),
     modelsDir: directories[0]!.modelsDir,
+    now: new Date(),
     promotedBy: 'test',
     reason: 'another contract',
     shipped: housing,

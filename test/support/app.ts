@@ -68,7 +68,7 @@ export async function startTestApp(
     ...settings,
   });
   if (publishesFirst) {
-    await prepareDatabase(database.url, { modelsDir: config.modelsDir, onProgress: () => undefined });
+    await prepareDatabase(database.url, { clock, modelsDir: config.modelsDir, onProgress: () => undefined });
   } else await migrate(database.url);
   const app = await createApp({
     config,
@@ -99,6 +99,7 @@ export async function startTestApp(
             return result;
           }),
         modelsDir: config.modelsDir,
+        now: clock.now(),
         promotedBy: 'test',
         reason: 'test',
         shipped: housing,

@@ -228,6 +228,7 @@ describe('what cannot be trained on is refused with the reason, and nothing is p
     await publish(pipeline, {
       transaction: (work) => transaction(pool, work),
       modelsDir,
+      now: new Date(),
       promotedBy: 'test',
       reason: 'test',
       shipped: options.contract,
