@@ -1,6 +1,7 @@
 /** What `npm run pipelines` shows to people, in 80 columns. */
 import type { Declaration } from '../src/contract/features-schema.ts';
 import type { Comparison, CrossValidation } from '../src/monitoring/compare-versions.ts';
+import type { QualityMeasures } from '../src/monitoring/quality-measures.ts';
 import type { PromotionEntry } from '../src/registry/promotions.ts';
 import type { VersionDetails, VersionPage, VersionSummary } from '../src/registry/version-catalogue.ts';
 import { table } from './text-table.ts';
@@ -98,15 +99,30 @@ function promotionsText(promotions: readonly PromotionEntry[]): string {
 
 const cut = (line: string) => (line.length > WIDTH ? `${line.slice(0, WIDTH - 1)}…` : line);
 
-export function comparisonText({ a, b, cross_validation, agreement }: Comparison, notes: readonly string[]): string {
+export function comparisonText(
+  { a, b, cross_validation, field, agreement }: Comparison,
+  notes: readonly string[],
+): string {
   const line = (name: string, { rmse, mae, r2 }: CrossValidation) => [name, shown(rmse), shown(mae), shown(r2)];
   const { rows, mean_absolute_difference: mean, p95_absolute_difference: p95, correlation } = agreement;
   return [
     'Cross-validation, each on the rows that it was trained on:\n',
     table(['', 'RMSE', 'MAE', 'R2'], [line(a, cross_validation.a), line(b, cross_validation.b)], 1),
+    fieldText(field, [a, b]),
     `\nTheir answers to ${rows} of the newest stored rows:\n`,
     table(['mean difference', '95 % are within', 'correlation'], [[shown(mean), shown(p95), shown(correlation)]], 0),
     ...notes.map((note) => `\n${wrapped(note)}`),
+  ].join('\n');
+}
+
+function fieldText(field: Comparison['field'], [a, b]: readonly [string, string]): string {
+  if (!field) return '\nIn the field there is no day on which truths of both are known.';
+  const line = (name: string, { labels, rmse, rmse_lower: lower, rmse_upper: upper, mae, bias }: QualityMeasures) => [
+    ...[name, String(labels), shown(rmse), `${shown(lower)} to ${shown(upper)}`, shown(mae), shown(bias)],
+  ];
+  return [
+    `\nIn the field, from ${field.from} to ${field.to}, on days on which both answered:\n`,
+    table(['', 'labels', 'RMSE', '95 %', 'MAE', 'bias'], [line(a, field.a), line(b, field.b)], 1),
   ].join('\n');
 }
 

@@ -1,5 +1,5 @@
 /**
- * Two versions side by side: their cross-validations, and their answers to the newest stored rows, which both are run on here,
+ * Two versions side by side: their cross-validations, what became of their predictions, and their answers to the newest stored rows, which both are run on here,
  * whichever has answered them. In the form in which the command gives it out.
  */
 
@@ -16,6 +16,7 @@ import { readPipeline } from '../registry/pipeline-versions.ts';
 import { contractOfStored } from '../registry/stored-declaration.ts';
 import { findVersion } from '../registry/version-catalogue.ts';
 import { type AgreementOfVersions, agreementOf } from './agreement-of-versions.ts';
+import { compareInField, type FieldComparison } from './compare-in-field.ts';
 
 export interface CrossValidation {
   rmse: number | null;
@@ -27,8 +28,8 @@ export interface Comparison {
   a: string;
   b: string;
   cross_validation: { a: CrossValidation; b: CrossValidation };
-  /** Over days on which both answered and the truth is known; none is yet. */
-  field: null;
+  /** Null where there is no day on which both answered and the truth of both is known. */
+  field: FieldComparison | null;
   agreement: AgreementOfVersions;
 }
 
@@ -50,8 +51,9 @@ export async function compareVersions(
     a: await crossValidationOf(client, a, options),
     b: await crossValidationOf(client, b, options),
   };
+  const field = await compareInField(client, [a, b], options.now);
   const { agreement, notes } = await agreementOn(client, [a, b], options);
-  return { comparison: { a, b, cross_validation, field: null, agreement }, notes };
+  return { comparison: { a, b, cross_validation, field, agreement }, notes };
 }
 
 async function crossValidationOf(

@@ -49,6 +49,34 @@ function fitted(alpha: number, rows: number): number[] {
   return [...predictPipeline(fitPipeline(dataset, pipelineParameters(wines, alpha)), dataset.X)].slice(0, rows);
 }
 
+describe('in the field', () => {
+  const cell = (version: string, day: string, labelled: number, squared: number) =>
+    database.query(
+      `insert into live_quality (pipeline_version, day, labelled, mean_error, mean_absolute_error, mean_squared_error,
+         var_squared_error, mean_actual, syy_actual, computed_at) values ($1, $2, $3, 0.5, 1, $4, 1, 7, 100, now())`,
+      [version, day, labelled, squared],
+    );
+  const now = new Date('2026-11-20T12:00:00Z');
+
+  test('they are measured on the days on which both have labels', async () => {
+    const [a, b] = [await publish(one), await publish(other)];
+    await cell(a, '2026-11-10', 10, 100);
+    await cell(a, '2026-11-11', 30, 4);
+    await cell(b, '2026-11-11', 20, 9);
+    await cell(a, '2026-11-13', 10, 8);
+    await cell(b, '2026-11-13', 20, 9);
+    await cell(b, '2026-11-14', 20, 100);
+    const { comparison } = await compareVersions(pool, [a, b], { shipped: wines, now });
+    expect(comparison.field).toMatchObject({
+      ...{ from: '2026-11-11', to: '2026-11-13' },
+      a: { labels: 40, rmse: Math.sqrt((30 * 4 + 10 * 8) / 40), bias: 0.5, mae: 1 },
+      b: { labels: 40, rmse: 3 },
+    });
+    await database.query("delete from live_quality where day in ('2026-11-11', '2026-11-13')");
+    expect((await compareVersions(pool, [a, b], { shipped: wines, now })).comparison.field).toBeNull();
+  });
+});
+
 describe('two versions', () => {
   test('are run on the stored rows, whichever version has answered them', async () => {
     const [a, b] = [await publish(one), await publish(other)];
