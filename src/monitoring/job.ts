@@ -44,8 +44,7 @@ const HISTOGRAMS = 'job:histograms';
 
 export async function runMinutely({ pool, shipped }: MonitoringContext, now: Date): Promise<void> {
   await joinPending(pool, now);
-  const versions = createMonitoredVersions(pool, shipped);
-  for (let pass = 0; pass < MOST_PASSES; pass++) if ((await recomputeCells(pool, now, versions)) === 0) break;
+  for (let pass = 0; pass < MOST_PASSES; pass++) if ((await recomputeCells(pool, now, shipped)) === 0) break;
 }
 
 /** Does nothing where the hour has been done already. */

@@ -3,13 +3,14 @@
  * to a queue; the cells of the queue are computed anew from the labels, never added to: sums that are added to and subtracted
  * from lose digits, and stay infinite after one absurd label.
  */
+import type { Contract } from '../contract/contract.ts';
 import { LOCK_KEY } from '../database/advisory-lock.ts';
 import { type Pool, type Queryable, transaction } from '../database/pool.ts';
 import { type Cell, type CellMeasures, type HalfWidthsInTime, measureCell } from '../ground-truth/measure-cell.ts';
 import { halfWidthsOf, placeOfLevel } from '../inference/half-widths.ts';
 import type { MonitoredVersion } from '../registry/monitored-versions.ts';
 import { readHalfWidthsInTime } from './interval-quantiles.ts';
-import type { MonitoredVersions } from './monitored-versions.ts';
+import { createMonitoredVersions } from './monitored-versions.ts';
 import type { QualityCell } from './quality-measures.ts';
 
 /** Of which coverage is counted. */
@@ -18,8 +19,9 @@ export const LEVEL = 0.9;
 const MOST_CELLS = 50;
 
 /** Computes cells of the queue anew, and returns how many. */
-export async function recomputeCells(pool: Pool, now: Date, versions: MonitoredVersions): Promise<number> {
+export async function recomputeCells(pool: Pool, now: Date, shipped: Contract): Promise<number> {
   return await transaction(pool, async (client) => {
+    const versions = createMonitoredVersions(client, shipped);
     // Whoever computed a cell before others changed it must not write it after them.
     await client.query(`select pg_advisory_xact_lock(${LOCK_KEY})`, ['ridgeline_live_quality']);
     const { rows: cells } = await client.query(

@@ -21,19 +21,23 @@ const dataset = loadHousingDataset();
 
 let database: TestDatabase;
 let pool: Pool;
+/** The job has one connection. */
+let poolOfJob: Pool;
 let trained: NewPipeline;
 let version: string;
 const { log, messages } = createNotedLog();
-const context = () => ({ pool, shipped: housing, log });
+const context = () => ({ pool: poolOfJob, shipped: housing, log });
 const at = (milliseconds: number) => new Date(START.getTime() + milliseconds);
 
 beforeAll(async () => {
   database = await createTestDatabase();
   pool = createPool({ url: database.url, onError: () => undefined });
+  poolOfJob = createPool({ url: database.url, onError: () => undefined, max: 1 });
   trained = trainPipeline(dataset, { contract: housing, alpha: 1, seed: 0 });
 });
 afterAll(async () => {
   await pool.end();
+  await poolOfJob.end();
   await database.drop();
 });
 beforeEach(async () => {
