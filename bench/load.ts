@@ -94,7 +94,8 @@ export async function openLoop(
         const dueAt = startedAt + (due * 1000) / rate;
         if (free.length > 0) {
           score.late(now - dueAt);
-          ask(free.pop()!, dueAt);
+          // In turns, so that none is idle for so long that the service closes it.
+          ask(free.shift()!, dueAt);
         } else if (overload) score.notSent();
         else waiting.push(dueAt);
       }

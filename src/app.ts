@@ -197,7 +197,7 @@ async function compose(options: AppOptions, closers: Closers): Promise<App> {
   }
   const probeDatabase = createProbe(pool);
   const ofDatabase = createDatabaseOperations({ pool: operatorsPool, clock, shipped: housing });
-  const watch = startMonitoringWatch({ pool: operatorsPool, clock });
+  const watch = startMonitoringWatch({ pool: operatorsPool, clock, shipped: housing });
   closers.push(watch.close);
   const facts = {
     counts,

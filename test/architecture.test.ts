@@ -265,6 +265,8 @@ const exportedFor: Record<string, string> = {
   'src/prediction-log/postgres/feature-columns.ts refuseUnstorable': 'tests need no database for it',
   'src/prediction-log/postgres/tuples.ts splitRecords': 'tests compare records one by one',
   'src/process/prepare.ts prepareDatabase': 'tests of HTTP start the app without the process around it',
+  'src/monitoring/drift-measures.ts upperTail': 'compared with scipy, of many statistics and degrees of freedom',
+  'src/monitoring/drift-report.ts driftOf': 'simulations of months need no database for it',
   'src/nearest-name.ts editDistance': 'a property test compares it with the definition',
 };
 

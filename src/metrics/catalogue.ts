@@ -122,6 +122,12 @@ export const catalogue = {
     labels: ['version'],
     across: 'max',
   },
+  ridgeline_drift_psi: {
+    type: 'gauge',
+    help: 'Stability index of a feature, or of the prediction, against the training data; 0.2 and more is drift if it is significant',
+    labels: ['version', 'feature'],
+    across: 'max',
+  },
   ridgeline_alarm: {
     type: 'gauge',
     help: '1 while it fires; what it is about, and the version',

@@ -168,3 +168,71 @@ export function together(a: Window, b: Window): Window {
       : undefined;
   return { predictions: a.predictions + b.predictions, counts };
 }
+
+/** What the values of a feature were over some hours. */
+export interface WindowSums {
+  /** That were looked at, nulls too. */
+  rows: number;
+  counts: number[];
+  missing: number;
+  below: number;
+  above: number;
+  mean: number | null;
+}
+
+export interface WindowOfVersion {
+  from: Date;
+  to: Date;
+  /** All predictions. */
+  rows: number;
+  /** By feature; empty for the prediction. */
+  sums: Map<string, WindowSums>;
+}
+
+/** Hours of a window; as many more as it takes until there are rows enough. */
+const WINDOW_HOURS = 24;
+const LONGEST_WINDOW_HOURS = 7 * 24;
+const ROWS_ENOUGH = 500;
+
+/** Of each version that answered in the last seven days: its last 24 hours that are over, or more until there are 500 rows. */
+export async function readWindows(client: Queryable, now: Date): Promise<Map<string, WindowOfVersion>> {
+  const to = startOfHour(now);
+  const { rows } = await client.query(
+    `with counted as (
+       select pipeline_version, hour, rows_all,
+         sum(rows_all) over (partition by pipeline_version order by hour desc) - rows_all as later
+       from feature_histogram where hour >= $1 and hour < $2 and feature = ''
+     ), chosen as (
+       select pipeline_version, hour, rows_all from counted where hour >= $3 or later < $4
+     ), total as (
+       select pipeline_version, min(hour) as first, sum(rows_all)::float8 as rows_all from chosen group by pipeline_version
+     )
+     select pipeline_version, feature, first, total.rows_all, sum(rows)::float8 as rows, sum(missing)::float8 as missing,
+       sum(below)::float8 as below, sum(above)::float8 as above,
+       sum(mean * (rows - missing)) / nullif(sum(rows - missing) filter (where mean is not null), 0) as mean,
+       array(
+         select sum(count)::float8 from feature_histogram as bin
+           join chosen using (pipeline_version, hour), unnest(counts) with ordinality as one (count, place)
+         where bin.pipeline_version = total.pipeline_version and bin.feature = histogram.feature group by place order by place
+       ) as counts
+     from feature_histogram as histogram join chosen using (pipeline_version, hour) join total using (pipeline_version)
+     group by pipeline_version, total.pipeline_version, feature, first, total.rows_all`,
+    [hoursBefore(to, LONGEST_WINDOW_HOURS), to, hoursBefore(to, WINDOW_HOURS), ROWS_ENOUGH],
+  );
+  const windows = new Map<string, WindowOfVersion>();
+  for (const row of rows as unknown as (WindowSums & {
+    pipeline_version: string;
+    feature: string;
+    first: Date;
+    rows_all: number;
+  })[]) {
+    const { pipeline_version, feature, first, rows_all, ...sums } = row;
+    const from = new Date(Math.min(first.getTime(), hoursBefore(to, WINDOW_HOURS).getTime()));
+    const window = windows.get(pipeline_version) ?? { from, to, rows: rows_all, sums: new Map<string, WindowSums>() };
+    window.sums.set(feature, sums);
+    windows.set(pipeline_version, window);
+  }
+  return windows;
+}
+
+const hoursBefore = (time: Date, hours: number) => new Date(time.getTime() - hours * HOUR_MS);

@@ -50,7 +50,8 @@ export async function recalibrate(pool: Pool, version: MonitoredVersion, now: Da
     `insert into interval_quantile (pipeline_version, effective_from, halfwidths, n)
      select $1, $2, $3, $4
      where $3::float8[] is distinct from (
-       select halfwidths from interval_quantile where pipeline_version = $1 order by effective_from desc limit 1
+       select halfwidths from interval_quantile where pipeline_version = $1 and effective_from <= $2
+       order by effective_from desc limit 1
      )
      on conflict (pipeline_version, effective_from) do nothing returning n`,
     [pipelineVersion, now, halfWidths, errors.length],

@@ -10,7 +10,8 @@ import type { Pool, Queryable } from '../database/pool.ts';
 import { joinPending } from '../ground-truth/pending.ts';
 import type { Log } from '../log.ts';
 import { standingsOf } from '../registry/version-catalogue.ts';
-import { readAlarms, recordLook } from './alarms.ts';
+import { type Look, readAlarms, recordLook } from './alarms.ts';
+import { alarmingOf, readDrift } from './drift-report.ts';
 import { collectHistograms, startOfHour } from './feature-histograms.ts';
 import { recalibrate } from './interval-quantiles.ts';
 import { LEVEL, readCells, recomputeCells, type StoredCell } from './live-quality.ts';
@@ -62,6 +63,7 @@ export async function runHourly({ pool, shipped, log }: MonitoringContext, now: 
     if (known) await recalibrate(pool, known, now);
   }
   await lookAtAlarms({ pool, log, cells, now });
+  await lookAtDrift({ pool, shipped, log }, now);
   await noteDone(pool, HOURLY, hour);
   return true;
 }
@@ -99,12 +101,29 @@ async function lookAtAlarms({ pool, log, cells, now }: Evidence): Promise<void> 
   }
 }
 
+/** One alarm for all features of a version. Drift alone retrains and promotes nothing: it may matter little. */
+async function lookAtDrift({ pool, shipped, log }: MonitoringContext, now: Date): Promise<void> {
+  const { versions } = await readDrift(pool, { now, shipped });
+  for (const { version, prediction, features } of versions) {
+    const { names, isOver } = alarmingOf({ prediction, features });
+    const worst = Math.max(0, ...[prediction, ...features].map(({ psi }) => psi ?? 0));
+    await look({ pool, log, now }, `drift:${version}`, {
+      ...{ holds: names.length > 0, isOver, value: worst, detail: { features: names } },
+    });
+  }
+  const seen = new Set(versions.map(({ version }) => `drift:${version}`));
+  for (const { subject, state } of await readAlarms(pool)) {
+    if (state === 'ok' || seen.has(subject) || !subject.startsWith('drift:')) continue;
+    await look({ pool, log, now }, subject, { holds: false, isOver: true, value: null, detail: { features: [] } });
+  }
+}
+
 async function look(
   { pool, log, now }: Omit<Evidence, 'cells'>,
   subject: string,
-  { holds, value, detail }: { holds: boolean; value: number | null; detail: object },
+  { holds, isOver = !holds, value, detail }: Omit<Look, 'isOver'> & Partial<Pick<Look, 'isOver'>>,
 ): Promise<void> {
-  const entered = await recordLook(pool, subject, { holds, isOver: !holds, value, detail }, now);
+  const entered = await recordLook(pool, subject, { holds, isOver, value, detail: detail ?? {} }, now);
   if (entered === 'firing') log.warn({ subject, ...detail }, 'an alarm fires');
   if (entered === 'ok') log.info({ subject, ...detail }, 'an alarm has ended');
 }

@@ -3,9 +3,11 @@
  * away the last figures stay for a while; older ones would be taken for what is so now.
  */
 import type { Clock } from '../clock.ts';
+import type { Contract } from '../contract/contract.ts';
 import type { Pool } from '../database/pool.ts';
 import type { Samples } from '../metrics/samples.ts';
 import { type NamedAlarm, readAlarms } from '../monitoring/alarms.ts';
+import { type DriftReport, readDrift } from '../monitoring/drift-report.ts';
 import { type QualityReport, readQuality } from '../monitoring/quality-report.ts';
 
 export interface MonitoringWatch {
@@ -22,16 +24,29 @@ const DAYS = 7;
 
 interface Figures {
   quality: QualityReport;
+  drift: DriftReport;
   alarms: NamedAlarm[];
 }
 
-export function startMonitoringWatch({ pool, clock }: { pool: Pool; clock: Clock }): MonitoringWatch {
+export interface MonitoringWatchOptions {
+  pool: Pool;
+  clock: Clock;
+  /** Of versions without a declaration of their own. */
+  shipped: Contract;
+}
+
+export function startMonitoringWatch({ pool, clock, shipped }: MonitoringWatchOptions): MonitoringWatch {
   let figures: Figures | undefined;
   let readAt = 0;
 
   async function look(): Promise<void> {
     const alarms = await readAlarms(pool);
-    figures = { quality: await readQuality(pool, { now: clock.now(), days: DAYS }), alarms };
+    const now = clock.now();
+    figures = {
+      quality: await readQuality(pool, { now, days: DAYS }),
+      drift: await readDrift(pool, { now, shipped }),
+      alarms,
+    };
     readAt = performance.now();
   }
   // That the database cannot be read is told elsewhere.
@@ -66,6 +81,9 @@ function samplesOf(figures: Figures | undefined): Samples {
     ridgeline_quality_labels: gauge(({ labels }) => labels),
     ridgeline_quality_label_share: gauge(({ label_share }) => label_share),
     ridgeline_quality_coverage: gauge(({ coverage }) => coverage?.share ?? null),
+    ridgeline_drift_psi: (figures?.drift.versions ?? []).flatMap(({ version, prediction, features }) =>
+      [prediction, ...features].flatMap(({ name, psi }) => (psi === null ? [] : [[[version, name], psi] as const])),
+    ),
     ridgeline_alarm: (figures?.alarms ?? []).map(
       ({ subject, state }) => [[subject], Number(state === 'firing')] as const,
     ),

@@ -13,8 +13,9 @@ export interface MonitoredVersion {
   references: ReadonlyMap<string, Reference>;
   /** Of its predictions. */
   predictions: Reference | undefined;
-  /** As it is stored. */
+  /** As they are stored. */
   residuals: unknown;
+  explanation: unknown;
   trainedThrough: Date | null;
 }
 
@@ -25,7 +26,7 @@ export async function readMonitoredVersion(
   shipped: Contract,
 ): Promise<MonitoredVersion | undefined> {
   const { rows } = await client.query(
-    `select declaration, feature_profile, prediction_profile, residuals, trained_through
+    `select declaration, feature_profile, prediction_profile, residuals, explanation, trained_through
      from ml_pipeline where pipeline_version = $1`,
     [pipelineVersion],
   );
@@ -38,6 +39,7 @@ export async function readMonitoredVersion(
     references: new Map(profiles.flatMap(([name, profile]) => referenceAt(name, profile))),
     predictions: referenceOf(row.prediction_profile),
     residuals: row.residuals,
+    explanation: row.explanation,
     trainedThrough: row.trained_through as Date | null,
   };
 }

@@ -1,5 +1,5 @@
 /** Which rows a version proves itself with when it is loaded, and how they are kept. */
-import type { Contract } from '../contract/contract.ts';
+import { type Contract, mayBeMissing } from '../contract/contract.ts';
 import type { Feature } from '../contract/features-schema.ts';
 import { type GoldenRows, isUnknownText, valueOfSlot } from '../contract/rows.ts';
 import type { Value } from '../contract/values.ts';
@@ -26,10 +26,10 @@ export function goldenRows(X: DenseMatrix, fitted: Float64Array, contract: Contr
 /** The first row in which each feature is missing, and the first in which its text is unknown; some may be the same. */
 function firstOddRows(X: DenseMatrix, contract: Contract): number[] {
   const rows = contract.features.flatMap((feature, column) => [
-    firstRow(X, column, Number.isNaN),
-    firstRow(X, column, (slot) => isUnknownText(feature, slot, contract)),
+    mayBeMissing(feature) ? firstRow(X, column, Number.isNaN) : [],
+    feature.dtype === 'string' ? firstRow(X, column, (slot) => isUnknownText(feature, slot, contract)) : [],
   ]);
-  return [...new Set(rows)].filter((row) => row !== -1).sort((a, b) => a - b);
+  return [...new Set(rows.flat())].filter((row) => row !== -1).sort((a, b) => a - b);
 }
 
 function firstRow(X: DenseMatrix, column: number, isOdd: (slot: number) => boolean): number {

@@ -50,6 +50,7 @@ describe('outside production', () => {
       '/health',
       '/livez',
       '/metrics',
+      '/monitoring/drift',
       '/monitoring/quality',
       '/pipelines',
       '/pipelines/resume',

@@ -1,6 +1,7 @@
 import { afterAll, beforeAll, describe, expect, test } from 'vitest';
 import { createPool, type Pool } from '../../src/database/pool.ts';
 import { housing } from '../../src/housing/features.ts';
+import type { DriftReport, VersionDrift } from '../../src/monitoring/drift-report.ts';
 import { runHourly, runMinutely } from '../../src/monitoring/job.ts';
 import type { QualityReport, VersionQuality } from '../../src/monitoring/quality-report.ts';
 import { startTestApp, type TestApp } from '../support/app.ts';
@@ -123,6 +124,59 @@ describe('GET /monitoring/quality', () => {
   });
 });
 
+describe('GET /monitoring/drift', () => {
+  const drift = async () => (await (await fetch(`${app.url}/monitoring/drift`)).json()) as DriftReport;
+
+  test('tells of each version how far its rows are from those of its training', async () => {
+    const { computed_at, versions } = await drift();
+    expect(computed_at).toBe('2026-11-20T10:00:00.000Z');
+    const [only] = versions as [VersionDrift];
+    expect(only).toMatchObject({
+      version,
+      // The answers were made up, more spread than those of the pipeline.
+      alarm: { state: 'pending', since: '2026-11-20T10:30:00.000Z', features: ['prediction'] },
+      window: { from: '2026-11-19T10:00:00.000Z', to: '2026-11-20T10:00:00.000Z', rows: 200 },
+    });
+    expect(only.features.map(({ name }) => name)).toEqual(housing.names);
+    expect(only.prediction).toMatchObject({ name: 'prediction', unseen_share: null, effect: null });
+    for (const one of only.features) {
+      expect(one.status).toBe('ok');
+      expect(one.p_adjusted).toBeGreaterThanOrEqual(one.p!);
+      expect(one.missing_share).toBe(0);
+      expect(one.noise).toBeGreaterThan(0);
+    }
+    expect(only.features.every(({ effect }) => effect !== null)).toBe(true);
+  });
+
+  test('sums the hours of a window, and says what has moved', async () => {
+    // All of RM moved into its last bin, in the first hour.
+    const bins = (await app.database.query("select counts from feature_histogram where feature = 'RM' limit 1"))[0]!
+      .counts as number[];
+    const moved = `{${bins.map((_, bin) => (bin === bins.length - 1 ? 5000 : 0)).join()}}`;
+    const before = await app.database.query('select * from feature_histogram order by hour, feature limit 20');
+    await app.database.query(
+      `update feature_histogram set counts = $1, rows = 5000, mean = 8 where feature = 'RM' and hour = $2`,
+      [moved, before[0]!.hour],
+    );
+    try {
+      const [only] = (await drift()).versions as [VersionDrift];
+      expect(only.status).toBe('drift');
+      const rm = only.features.find(({ name }) => name === 'RM')!;
+      expect(rm.status).toBe('drift');
+      expect(rm.psi).toBeGreaterThan(1);
+      expect(rm.mean_shift_sd).toBeGreaterThan(1);
+      expect(rm.effect).toBeGreaterThan(1);
+    } finally {
+      await app.database.query('truncate feature_histogram; delete from monitoring_state');
+      await runHourly({ pool, shipped: housing, log: createNotedLog().log }, clock.now());
+    }
+  });
+
+  test('knows no parameters', async () => {
+    expect((await get('/monitoring/drift?days=7')).status).toBe(422);
+  });
+});
+
 test('without predictions there is an answer too', async () => {
   const empty = await startTestApp({}, { clock });
   try {
@@ -130,6 +184,8 @@ test('without predictions there is an answer too', async () => {
     expect(await response.json()).toEqual({
       ...{ computed_at: null, waiting_cells: 0, from: '2026-11-14', to: '2026-11-20', versions: [] },
     });
+    const drift = await fetch(`${empty.url}/monitoring/drift`);
+    expect(await drift.json()).toEqual({ computed_at: null, versions: [] });
   } finally {
     await empty.close();
   }
@@ -156,12 +212,17 @@ test('a scrape has the gauges, and /health the alarms that are not ok', async ()
     expect(value('quality_labels', of)).toBe(100);
     expect(value('quality_label_share', of)).toBe(0.5);
     expect(value('quality_coverage', of)).toBe(1);
+    expect(value('drift_psi', `${of},feature="RM"`)).toBeLessThan(0.2);
+    expect(value('drift_psi', `${of},feature="prediction"`)).toBeGreaterThanOrEqual(0);
     expect(value('alarm', `subject="quality:${version}"`)).toBe(1);
     expect(value('alarm', `subject="coverage:${version}"`)).toBe(0);
     const health = await (await fetch(`${beside.url}/health`)).json();
     expect(health).toMatchObject({
       status: 'ok',
-      alarms: [{ subject: `quality:${version}`, state: 'firing', since: '2026-11-20T01:00:00.000Z' }],
+      alarms: [
+        { subject: `quality:${version}`, state: 'firing', since: '2026-11-20T01:00:00.000Z' },
+        { subject: `drift:${version}`, state: 'pending', since: '2026-11-20T10:30:00.000Z' },
+      ],
     });
   } finally {
     await beside.close();

@@ -33,7 +33,7 @@ const PIPELINES: Route[] = [
   ...(['POST /pipelines/rollback', 'POST /pipelines/resume'] as const),
 ];
 const PREDICTIONS: Route[] = ['GET /predictions/{id}'];
-const MONITORING: Route[] = ['GET /monitoring/quality'];
+const MONITORING: Route[] = ['GET /monitoring/quality', 'GET /monitoring/drift'];
 const OPERATIONS: Route[] = ['GET /metrics', ...PIPELINES, ...PREDICTIONS, ...MONITORING];
 const DOCS: Route[] = ['GET /docs', 'GET /docs/', 'GET /docs/json', 'GET /docs/yaml', 'GET /docs/static/index.html'];
 const PAGE: Route[] = ['GET /'];

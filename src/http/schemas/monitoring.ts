@@ -67,3 +67,41 @@ export const quality = z
     versions: z.array(versionQuality),
   })
   .meta({ description: 'The version that was served last comes first' });
+
+export const driftQuery = z.strictObject({});
+
+const status = z.enum(['ok', 'watch', 'drift', 'not_enough_rows', 'no_reference']);
+const share = z.number().nullable();
+
+const featureDrift = z.object({
+  name: z.string(),
+  status: status.meta({
+    description:
+      'drift: psi of 0.2 or more and p_adjusted of at most 0.01; watch: of 0.1; fewer than 200 rows say nothing',
+  }),
+  psi: measure.meta({ description: 'Stability index against the training data of the version' }),
+  noise: measure.meta({ description: 'What psi is on average without any drift' }),
+  p: measure.meta({ description: 'Two-sample chi-square on the same bins' }),
+  p_adjusted: measure.meta({ description: 'After Benjamini and Hochberg, over all features and the prediction' }),
+  mean_shift_sd: measure.meta({ description: 'In standard deviations of the training data' }),
+  unseen_share: share.meta({ description: 'Categories that the training data lack' }),
+  outside_share: share.meta({ description: 'Outside of the range of the training data' }),
+  missing_share: share,
+  effect: measure.meta({ description: "What the shift moves predictions by on average, in the target's unit" }),
+});
+
+export const drift = z
+  .object({
+    computed_at: time,
+    versions: z.array(
+      z.object({
+        version: z.string(),
+        status,
+        window: z.object({ from: z.iso.datetime(), to: z.iso.datetime(), rows: z.int() }),
+        alarm: z.object({ state: z.enum(['ok', 'pending', 'firing']), since: time, features: z.array(z.string()) }),
+        prediction: featureDrift,
+        features: z.array(featureDrift),
+      }),
+    ),
+  })
+  .meta({ description: 'Of the last 24 hours that are over, or more until there are 500 rows' });
