@@ -23,7 +23,7 @@ export interface Look {
   isOver: boolean;
   value: number | null;
   /** For people. */
-  detail?: object;
+  detail: object;
 }
 
 export interface AlarmRow extends Alarm {
@@ -50,7 +50,10 @@ export function afterLook(before: AlarmRow, { holds, isOver }: Look, now: Date):
   }
 }
 
-/** Keeps what a look has shown; returns the new state where it has begun to fire, or has ceased to. */
+/**
+ * Keeps what a look has shown; returns the new state where it has begun to fire, or has ceased to. Of looks in one hour the first
+ * counts: a pass that was ended in the midst of it is begun again.
+ */
 export async function recordLook(
   client: Queryable,
   subject: string,
@@ -58,16 +61,18 @@ export async function recordLook(
   now: Date,
 ): Promise<AlarmState | undefined> {
   const { rows } = await client.query(
-    `select state, since, (detail ->> 'looks')::int as looks from monitoring_state where subject = $1`,
+    `select state, since, (detail ->> 'looks')::int as looks, detail ->> 'hour' as hour from monitoring_state where subject = $1`,
     [subject],
   );
+  const hour = now.toISOString().slice(0, 13);
+  if (rows[0]?.hour === hour) return undefined;
   const before = (rows[0] as unknown as AlarmRow | undefined) ?? never;
   const after = afterLook(before, look, now);
   if (after.since !== null) {
     await client.query(
       `insert into monitoring_state (subject, state, since, last_value, detail) values ($1, $2, $3, $4, $5)
        on conflict (subject) do update set state = $2, since = $3, last_value = $4, detail = $5`,
-      [subject, after.state, after.since, look.value, { ...look.detail, looks: after.looks }],
+      [subject, after.state, after.since, look.value, { ...look.detail, looks: after.looks, hour }],
     );
   }
   const wasFiring = before.state === 'firing';

@@ -152,7 +152,7 @@ describe('stable traffic', () => {
       hours.push(drawHour(random, 15));
       const drift = judge(add(hours.slice(-24)), hour);
       const { names, isOver } = alarmingOf(drift);
-      alarm = afterLook(alarm, { holds: names.length > 0, isOver, value: null }, at(hour));
+      alarm = afterLook(alarm, { holds: names.length > 0, isOver, value: null, detail: {} }, at(hour));
       expect(alarm.state).not.toBe('firing');
     }
   });
@@ -170,7 +170,7 @@ test.each([1, 2, 3])(
       hours.push(drawHour(random, 50, shift));
       const found = judge(add(hours.slice(-24)), hour);
       const { names, isOver } = alarmingOf(found);
-      alarm = afterLook(alarm, { holds: names.length > 0, isOver, value: null }, at(hour));
+      alarm = afterLook(alarm, { holds: names.length > 0, isOver, value: null, detail: {} }, at(hour));
       if (found.status !== 'ok') watch ||= hour;
       if (found.status === 'drift') drift ||= hour;
       if (alarm.state === 'firing') firing ||= hour;
