@@ -70,6 +70,7 @@ async function runPrimary(context: Context): Promise<void> {
       databaseUrl,
       shipped: housing,
       clock: systemClock,
+      jobs,
       log,
     });
     closers.push(scheduler.close);

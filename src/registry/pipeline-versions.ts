@@ -36,8 +36,8 @@ export interface NewPipeline {
   predictionProfile: object;
   /** Absolute out-of-fold residuals, ascending; of many some are kept. */
   residuals: readonly number[];
-  /** What each feature adds to a prediction. */
-  explanation: object;
+  /** What each feature adds to a prediction; null where that is not known exactly. */
+  explanation: object | null;
   /** Of the rows that it was trained on, and that it takes. */
   declaration: Declaration;
   trainingRows: TrainingRows;

@@ -9,9 +9,10 @@ import type { Contract } from '../contract/contract.ts';
 import type { Queryable } from '../database/pool.ts';
 import { reasonOf } from '../errors.ts';
 import type { Log } from '../log.ts';
+import type { JobCounts } from '../metrics/job-counts.ts';
 import { describeHold, holdOnSchedules, newestAlpha } from '../registry/promotions.ts';
 import { alternativesOf } from './cron-alternatives.ts';
-import { claimSlot, finishRun, type RunEnd } from './runs.ts';
+import { claimSlot, endAbandonedRuns, finishRun, type RunEnd } from './runs.ts';
 import { checkShippedRowsFit } from './shipped-rows.ts';
 
 export interface RetrainingOptions {
@@ -25,6 +26,8 @@ export interface RetrainingOptions {
   /** Trains and publishes. Aborting the signal ends the training. */
   train: (options: { alpha: number | undefined; signal: AbortSignal }) => Promise<Training>;
   clock: Clock;
+  /** Where runs are counted, if anywhere. */
+  jobs?: Pick<JobCounts, 'ran'> | undefined;
   log: Log;
 }
 
@@ -46,7 +49,7 @@ const SAID_OF: Record<string, string> = {
 const TIME_LIMIT_MS = 15 * 60_000;
 
 /** Starts the schedule; `close` ends it and a training under way. */
-export function startRetraining({ cron, database, shipped, exclusively, train, clock, log }: RetrainingOptions) {
+export function startRetraining({ cron, database, shipped, exclusively, train, clock, jobs, log }: RetrainingOptions) {
   const closing = new AbortController();
   let underWay: Promise<void> | undefined;
   let lastSlot: number | undefined;
@@ -54,6 +57,9 @@ export function startRetraining({ cron, database, shipped, exclusively, train, c
   async function run(slot: Date): Promise<void> {
     try {
       const done = await exclusively(async () => {
+        const abandoned = await endAbandonedRuns(database, clock.now());
+        if (abandoned > 0)
+          log.warn({ abandoned }, 'a retraining was never ended, as its scheduler was; it counts as failed');
         if (!(await claimSlot(database, slot, clock.now()))) return 'claimed elsewhere';
         await trainFor(slot);
         return 'trained';
@@ -71,8 +77,10 @@ export function startRetraining({ cron, database, shipped, exclusively, train, c
     try {
       const end = (await endWhereHeld()) ?? (await trainNow(slot));
       await finishRun(database, slot, { ...end, now: clock.now() });
+      jobs?.ran('retraining', { doneAt: clock.now() });
       log.info({ slot, ...end }, SAID_OF[end.outcome]!);
     } catch (error) {
+      jobs?.ran('retraining', 'failed');
       log.error({ slot, reason: reasonOf(error) }, 'retraining failed; what is served stays');
       await finishRun(database, slot, { outcome: 'failed', detail: reasonOf(error), now: clock.now() });
     }

@@ -10,6 +10,19 @@ export async function claimSlot(client: Queryable, slot: Date, now: Date): Promi
   return rows.length === 1;
 }
 
+/**
+ * Ends the runs that no scheduler will end any more: to be called by whoever holds the lock of trainings, as nothing can be under
+ * way then. Returns how many there were.
+ */
+export async function endAbandonedRuns(client: Queryable, now: Date): Promise<number> {
+  const { rows } = await client.query(
+    `update retraining set finished_at = $1, outcome = 'failed', detail = 'Its scheduler ended before the training did.'
+     where finished_at is null returning slot`,
+    [now],
+  );
+  return rows.length;
+}
+
 export interface RunEnd {
   outcome: 'promoted' | 'published' | 'held' | 'failed';
   /** The version that was published. */

@@ -4,6 +4,7 @@ import type { Contract } from '../contract/contract.ts';
 import { withAdvisoryLock } from '../database/advisory-lock.ts';
 import { createPool } from '../database/pool.ts';
 import type { Log } from '../log.ts';
+import type { JobCounts } from '../metrics/job-counts.ts';
 import { trainInChildProcess } from './child-training.ts';
 import { startRetraining } from './retraining.ts';
 
@@ -13,10 +14,12 @@ export interface SchedulerOptions {
   /** The contract of the rows that ship. */
   shipped: Contract;
   clock: Clock;
+  /** Where runs are counted, if anywhere. */
+  jobs?: Pick<JobCounts, 'ran'>;
   log: Log;
 }
 
-export function startScheduler({ cron, databaseUrl, shipped, clock, log }: SchedulerOptions): {
+export function startScheduler({ cron, databaseUrl, shipped, clock, jobs, log }: SchedulerOptions): {
   close: () => Promise<void>;
 } {
   const pool = createPool({ url: databaseUrl, onError: () => undefined, max: 1 });
@@ -27,6 +30,7 @@ export function startScheduler({ cron, databaseUrl, shipped, clock, log }: Sched
     exclusively: (work) => withAdvisoryLock(databaseUrl, 'ridgeline_retraining', { wait: false }, work),
     train: trainInChildProcess,
     clock,
+    jobs,
     log,
   });
   return {

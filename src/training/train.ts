@@ -9,6 +9,7 @@ import { RidgelineError } from '../errors.ts';
 import type { Dataset, DenseMatrix } from '../estimators/dense-matrix.ts';
 import { fitPipeline, predictPipeline, transformedWidth } from '../estimators/pipeline.ts';
 import { fitWidePipeline } from '../estimators/pipeline-from-moments.ts';
+import { checkExplainer, createExplainer, type Explanation } from '../inference/explanation.ts';
 import { checkGoldenRows } from '../inference/golden-rows.ts';
 import { openOnnxSession } from '../inference/onnx-session.ts';
 import { exportPipeline } from '../onnx/export-pipeline.ts';
@@ -74,7 +75,8 @@ export function trainPipeline(dataset: Dataset, options: TrainingOptions): NewPi
   });
   onProgress('compare the exported ONNX with the fit', 0.95);
   const golden = goldenRows(dataset.X, fitted, contract);
-  const maxParityDifference = compareWithFit(artefact, contract, { X: dataset.X, fitted, golden });
+  const explanation = explainPipeline(pipeline, dataset.X, contract);
+  const maxParityDifference = compareWithFit(artefact, contract, { X: dataset.X, fitted, golden, explanation });
   onProgress('done', 1);
   const metrics = {
     cv_rmse: crossValidation.rmse,
@@ -98,7 +100,7 @@ export function trainPipeline(dataset: Dataset, options: TrainingOptions): NewPi
     featureProfile: featureProfile(dataset.X, contract),
     predictionProfile: numericalProfile(outOfFold),
     residuals: residualsToKeep(dataset.y.map((actual, row) => actual - outOfFold[row]!)),
-    explanation: explainPipeline(pipeline, dataset.X, contract),
+    explanation,
     declaration: contract.declaration,
     trainingRows: { shipped: dataset.X.rows, labelled: 0, duplicates: 0 },
   };
@@ -135,15 +137,19 @@ function checkParameters({ alpha, seed }: TrainingOptions): void {
   }
 }
 
+/** What a server will hold the artefact against. */
+interface Fit {
+  X: DenseMatrix;
+  fitted: Float64Array;
+  golden: GoldenRows;
+  explanation: Explanation;
+}
+
 /**
  * The largest disagreement of ONNX with the fit over all rows. Throws `parity` when one is more than rounding, and the
  * error of a server's own checks when it would refuse the version.
  */
-function compareWithFit(
-  artefact: Uint8Array,
-  contract: Contract,
-  { X, fitted, golden }: { X: DenseMatrix; fitted: Float64Array; golden: GoldenRows },
-): number {
+function compareWithFit(artefact: Uint8Array, contract: Contract, { X, fitted, golden, explanation }: Fit): number {
   const session = openOnnxSession(artefact, contract.names);
   const size = sizeOf(fitted);
   let largest = 0;
@@ -163,6 +169,7 @@ function compareWithFit(
       }
     }
     Array.from(checkGoldenRows(session, golden, contract));
+    checkExplainer(createExplainer(explanation, contract), golden, contract);
   } finally {
     session.release();
   }

@@ -115,7 +115,7 @@ describe.each(bothWays)('%s', (_way, options) => {
     const n = 12;
     const X = { rows: n, columns: 1, data: Float64Array.from({ length: n }, (_, i) => i) };
     const trained = trainPipeline({ X, y: X.data.map((x) => 3 * x + Math.sin(x)) }, { contract, alpha: 1, seed: 0 });
-    await app.publish({ ...trained, explanation: null as unknown as object });
+    await app.publish({ ...trained, explanation: null });
     expect((await ask<One>('/predict?interval=0.9', { x: 1 })).status).toBe(200);
     const count = async () => Number((await app.database.query('select count(*) from predictions'))[0]!.count);
     await eventually(async () => app.app.operations.health().then(({ backlog }) => backlog.rows === 0));

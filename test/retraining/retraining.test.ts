@@ -1,6 +1,7 @@
 import { afterEach, describe, expect, test, vi } from 'vitest';
 import { systemClock } from '../../src/clock.ts';
 import type { Contract } from '../../src/contract/contract.ts';
+import { createJobCounts } from '../../src/metrics/job-counts.ts';
 import { alternativesOf } from '../../src/retraining/cron-alternatives.ts';
 import { startRetraining, type Training } from '../../src/retraining/retraining.ts';
 import { everyType, wines } from '../support/declaration.ts';
@@ -54,13 +55,16 @@ describe('the schedule', () => {
       ...{ promotion_id: '2', pipeline_version: 'v1', version: 'v1', previous: 'v2', action: 'rollback' },
       ...{ promoted_at: new Date('2027-01-01T01:02:03Z'), promoted_by: 'pipelines', reason: 'too high' },
     };
+    const jobs = createJobCounts();
     const retraining = startRetraining({
+      jobs,
       clock: systemClock,
       cron,
       // The tables as these statements see them: what is claimed here is nobody else's.
       database: {
         async query(text, values) {
           if (text.startsWith('insert into retraining')) slots.push((values![0] as Date).toISOString().slice(0, 16));
+          if (text.startsWith('update retraining set finished_at = $1')) return { rows: [] };
           if (text.startsWith('update retraining')) outcomes.push(values!.slice(1, 4));
           if (text.startsWith('select promotion_id')) return { rows: ++looks >= holdsFrom ? [rollBack] : [] };
           if (text.includes('lag(')) return { rows: [rollBack] };
@@ -79,7 +83,7 @@ describe('the schedule', () => {
     });
     await vi.advanceTimersByTimeAsync(days * day);
     await retraining.close();
-    return { slots, outcomes, logged: messages() };
+    return { slots, outcomes, logged: messages(), runs: jobs.samples().ridgeline_job_runs_total };
   }
 
   test('takes each day that is the first, the fifteenth or a Monday, once', async () => {
@@ -134,6 +138,7 @@ describe('the schedule', () => {
     const version = '2027_01_01__00_00_00';
     const outcome = async (decision: Training['decision'], holdsFrom = 99) =>
       (await slotsOf('0 3 * * *', 1, { decision, holdsFrom })).outcomes;
+    expect((await slotsOf('0 3 * * *', 2)).runs).toEqual([[['retraining', 'ok'], 2]]);
     expect(await outcome('promoted')).toEqual([['promoted', version, null]]);
     expect(await outcome('not_promoted')).toEqual([['published', version, 'a word']]);
     expect(await outcome('held', 2)).toEqual([['held', version, hold]]);
