@@ -61,7 +61,7 @@ export async function measureCell(
     `${MEASURES}
      select count(*)::float8 as labelled, avg(error) as mean_error, avg(abs(error)) as mean_absolute_error,
        avg(error * error) as mean_squared_error, var_samp(error * error) as var_squared_error,
-       avg(actual) as mean_actual, regr_syy(actual, actual) as syy_actual,
+       avg(actual) as mean_actual, case when min(actual) = max(actual) then 0 else regr_syy(actual, actual) end as syy_actual,
        case when bool_and(half_width is not null) then count(*) filter (where abs(error) <= half_width)::float8 end as covered,
        extract(epoch from percentile_cont(0.5) within group (order by delay))::float8 as delay_p50,
        extract(epoch from percentile_cont(0.95) within group (order by delay))::float8 as delay_p95

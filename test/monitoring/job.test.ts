@@ -115,6 +115,17 @@ describe('every minute', () => {
     expect(await cells()).toEqual([]);
   });
 
+  test('a truth that is the same everywhere has no spread, not even that of rounding', async () => {
+    const made = await storePredictions(pool, { version, from: at(0), rows: 37, everyMs: 1000 });
+    await tellTruth(
+      pool,
+      made.map((one) => ({ ...one, actual: 0.1 + 0.2 })),
+      HOUR_MS,
+    );
+    await runMinutely(context(), at(DAY_MS));
+    expect((await readQuality(pool, { now: at(DAY_MS), days: 2 })).versions[0]).toMatchObject({ labels: 37, r2: 0 });
+  });
+
   test('no change is lost that commits while cells are computed', async () => {
     const made = await storePredictions(pool, { version, from: at(0), rows: 300, everyMs: 100 });
     const telling = Array.from({ length: 10 }, (_, i) => tellTruth(pool, made.slice(i * 30, i * 30 + 30), HOUR_MS));
