@@ -12,6 +12,7 @@ import { type Config, loadConfig } from './config.ts';
 import { createPool } from './database/pool.ts';
 import { createProbe } from './database/probe.ts';
 import { tellable } from './errors.ts';
+import { freePort } from './free-port.ts';
 import { housing } from './housing/features.ts';
 import type { Operations } from './http/admin.ts';
 import { complain, type OpenLog, openLog } from './log.ts';
@@ -107,10 +108,11 @@ async function serveByWorkers(databaseUrl: string, context: Context): Promise<Se
   const adminPort = await prepareAdminPort(context)(operations);
   // Only the workers know what they serve, and it is nearly always this.
   const promoted = promotedContract(pool, housing).catch(() => undefined);
-  const workers = startWorkers({ count: config.workers, databaseUrl, log });
+  const port = config.port === 0 ? await freePort() : config.port;
+  const workers = startWorkers({ count: config.workers, port, databaseUrl, log });
   closers.push(workers.close);
   ending.departBy(workers);
-  const { port } = await workers.address;
+  await workers.listens;
   return { port, adminPort, pipelineVersion: undefined, contract: await promoted };
 }
 

@@ -9,7 +9,7 @@ const root = join(import.meta.dirname, '..');
  * A file that lies in src/ itself is a room of its own.
  */
 const levels = [
-  ['env-file', 'listing', 'nearest-name', 'project-root', 'version-name', 'within'],
+  ['env-file', 'free-port', 'listing', 'nearest-name', 'project-root', 'version-name', 'within'],
   ['setting-names'],
   ['database-url'],
   ['agreement', 'backoff', 'clock', 'closers', 'config', 'disk-advice', 'errors', 'health', 'line-sink', 'runtime'],

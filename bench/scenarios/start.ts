@@ -1,9 +1,9 @@
 /** From the start of the process to its first prediction, and the whole training command on the 506 rows. */
 import { randomUUID } from 'node:crypto';
 import { mkdirSync } from 'node:fs';
-import { type AddressInfo, createServer } from 'node:net';
 import { join } from 'node:path';
 import { setTimeout as delay } from 'node:timers/promises';
+import { freePort } from '../../src/free-port.ts';
 import type { Bench } from '../environment.ts';
 import { openConnection } from '../http-client.ts';
 import { figure, type Row } from '../report.ts';
@@ -67,12 +67,4 @@ async function answers(url: string): Promise<boolean> {
   } catch {
     return false;
   }
-}
-
-async function freePort(): Promise<number> {
-  const server = createServer().listen(0, '127.0.0.1');
-  await new Promise((resolve) => server.once('listening', resolve));
-  const { port } = server.address() as AddressInfo;
-  await new Promise((resolve) => server.close(resolve));
-  return port;
 }

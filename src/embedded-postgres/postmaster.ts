@@ -9,10 +9,9 @@
  */
 import { closeSync, openSync } from 'node:fs';
 import { readFile, rename, rm, stat } from 'node:fs/promises';
-import type { AddressInfo } from 'node:net';
-import { createServer } from 'node:net';
 import { join } from 'node:path';
 import { setTimeout as delay } from 'node:timers/promises';
+import { freePort } from '../free-port.ts';
 import { lastLines, PROGRAM_TIMEOUT_MS, runProgram } from './binaries.ts';
 import type { Cluster } from './cluster.ts';
 import { unlessAbsent } from './cluster.ts';
@@ -106,6 +105,7 @@ async function launch(cluster: Cluster): Promise<void> {
   if (before > LOG_LIMIT_BYTES) await rename(log, `${log}.1`);
   // Opened by us and inherited: the account of the server need not be able to write where the log is.
   const output = openSync(log, 'a', 0o600);
+  // Where another program takes the port before it, the server fails to start, and is tried again.
   const settings = [`port=${await freePort()}`, ...SETTINGS].map((setting) => `-c ${setting}`).join(' ');
   const args = ['start', '-D', path, '-s', '-w', '-t', String(PROGRAM_TIMEOUT_MS / 1000), '-o', settings];
   try {
@@ -116,15 +116,6 @@ async function launch(cluster: Cluster): Promise<void> {
   } finally {
     closeSync(output);
   }
-}
-
-/** Another program may take the port before the server does; then the server fails to start, and is tried again. */
-async function freePort(): Promise<number> {
-  const probe = createServer();
-  await new Promise<void>((listening, failed) => probe.once('error', failed).listen(0, '127.0.0.1', listening));
-  const { port } = probe.address() as AddressInfo;
-  await new Promise((closed) => probe.close(closed));
-  return port;
 }
 
 /** The server of the cluster, if it is alive. Removes a `postmaster.pid` that would keep a new one from starting. */

@@ -12,7 +12,7 @@ import type { Gathered } from '../health.ts';
 import { within } from '../within.ts';
 
 type Message =
-  | { gather: 'join' | 'ask'; topic: string }
+  | { gather: 'ask'; topic: string }
   | { gather: 'answer'; topic: string; facts: unknown }
   | { gather: 'gathered'; topic: string; gathered: Gathered<unknown> };
 
@@ -33,7 +33,6 @@ export function gatherFromAllWorkers<Facts>(topic: string, own: () => Promise<Fa
     if (message.gather === 'ask') void own().then((facts) => tell({ gather: 'answer', topic, facts }));
     if (message.gather === 'gathered') gathered?.(message.gathered as Gathered<Facts>);
   });
-  tell({ gather: 'join', topic });
 
   async function ask(): Promise<Gathered<Facts>> {
     const answer = new Promise<Gathered<Facts>>((resolve) => {
@@ -75,7 +74,8 @@ export function gatherFromWorkers<Facts>(
   topic: string,
   { count, own, keep }: GatherOptions<Facts>,
 ): () => Promise<Gathered<Facts> | undefined> {
-  const joined = new Set<Worker>();
+  /** Those that take callers: one that has yet to listen is asked nothing. */
+  const listening = new Set<Worker>();
   const answered = new Set<Worker>();
   /** The newest answer of each worker that lives. */
   const answers = new Map<Worker, Facts>();
@@ -85,27 +85,29 @@ export function gatherFromWorkers<Facts>(
   let complete: (() => void) | undefined;
 
   function noteMembers(): void {
-    incompleteSince = joined.size >= count ? undefined : (incompleteSince ?? performance.now());
+    incompleteSince = listening.size >= count ? undefined : (incompleteSince ?? performance.now());
     noteAnswers();
   }
 
   function noteAnswers(): void {
-    if ([...joined].every((worker) => answered.has(worker))) complete?.();
+    if ([...listening].every((worker) => answered.has(worker))) complete?.();
   }
 
+  // What a dead worker has sent may be read after its exit.
+  cluster.on('listening', (worker) => {
+    if (worker.isDead()) return;
+    listening.add(worker);
+    noteMembers();
+  });
   cluster.on('exit', (worker) => {
     const last = answers.get(worker);
     if (keep && last !== undefined) kept = keep(last, kept);
-    for (const known of [joined, answered, answers]) known.delete(worker);
+    for (const known of [listening, answered, answers]) known.delete(worker);
     noteMembers();
   });
   cluster.on('message', (worker, message: Message) => {
-    // What a dead worker has sent may be read after its exit.
     if (message.gather === undefined || message.topic !== topic || worker.isDead()) return;
-    if (message.gather === 'join') {
-      joined.add(worker);
-      noteMembers();
-    } else if (message.gather === 'answer') {
+    if (message.gather === 'answer') {
       answered.add(worker);
       answers.set(worker, message.facts as Facts);
       noteAnswers();
@@ -129,7 +131,7 @@ export function gatherFromWorkers<Facts>(
     const all = new Promise<void>((resolve) => {
       complete = resolve;
     });
-    for (const worker of joined) if (worker.isConnected()) worker.send({ gather: 'ask', topic } satisfies Message);
+    for (const worker of listening) if (worker.isConnected()) worker.send({ gather: 'ask', topic } satisfies Message);
     noteAnswers();
     await within(ANSWER_MS, all, () => undefined);
   }
@@ -146,14 +148,14 @@ export function gatherFromWorkers<Facts>(
   }
 
   function silences(): string[] {
-    const silent = [...joined].filter((worker) => !answered.has(worker)).map((worker) => worker.process.pid);
+    const silent = [...listening].filter((worker) => !answered.has(worker)).map((worker) => worker.process.pid);
     const isMissing = incompleteSince !== undefined && performance.now() - incompleteSince > START_MS;
     return [
       ...silent.map(
         (pid) => `The worker with process id ${pid} does not answer: it is held up. End it; another one starts.`,
       ),
       ...(isMissing
-        ? [`Only ${joined.size} of ${count} workers run: the log says why the others end or do not start.`]
+        ? [`Only ${listening.size} of ${count} workers run: the log says why the others end or do not start.`]
         : []),
     ];
   }

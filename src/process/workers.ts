@@ -13,6 +13,8 @@ import type { Departure, Ending, Terms } from './shutdown.ts';
 
 export interface WorkersOptions {
   count: number;
+  /** Of all of them, so not 0: each would find a free one of its own. */
+  port: number;
   /** Handed to the workers: an embedded server is started once, by the primary. */
   databaseUrl: string;
   log: Pick<Log, 'info' | 'warn'>;
@@ -37,29 +39,29 @@ const SAY_AGAIN_MS = 100;
 const SHARE_OF_TIME = 0.9;
 
 export interface Workers extends Departure {
-  /** Where they listen, once the first does; rejects when it is certain that none ever will. */
-  address: Promise<{ port: number }>;
+  /** Resolves once the first does; rejects when it is certain that none ever will. */
+  listens: Promise<unknown>;
   /** Kills those that have not exited. */
   close(): void;
 }
 
-export function startWorkers({ count, databaseUrl, log }: WorkersOptions): Workers {
+export function startWorkers({ count, port, databaseUrl, log }: WorkersOptions): Workers {
   const living = new Set<Worker>();
   const restarts = new Set<NodeJS.Timeout>();
   const events = new EventEmitter();
   const backoff = createBackoff({ firstMs: FIRST_PAUSE_MS, longestMs: LONGEST_PAUSE_MS });
   let ending = false;
-  let listening: { port: number } | undefined;
+  let listening = false;
 
   function startWorker(): void {
     const startedAt = performance.now();
-    // Once a free port is chosen it stays, also when all workers that listened on it are gone.
-    const worker = cluster.fork({ DATABASE_URL: databaseUrl, ...(listening && { PORT: String(listening.port) }) });
+    const worker = cluster.fork({ DATABASE_URL: databaseUrl, PORT: String(port) });
     living.add(worker);
     let failure: ToPrimary | undefined;
-    worker.once('listening', ({ port }) => {
-      listening = { port };
-      events.emit('listening', listening);
+    worker.once('listening', () => {
+      listening = true;
+      log.info({ workerPid: worker.process.pid }, 'a worker listens');
+      events.emit('listening');
     });
     worker.on('message', (message: Partial<ToPrimary>) => {
       if (message.cannotStart !== undefined) failure = message as ToPrimary;
@@ -103,11 +105,11 @@ export function startWorkers({ count, databaseUrl, log }: WorkersOptions): Worke
     for (const worker of living) worker.process.kill('SIGKILL');
   }
 
-  const address = once(events, 'listening').then(([where]) => where as { port: number });
+  const listens = once(events, 'listening');
   for (let i = 0; i < count; i++) startWorker();
   log.info({ count }, 'workers are started');
   return {
-    address,
+    listens,
     async leave({ signal, withinMs }) {
       end();
       if (living.size === 0) return;

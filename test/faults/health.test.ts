@@ -1,5 +1,4 @@
 /** What the service says of itself: never ok while predictions are refused or stay behind, nor anything else once they are not. */
-import { execFileSync } from 'node:child_process';
 import { mkdir, rm, writeFile } from 'node:fs/promises';
 import { join } from 'node:path';
 import { setTimeout as delay } from 'node:timers/promises';
@@ -8,6 +7,7 @@ import { createTestDatabase } from '../support/database.ts';
 import { makeDirectories } from '../support/directory.ts';
 import { eventually } from '../support/eventually.ts';
 import { post } from '../support/requests.ts';
+import { workersOf } from '../support/workers.ts';
 import { inForm, isShort } from './form.ts';
 import { houses, type Load, runLoad, startLoad } from './load.ts';
 import { plant } from './planted/planted.ts';
@@ -257,8 +257,8 @@ describe('WORKERS above 1', () => {
     await conclude(service, 'health of two workers, Postgres away', [load]);
     await recovery(service);
 
-    const [frozen] = workersOf(service);
-    process.kill(Number(frozen), 'SIGSTOP');
+    const [frozen] = workersOf(service.server.process);
+    process.kill(frozen!, 'SIGSTOP');
     try {
       const silent = await eventually(async () => {
         const response = await fetch(`${service.server.url}/health`, { signal: AbortSignal.timeout(4_000) });
@@ -268,7 +268,7 @@ describe('WORKERS above 1', () => {
       expect(silent.status).toBe('degraded');
       expect(silent.reasons).toEqual([expect.stringContaining(`process id ${frozen} does not answer`)]);
     } finally {
-      process.kill(Number(frozen), 'SIGCONT');
+      process.kill(frozen!, 'SIGCONT');
     }
     await recovery(service);
   });
@@ -328,10 +328,4 @@ async function failingDisk() {
   await mkdir(directories.dataDir, { recursive: true });
   const switchFile = join(directories.dataDir, 'failing');
   return { directories, switchFile, settings: { ...plant('failing-disk'), FAILING_DISK: switchFile } };
-}
-
-function workersOf({ server }: Service): string[] {
-  return execFileSync('ps', ['-o', 'pid=', '--ppid', String(server.process.pid)], { encoding: 'utf8' })
-    .trim()
-    .split(/\s+/);
 }

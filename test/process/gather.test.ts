@@ -11,7 +11,7 @@ function createWorker(count: number): Worker {
     send: ({ topic }: { topic: string }) => setImmediate(tell, { gather: 'answer', topic, facts: count }),
   };
   const tell = (message: object) => cluster.emit('message', worker as unknown as Worker, message, undefined);
-  tell({ gather: 'join', topic: 'counts' });
+  cluster.emit('listening', worker as unknown as Worker, undefined);
   return worker as unknown as Worker;
 }
 

@@ -1,5 +1,4 @@
 /** The admin port of the real process: who owns it, what it says of workers that die or fall silent, and how it ends. */
-import { execFileSync } from 'node:child_process';
 import { once } from 'node:events';
 import { createServer } from 'node:net';
 import { setTimeout as delay } from 'node:timers/promises';
@@ -10,6 +9,7 @@ import { eventually } from '../support/eventually.ts';
 import { scrape } from '../support/metrics.ts';
 import { articleRow, post } from '../support/requests.ts';
 import { type ServerProcess, startServer } from '../support/server.ts';
+import { workersOf } from '../support/workers.ts';
 
 let database: TestDatabase;
 beforeAll(async () => {
@@ -28,13 +28,6 @@ async function start(settings: Record<string, string>): Promise<ServerProcess & 
   const server = await startServer({ DATABASE_URL: database.url, ADMIN_PORT: '0', ...settings }, directories);
   cleanups.push(() => server.stop('SIGKILL'));
   return { ...server, adminUrl: server.adminUrl! };
-}
-
-function workersOf({ process: { pid } }: ServerProcess): number[] {
-  return execFileSync('ps', ['-o', 'pid=', '--ppid', String(pid)], { encoding: 'utf8' })
-    .trim()
-    .split(/\s+/)
-    .map(Number);
 }
 
 /** As many predictions, each on a connection of its own, so that every worker gets some. */
@@ -91,9 +84,11 @@ describe('two workers', () => {
     await predict(server.url, 10);
     expect(await answered(server.adminUrl)).toBe(10);
     for (let round = 1; round <= 2; round++) {
-      const before = workersOf(server);
+      const before = workersOf(server.process);
       process.kill(before[0]!, 'SIGKILL');
-      await eventually(async () => workersOf(server).length === 2 && !workersOf(server).includes(before[0]!));
+      await eventually(
+        async () => workersOf(server.process).length === 2 && !workersOf(server.process).includes(before[0]!),
+      );
       await eventually(async () => {
         const { status } = (await (await fetch(`${server.adminUrl}/health`)).json()) as { status: string };
         return status === 'ok';
@@ -117,7 +112,7 @@ describe('two workers', () => {
     const server = await start({ WORKERS: '2' });
     await predict(server.url, 4);
     expect(await answered(server.adminUrl)).toBe(4);
-    const workers = workersOf(server);
+    const workers = workersOf(server.process);
     for (const pid of workers) process.kill(pid, 'SIGSTOP');
     try {
       const response = await fetch(`${server.adminUrl}/health`);

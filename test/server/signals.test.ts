@@ -10,6 +10,7 @@ import { makeDirectories } from '../support/directory.ts';
 import { eventually } from '../support/eventually.ts';
 import { articleRow } from '../support/requests.ts';
 import { childEnvironment, entryPoint, startServer } from '../support/server.ts';
+import { workersOf } from '../support/workers.ts';
 
 const cleanups: (() => Promise<unknown>)[] = [];
 afterEach(async () => {
@@ -64,9 +65,7 @@ describe('with workers', () => {
     cleanups.push(database.drop, directories.remove);
     const settings = { DATABASE_URL: database.url, WORKERS: '2', DRAIN_SECONDS: '10' };
     const server = await startServer(settings, directories);
-    const workers = execFileSync('pgrep', ['-P', String(server.process.pid)], { encoding: 'utf8' })
-      .trim()
-      .split('\n');
+    const workers = workersOf(server.process);
     server.process.kill('SIGTERM');
     await delay(700);
     expect(await server.stop('SIGTERM')).toBe(1);
@@ -78,9 +77,7 @@ describe('with workers', () => {
     const directories = await makeDirectories();
     cleanups.push(database.drop, directories.remove);
     const server = await startServer({ DATABASE_URL: database.url, WORKERS: '2' }, directories);
-    const workers = execFileSync('pgrep', ['-P', String(server.process.pid)], { encoding: 'utf8' })
-      .trim()
-      .split('\n');
+    const workers = workersOf(server.process);
     expect(workers).toHaveLength(2);
     const { hostname, port } = new URL(server.url);
     const socket = connect(Number(port), hostname);
@@ -95,7 +92,7 @@ describe('with workers', () => {
     socket.write(body);
     const [answer] = (await once(socket, 'data')) as [Buffer];
     expect(answer.toString()).toMatch(/^HTTP\/1.1 200 /);
-    const isAlive = (pid: string) => existsSync(`/proc/${pid}`);
+    const isAlive = (pid: number) => existsSync(`/proc/${pid}`);
     await eventually(async () => !workers.some(isAlive));
     expect(await database.query('select 1 from predictions')).toHaveLength(1);
   });

@@ -103,10 +103,11 @@ describe('a start that cannot succeed says why in one message', () => {
 test('has the warnings of Node and of libraries in its log, as standard error may have no reader', async () => {
   const database = await createTestDatabase();
   cleanups.push(database.drop);
-  const warning = "data:text/javascript,setTimeout(()=>process.emitWarning('something old is used'),300)";
+  const warning = "data:text/javascript,process.on('SIGUSR2',()=>process.emitWarning('something old is used'))";
   const settings = { DATABASE_URL: database.url, NODE_OPTIONS: `--import ${warning.replaceAll(' ', '%20')}` };
   const server = await startServer(settings, await directories());
   cleanups.push(() => server.stop('SIGKILL'));
+  server.process.kill('SIGUSR2');
   const found = await eventually(async () => server.logs().find(({ msg }) => msg === 'something old is used'));
   expect(found).toMatchObject({ level: 'warn', name: 'Warning' });
   expect(server.output()).not.toMatch(/^\(node/m);

@@ -38,7 +38,7 @@ export function childEnvironment(settings: Record<string, string>, directories: 
   };
 }
 
-/** Starts the server and waits until it listens. Rejects with its output when it ends instead. */
+/** Starts the server and waits until it listens, with all of its workers. Rejects with its output when it ends instead. */
 export async function startServer(
   settings: Record<string, string>,
   directories: ServerDirectories,
@@ -65,7 +65,9 @@ export async function startServer(
 
   const deadline = Date.now() + 30_000;
   let line: { url?: string; adminUrl?: string } | undefined;
-  while (!line) {
+  const workers = Number(settings.WORKERS ?? 1);
+  const missesWorkers = () => workers > 1 && logs().filter(({ msg }) => msg === 'a worker listens').length < workers;
+  while (!line || missesWorkers()) {
     if (child.exitCode !== null || child.signalCode !== null) throw new Error(`The server ended:\n${output}`);
     if (Date.now() > deadline) throw new Error(`The server does not listen:\n${output}`);
     await delay(10);
