@@ -42,7 +42,8 @@ describe('kill -9 in the midst of labels', () => {
       const { url, adminUrl } = await service.start();
       const labelUrl = 'GROUND_TRUTH' in settings ? adminUrl! : url;
       const load = startLabelLoad({ url, labelUrl, connections: CONNECTIONS, batchRows });
-      await delay(randomInt(500, inForm(1500, 3000)));
+      await eventually(async () => load.labels.length > 1, 30_000);
+      await delay(randomInt(inForm(1000, 2500)));
       await service.kill();
       await load.stop();
       expect(load.refusals).toEqual([]);

@@ -38,10 +38,11 @@ describe('Postgres is there, and', { concurrent: isShort }, () => {
     const load = startLoad({ url, rate: RATE });
     await delay(LOAD_MS);
     await service.database.query('alter table predictions rename crim to crime');
+    // A busy machine may be behind for another reason before.
     const behind = await eventually(async () => {
       const health = await service.health();
-      return health.prediction_log === 'behind' ? health : undefined;
-    });
+      return health.prediction_log === 'behind' && health.backlog.last_error?.includes('crim') ? health : undefined;
+    }, 30_000);
     expect(behind).toMatchObject({ status: 'degraded', database: 'ok' });
     expect(behind.backlog.last_error).toContain('crim');
     expect(behind.backlog.rows).toBeGreaterThan(0);
@@ -162,9 +163,12 @@ test('a segment that is gone holds up none behind it', async () => {
   await service.proxy.set('pass');
   const backAt = Date.now();
   await eventually(async () => (await service.health()).backlog.rows === 0, 30_000);
-  const lost = service.server
-    .logs()
-    .filter(({ msg }) => msg === 'a file of the spool has lost predictions that were answered');
+  // The line may be read after the answer that there is no backlog.
+  const lost = await eventually(async () => {
+    const lines = service.server.logs();
+    const found = lines.filter(({ msg }) => msg === 'a file of the spool has lost predictions that were answered');
+    return found.length > 0 ? found : undefined;
+  });
   const stored = await compareWithStored(
     service.database,
     loads.flatMap(({ answers }) => answers),
@@ -179,7 +183,7 @@ test('a segment that is gone holds up none behind it', async () => {
   );
   expect(lost).toHaveLength(1);
   expect(stored).toMatchObject({ missing: lost[0]!.rows, duplicates: 0, different: 0 });
-  expect((await service.health()).status).toBe('ok');
+  await eventually(async () => (await service.health()).status === 'ok', 15_000);
 });
 
 /** Waits until everything is stored, and reports it. */

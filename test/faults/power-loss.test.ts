@@ -4,6 +4,7 @@ import { join } from 'node:path';
 import { setTimeout as delay } from 'node:timers/promises';
 import { describe, expect, test } from 'vitest';
 import { makeDirectories } from '../support/directory.ts';
+import { eventually } from '../support/eventually.ts';
 import { inForm } from './form.ts';
 import { startLoad } from './load.ts';
 import { plant } from './planted/planted.ts';
@@ -23,6 +24,7 @@ describe('PREDICTION_LOG_FSYNC=on', () => {
     await service.proxy.set('refuse');
     const load = startLoad({ url: service.server.url, connections: 48, batchRows: 1_000 });
     await delay(inForm(2_000, 7_000));
+    await eventually(async () => load.answers.length > 1_000, 30_000);
     await service.kill();
     await load.stop();
     await service.proxy.set('pass');

@@ -25,7 +25,8 @@ describe('kill -9 at a random moment under load', () => {
     for (let round = 0; round < rounds; round++) {
       await service.start();
       const load = startLoad({ url: service.server.url, connections: CONNECTIONS });
-      await delay(randomInt(300, inForm(1500, 3000)));
+      await eventually(async () => load.answers.length > 1, 30_000);
+      await delay(randomInt(inForm(1200, 2700)));
       await service.kill();
       await load.stop();
       answers.push(...load.answers);

@@ -6,7 +6,7 @@ import { describe, expect, test } from 'vitest';
 import { makeDirectories } from '../support/directory.ts';
 import { eventually } from '../support/eventually.ts';
 import { inForm, isShort } from './form.ts';
-import { houses, type Load, runLoad } from './load.ts';
+import { houses, type Load, runLoad, startLoad } from './load.ts';
 import { plant } from './planted/planted.ts';
 import { reportFault } from './report.ts';
 import { prepareService, type Service } from './service.ts';
@@ -129,7 +129,10 @@ describe('SPOOL_MAX_BYTES is reached', { concurrent: isShort }, () => {
       // A spool that was full is left alone for two seconds, under the load of the last round too.
       await delay(2_500);
       await service.proxy.set('refuse');
-      const away = await runLoad({ url, connections: CONNECTIONS }, STAGE_MS * 2);
+      const away = startLoad({ url, connections: CONNECTIONS });
+      await eventually(async () => away.failures.length > 0, 30_000);
+      await delay(STAGE_MS);
+      await away.stop();
       stages.push(away);
       expect(away.answers.length, `rows taken while Postgres was away, outage ${round + 1}`).toBeGreaterThan(0);
       expect(kinds(away)).toEqual(['503']);

@@ -6,6 +6,7 @@ import { join } from 'node:path';
 import { describe, expect, test } from 'vitest';
 import { makeDirectories } from '../support/directory.ts';
 import { eventually } from '../support/eventually.ts';
+import { workersOf } from '../support/workers.ts';
 import { inForm, isShort } from './form.ts';
 import { type Answer, runLoad } from './load.ts';
 import { reportFault } from './report.ts';
@@ -70,10 +71,10 @@ describe('what cannot be written at a start', { concurrent: isShort }, () => {
         answers.push(...load.answers);
         requests += load.requests();
         expect(load.failures.slice(0, 3)).toEqual([]);
-        const [oldest] = workersOf(server.process.pid!);
+        const [oldest] = workersOf(server.process);
         process.kill(oldest!, 'SIGKILL');
         await eventually(async () => {
-          const workers = workersOf(server.process.pid!);
+          const workers = workersOf(server.process);
           return workers.length === 2 && !workers.includes(oldest!);
         });
         await eventually(async () => (await service.health()).model === 'ok', 20_000);
@@ -108,13 +109,6 @@ function fillDirectory(directory: string): void {
       if ((error as NodeJS.ErrnoException).code !== 'ENOSPC') throw error;
     }
   }
-}
-
-function workersOf(primary: number): number[] {
-  return execFileSync('pgrep', ['-P', String(primary)], { encoding: 'utf8' })
-    .trim()
-    .split('\n')
-    .map(Number);
 }
 
 async function becomesGood(service: Service, fault: string, { note }: { note: string }): Promise<void> {

@@ -13,7 +13,7 @@ import { createTestDatabase, type TestDatabase } from '../support/database.ts';
 import { makeDirectories, type ServerDirectories } from '../support/directory.ts';
 import { silentLogger } from '../support/noted-log.ts';
 import { articleRow } from '../support/requests.ts';
-import { type ServerProcess, startServer } from '../support/server.ts';
+import { startServer } from '../support/server.ts';
 
 interface Settings {
   NODE_ENV: 'development' | 'production';
@@ -141,23 +141,23 @@ async function walkPorts(url: string, adminUrl: string | undefined, settings: Se
   expect((await keysOf(adminUrl, 'GET /health')).sort()).toEqual([...WHOLE_HEALTH, 'model_version'].sort());
 }
 
-describe('one process', () => {
-  let database: TestDatabase;
-  let directories: ServerDirectories;
-  beforeAll(async () => {
-    database = await createTestDatabase({ migrated: false });
-    directories = await makeDirectories();
-    await prepareDatabase(database.url, {
-      clock: systemClock,
-      modelsDir: directories.modelsDir,
-      onProgress: () => undefined,
-    });
+let database: TestDatabase;
+let directories: ServerDirectories;
+beforeAll(async () => {
+  database = await createTestDatabase();
+  directories = await makeDirectories();
+  await prepareDatabase(database.url, {
+    clock: systemClock,
+    modelsDir: directories.modelsDir,
+    onProgress: () => undefined,
   });
-  afterAll(async () => {
-    await database.drop();
-    await directories.remove();
-  });
+});
+afterAll(async () => {
+  await database.drop();
+  await directories.remove();
+});
 
+describe('one process', () => {
   test.each(combinations)(
     '$NODE_ENV, ADMIN_PORT=$ADMIN_PORT, DOCS_ENABLED=$DOCS_ENABLED, EXPOSE_MODEL_VERSION=$EXPOSE_MODEL_VERSION, GROUND_TRUTH=$GROUND_TRUTH',
     async (settings) => {
@@ -197,17 +197,12 @@ describe('two workers', () => {
     ({ DOCS_ENABLED, EXPOSE_MODEL_VERSION }) => DOCS_ENABLED === '' && EXPOSE_MODEL_VERSION === '',
   );
   test.each(some)('$NODE_ENV, ADMIN_PORT=$ADMIN_PORT, GROUND_TRUTH=$GROUND_TRUTH', async (settings) => {
-    const database = await createTestDatabase();
-    const directories = await makeDirectories();
-    let server: ServerProcess | undefined;
+    const server = await startServer({ DATABASE_URL: database.url, WORKERS: '2', ...settings }, directories);
     try {
-      server = await startServer({ DATABASE_URL: database.url, WORKERS: '2', ...settings }, directories);
       await walkPorts(server.url, server.adminUrl, settings);
       expect(await server.stop()).toBe(0);
     } finally {
-      await server?.stop('SIGKILL');
-      await database.drop();
-      await directories.remove();
+      await server.stop('SIGKILL');
     }
   });
 });

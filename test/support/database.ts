@@ -2,7 +2,6 @@
 import { randomBytes } from 'node:crypto';
 import { Client } from 'pg';
 import { inject } from 'vitest';
-import { migrate } from '../../src/database/migrate.ts';
 
 export interface TestDatabase {
   url: string;
@@ -14,10 +13,10 @@ export interface TestDatabase {
 export async function createTestDatabase({ migrated = true } = {}): Promise<TestDatabase> {
   const name = `test_${randomBytes(6).toString('hex')}`;
   const serverUrl = inject('postgresUrl');
-  await withClient(serverUrl, (client) => client.query(`create database ${name}`));
+  const template = migrated ? ` template ${inject('migratedDatabase')}` : '';
+  await withClient(serverUrl, (client) => client.query(`create database ${name}${template}`));
   const url = new URL(serverUrl);
   url.pathname = `/${name}`;
-  if (migrated) await migrate(url.href);
   return {
     url: url.href,
     query: (text, values) => withClient(url.href, async (client) => (await client.query(text, values)).rows),
