@@ -6,6 +6,7 @@ import { asText, type Row, writeInto } from './report.ts';
 import { batch } from './scenarios/batch.ts';
 import { bigTable } from './scenarios/big-table.ts';
 import { latency } from './scenarios/latency.ts';
+import { learning } from './scenarios/learning.ts';
 import { memory } from './scenarios/memory.ts';
 import { monitoring } from './scenarios/monitoring.ts';
 import { overload } from './scenarios/overload.ts';
@@ -29,7 +30,7 @@ const usual: Record<string, Scenario> = {
   penguins: ownData,
 };
 /** Takes minutes and runs only by name. */
-const long: Record<string, Scenario> = { 'big-table': bigTable, 'unknown-texts': unknownTexts, monitoring };
+const long: Record<string, Scenario> = { 'big-table': bigTable, 'unknown-texts': unknownTexts, monitoring, learning };
 
 const FULL: Plan = { quick: false, rounds: 3, seconds: 1, warmUpSeconds: 3 };
 const QUICK: Plan = { quick: true, rounds: 1, seconds: 0.4, warmUpSeconds: 0.3 };

@@ -18,6 +18,8 @@ const { outputFiles } = await build({
   absWorkingDir: projectRoot,
   entryPoints: [
     'src/server.ts',
+    'scripts/challengers.ts',
+    'scripts/demo.ts',
     'scripts/features.ts',
     'scripts/migrate.ts',
     'scripts/pipelines.ts',

@@ -1,7 +1,9 @@
 /** What `npm run pipelines` shows to people, in 80 columns. */
 import type { Declaration } from '../src/contract/features-schema.ts';
 import type { Comparison, CrossValidation } from '../src/monitoring/compare-versions.ts';
+import type { Divergence } from '../src/monitoring/divergence.ts';
 import type { QualityMeasures } from '../src/monitoring/quality-measures.ts';
+import type { GateEntry } from '../src/registry/gate-decisions.ts';
 import type { PromotionEntry } from '../src/registry/promotions.ts';
 import type { VersionDetails, VersionPage, VersionSummary } from '../src/registry/version-catalogue.ts';
 import { table } from './text-table.ts';
@@ -37,12 +39,13 @@ function rowsOf({ shipped, labelled }: VersionSummary['training_rows']): number 
   return shipped === null ? null : shipped + (labelled ?? 0);
 }
 
-export function detailsText(details: VersionDetails): string {
-  const { version, role, created_at, rejected_reason, sha256, metrics, promotions } = details;
+export function detailsText(details: VersionDetails, divergence: MeasuredDivergence | undefined): string {
+  const { version, role, created_at, rejected_reason, sha256, metrics, trained_through, gates, promotions } = details;
   const facts = [
     ['published', second(created_at)],
     ...(rejected_reason === null ? [] : [['rejected', rejected_reason]]),
     ['trained on', trainingText(details)],
+    ...(trained_through === null ? [] : [['up to', `predictions of ${second(trained_through)}`]]),
     [
       'with',
       Object.entries(details.hyperparameters)
@@ -60,6 +63,8 @@ export function detailsText(details: VersionDetails): string {
     ...facts.map(([name, text]) => wrapped(`${name.padEnd(13)}${text}`, 13)),
     `\n${table(['', 'RMSE', 'MAE', 'R2'], measures, 1)}`,
     `\n${declarationText(details.declaration as unknown as Declaration)}`,
+    ...(gates.length === 0 ? [] : [`\n${gatesText(gates)}`]),
+    ...(divergence ? [`\n${wrapped(divergenceText(divergence))}`] : []),
     `\n${promotions.length === 0 ? 'It was never promoted.' : promotionsText(promotions)}`,
   ].join('\n');
 }
@@ -95,6 +100,31 @@ function promotionsText(promotions: readonly PromotionEntry[]): string {
     reason,
   ]);
   return table(['promoted (UTC)', 'action', 'by', 'reason'], rows, 4).split('\n').map(cut).join('\n');
+}
+
+function gatesText(gates: readonly GateEntry[]): string {
+  const rows = gates.map(({ decided_at, look, n, champion_rmse, challenger_rmse, p_better, decision, reason }) => [
+    ...[minute(decided_at), `${look ?? '-'}`, `${n}`, shown(challenger_rmse, 3), shown(champion_rmse, 3)],
+    ...[p_better === null ? '-' : p_better.toPrecision(2), decision, reason],
+  ]);
+  const heads = ['judged (UTC)', 'look', 'rows', 'RMSE', 'served', 'p', 'decision', 'reason'];
+  return table(heads, rows, 6).split('\n').map(cut).join('\n');
+}
+
+type MeasuredDivergence = Divergence & { measuredAt: Date };
+
+/** What a challenger would have answered on the last day, beside what was served. */
+export function divergenceText({ measuredAt, champion, rows, seen, ...differences }: MeasuredDivergence): string {
+  const { mean_absolute_difference: mean, p95_absolute_difference: p95, beyond_interval_share: beyond } = differences;
+  const day = `on the day before ${minute(measuredAt.toISOString())} UTC`;
+  if (rows === 0) return `In the shadow of ${champion}, ${day}, there was no row that both could be run on.`;
+  const outside =
+    beyond === null ? '' : ` ${(100 * beyond).toFixed(1)} % of its answers are outside of the other's 90 % interval.`;
+  const learned = seen === 0 ? '' : ` It may have learned from ${seen} of these rows.`;
+  return (
+    `In the shadow of ${champion}, on ${rows} rows that were answered ${day}, it differs by ${shown(mean, 3)} on average, ` +
+    `and by less than ${shown(p95, 3)} on 95 %.${outside}${learned}`
+  );
 }
 
 const cut = (line: string) => (line.length > WIDTH ? `${line.slice(0, WIDTH - 1)}…` : line);

@@ -6,6 +6,7 @@ import { RidgelineError, reasonOf } from '../src/errors.ts';
 import { housing } from '../src/housing/features.ts';
 import { LONGEST_PAGE, USUAL_PAGE } from '../src/http/schemas/pipelines.ts';
 import { compareVersions } from '../src/monitoring/compare-versions.ts';
+import { readDivergence } from '../src/monitoring/divergence.ts';
 import { promoteVersion, resume, rollBack } from '../src/publishing/promote.ts';
 import { writeArtefact } from '../src/registry/artefacts.ts';
 import { readPipeline } from '../src/registry/pipeline-versions.ts';
@@ -14,7 +15,7 @@ import { findVersion, listVersions, targetsOf } from '../src/registry/version-ca
 import { isVersionName } from '../src/version-name.ts';
 import { failUsage, readCommandLine } from './command-line.ts';
 import { withPool } from './database.ts';
-import { comparisonText, detailsText, listText, promotionText } from './pipelines-text.ts';
+import { comparisonText, detailsText, divergenceText, listText, promotionText } from './pipelines-text.ts';
 import { loadSettings } from './settings.ts';
 
 const usage = `Usage: npm run pipelines -- WORD [options]
@@ -86,13 +87,18 @@ async function list({ pool }: Context): Promise<Result> {
 async function show({ pool }: Context): Promise<Result> {
   const found = await findVersion(pool, names[0]!, { shipped: housing.declaration, now: systemClock.now() });
   if (!found) throw new RidgelineError('unknown_version');
-  return { answer: found, text: detailsText(found) };
+  return { answer: found, text: detailsText(found, await readDivergence(pool, found.version)) };
 }
 
 async function compare({ pool }: Context): Promise<Result> {
   const [a, b] = names as [string, string];
   const { comparison, notes } = await compareVersions(pool, [a, b], { shipped: housing, now: systemClock.now() });
-  return { answer: comparison, text: comparisonText(comparison, notes) };
+  const measured = [await readDivergence(pool, a), await readDivergence(pool, b)];
+  const between = measured.find((one) => one && [a, b].includes(one.champion));
+  return {
+    answer: comparison,
+    text: comparisonText(comparison, between ? [...notes, divergenceText(between)] : notes),
+  };
 }
 
 type Change = typeof rollBack;

@@ -28,7 +28,8 @@ try {
     database.close(),
   );
   ending.signal.throwIfAborted();
-  closers.push(startScheduler({ clock: systemClock, cron, databaseUrl, shipped: housing, log }).close);
+  const { retrainData: data, retrainPromote: promote } = config;
+  closers.push(startScheduler({ cron, data, promote, databaseUrl, shipped: housing, clock: systemClock, log }).close);
 } catch (error) {
   // A start that a signal has ended has not failed; the shutdown exits.
   if (!ending?.signal.aborted) {

@@ -12,8 +12,11 @@ const usage = `Usage: npm run train -- [options]
                    the served pipeline declares
   --target NAME    predict this column from the others: the declaration is derived, and printed, from all rows
   --features FILE  take the declaration from this file, as npm run features prints it
-  --promote WORD   always, or never: publish it without making it the served one. Without this option it is promoted,
-                   unless there are too few rows to judge it
+  --labelled       learn from predictions whose truth is known as well: the newest 100,000, one row a vector
+  --without-shipped  from those alone, once there are ten times as many as rows that ship
+  --promote WORD   always; gate: where it is proven better on labelled predictions than what is served; never: publish it
+                   without making it the served one. Without this option it is promoted, unless there are too few rows
+                   to judge it
   --dry-run        do everything but publish it
   --breaking       also promote what refuses requests of today's callers, such as other features
   --reason TEXT    kept in the history of promotions
@@ -26,8 +29,10 @@ export interface Arguments {
   data: string | undefined;
   target: string | undefined;
   features: string | undefined;
+  labelled: boolean;
+  withoutShipped: boolean;
   /** Undefined where the data decide. */
-  promote: 'always' | 'never' | undefined;
+  promote: 'always' | 'gate' | 'never' | undefined;
   dryRun: boolean;
   json: boolean;
   breaking: boolean;
@@ -44,6 +49,8 @@ const command = {
     data: { type: 'string' },
     target: { type: 'string' },
     features: { type: 'string' },
+    labelled: { type: 'boolean', default: false },
+    'without-shipped': { type: 'boolean', default: false },
     promote: { type: 'string' },
     'dry-run': { type: 'boolean', default: false },
     reason: { type: 'string', default: 'new training' },
@@ -70,8 +77,13 @@ export function readArguments(): Arguments {
   if (data === undefined && (target ?? features) !== undefined) {
     failUsage(command, `${target === undefined ? '--features' : '--target'} needs --data FILE, the rows to train on`);
   }
-  if (promote !== undefined && promote !== 'always' && promote !== 'never') {
-    failUsage(command, `--promote ${promote}: expected always or never`);
+  if (promote !== undefined && promote !== 'always' && promote !== 'gate' && promote !== 'never') {
+    failUsage(command, `--promote ${promote}: expected always, gate or never`);
+  }
+  const { labelled, 'without-shipped': withoutShipped } = values;
+  if (withoutShipped && !labelled) failUsage(command, '--without-shipped needs --labelled, the rows to train on then');
+  if (withoutShipped && data !== undefined) {
+    failUsage(command, '--without-shipped leaves out the rows that ship, and --data has others: leave one of them out');
   }
   return {
     alpha,
@@ -79,6 +91,8 @@ export function readArguments(): Arguments {
     data,
     target,
     features,
+    labelled,
+    withoutShipped,
     promote,
     dryRun: values['dry-run'],
     json,

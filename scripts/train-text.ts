@@ -1,44 +1,10 @@
 /** What `npm run train` says, to people and as JSON. */
-import type { ContractChanges } from '../src/contract/compare.ts';
-import type { Column } from '../src/contract/contract.ts';
-import type { NewPipeline } from '../src/registry/pipeline-versions.ts';
+import type { ServedFigures, TrainingPlan } from '../src/retraining/training-plan.ts';
+import type { TrainingOutcome } from '../src/retraining/training-run.ts';
 import { table } from './text-table.ts';
 
-/** What is served while the training runs. */
-export interface ServedFigures {
-  version: string;
-  metrics: Record<string, number | null>;
-}
-
-/** What becomes of the trained pipeline, or under --dry-run would become of it. */
-export interface Decision {
-  decision: 'promoted' | 'held' | 'not_promoted';
-  /** In a word: always, never, a doubt about the data, or what holds schedules. */
-  reason: string;
-  /** Why it is not promoted. */
-  sentence?: string | undefined;
-}
-
-export interface Outcome extends Decision {
-  pipeline: NewPipeline;
-  /** Null where nothing was published. */
-  version: string | null;
-  /** Undefined where nothing is served, or something that predicts another thing. */
-  served: ServedFigures | undefined;
-  /** The path of its file in models/, if it was written. */
-  path: string | undefined;
-  durationMs: number;
-}
-
-export interface PlanShown extends ContractChanges {
-  /** What was decided about the data. */
-  notes: readonly string[];
-  /** Those that a promotion adds to `predictions`. */
-  columns: readonly Column[];
-}
-
 /** What a person should read before anything is published. */
-export function planText({ notes, columns, breaking, compatible }: PlanShown): string[] {
+export function planText({ notes, columns, breaking, compatible }: TrainingPlan): string[] {
   const added = columns.map(({ name, type }) => `${name} ${type}`);
   const changes = [...breaking, ...compatible];
   return [
@@ -48,15 +14,24 @@ export function planText({ notes, columns, breaking, compatible }: PlanShown): s
   ];
 }
 
-export function outcomeJson({ pipeline, version, decision, reason, durationMs }: Outcome): string {
+export function outcomeJson(
+  { pipeline, version, decision, reason, gate }: TrainingOutcome,
+  durationMs: number,
+): string {
   const { sha256, metrics } = pipeline;
   const promoted = version !== null && decision === 'promoted';
-  return JSON.stringify({ version, sha256, promoted, decision, reason, gate: null, metrics, duration_ms: durationMs });
+  return JSON.stringify({ version, sha256, promoted, decision, reason, gate, metrics, duration_ms: durationMs });
 }
 
-export function outcomeText(outcome: Outcome): string {
-  const { pipeline, version, served, path, durationMs } = outcome;
-  const { sha256, metrics, hyperparameters } = pipeline;
+/** Where a schedule has too few rows to train on, as the plan says it. */
+export function shortageJson(detail: string): string {
+  const nothing = { version: null, promoted: false, decision: 'held', reason: 'too_few_labels', gate: null };
+  return JSON.stringify({ ...nothing, detail });
+}
+
+export function outcomeText(outcome: TrainingOutcome, durationMs: number): string {
+  const { pipeline, plan, version, file } = outcome;
+  const { sha256, metrics, hyperparameters, trainingRows } = pipeline;
   const did = version === null ? 'Trained a pipeline' : `Published pipeline version ${version}`;
   const line = (name: string, of: ServedFigures['metrics'], kind: string) => [
     `  ${name}`,
@@ -64,24 +39,30 @@ export function outcomeText(outcome: Outcome): string {
   ];
   const lines = [
     line(`${hyperparameters.folds}-fold cross-validation`, metrics, 'cv'),
-    ...(served ? [line(`served: ${served.version}`, served.metrics, 'cv')] : []),
+    ...(plan.served ? [line(`served: ${plan.served.version}`, plan.served.metrics, 'cv')] : []),
     line('training rows', metrics, 'train'),
   ];
+  const labelled = trainingRows.labelled > 0 ? `, ${trainingRows.labelled} of them labelled predictions` : '';
   return [
-    `${did} in ${durationMs} ms (alpha ${hyperparameters.alpha}, ${metrics.rows} rows)\n`,
+    `${did} in ${durationMs} ms (alpha ${hyperparameters.alpha}, ${metrics.rows} rows${labelled})\n`,
     table(['', 'RMSE', 'MAE', 'R2'], lines, 1),
     `\n  ${decisionText(outcome)}\n`,
     `  SHA-256 ${sha256}`,
-    ...(path === undefined ? [] : [`  ${path}`]),
+    ...(file && 'path' in file ? [`  ${file.path}`] : []),
   ].join('\n');
 }
 
-function decisionText({ version, decision, sentence = '' }: Outcome): string {
-  if (version === null) {
-    const would = decision === 'promoted' ? 'It would be promoted.' : 'It would be published, and not promoted.';
-    return ['Nothing is published.', would, sentence].join(' ').trim();
-  }
-  if (decision === 'promoted') return 'It is promoted: running servers switch to it.';
+const WOULD = {
+  promoted: 'It would be promoted.',
+  held: 'It would be published and held, not promoted.',
+  rejected: 'It would be published, and not promoted.',
+  not_promoted: 'It would be published, and not promoted.',
+  unchanged: '',
+};
+
+function decisionText({ version, decision, sentence = '' }: TrainingOutcome): string {
+  if (version === null) return ['Nothing is published.', WOULD[decision], sentence].filter(Boolean).join(' ');
+  if (decision === 'promoted') return ['It is promoted: running servers switch to it.', sentence].join(' ').trim();
   const how = `npm run pipelines -- promote ${version} --reason TEXT`;
   return `${['It is not promoted.', sentence].join(' ').trim()}\n  To make it the served one: ${how}`;
 }

@@ -4,3 +4,19 @@ export interface Clock {
 }
 
 export const systemClock: Clock = { now: () => new Date() };
+
+export interface SimulatedClock extends Clock {
+  /** Lets time pass, or go back where it is negative. */
+  advance(milliseconds: number): void;
+}
+
+/** Time that passes when somebody says so. */
+export function createSimulatedClock(start: string | Date): SimulatedClock {
+  let now = new Date(start).getTime();
+  return {
+    now: () => new Date(now),
+    advance(milliseconds) {
+      now += milliseconds;
+    },
+  };
+}

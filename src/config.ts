@@ -68,6 +68,8 @@ const settings = {
       .optional(),
     'five cron fields in UTC, such as "0 3 * * *"',
   ],
+  RETRAIN_DATA: [z.enum(['labelled', 'shipped']).default('labelled'), 'labelled or shipped'],
+  RETRAIN_PROMOTE: [z.enum(['gate', 'always', 'never']).default('gate'), 'gate, always or never'],
   SHUTDOWN_GRACE_SECONDS: [wholeNumber(1, 600).default(25), 'seconds from 1 to 600'],
   DRAIN_SECONDS: [wholeNumber(0, 599).optional(), 'seconds from 0 to 599, less than SHUTDOWN_GRACE_SECONDS'],
 } as const satisfies Record<string, readonly [z.ZodType, string]>;
@@ -111,6 +113,9 @@ export interface Config {
   /** Whole months before this one; undefined keeps all. */
   predictionsKeepMonths: number | undefined;
   retrainCron: string | undefined;
+  /** What scheduled trainings learn from, and what decides whether they take over. */
+  retrainData: 'labelled' | 'shipped';
+  retrainPromote: 'gate' | 'always' | 'never';
   shutdownGraceSeconds: number;
   /** How long new connections are still taken after SIGTERM; less than the grace. */
   drainSeconds: number;
@@ -176,6 +181,8 @@ export function loadConfig(
     spoolMaxBytes: read('SPOOL_MAX_BYTES'),
     predictionsKeepMonths: read('PREDICTIONS_KEEP_MONTHS'),
     retrainCron: read('RETRAIN_CRON'),
+    retrainData: read('RETRAIN_DATA'),
+    retrainPromote: read('RETRAIN_PROMOTE'),
     shutdownGraceSeconds,
     drainSeconds,
     warnings,

@@ -63,11 +63,14 @@ async function runPrimary(context: Context): Promise<void> {
 
   const { predictionsKeepMonths: keepMonths } = config;
   closers.push(startDaily({ databaseUrl, clock: systemClock, keepMonths, jobs, log }).close);
-  closers.push(startMonitoring({ databaseUrl, clock: systemClock, shipped: housing, jobs, log }).close);
+  const promotes = config.retrainPromote === 'gate';
+  closers.push(startMonitoring({ databaseUrl, clock: systemClock, shipped: housing, jobs, promotes, log }).close);
   if (config.retrainCron) {
     const { startScheduler } = await import('./retraining/scheduler.ts');
     const scheduler = startScheduler({
       cron: config.retrainCron,
+      data: config.retrainData,
+      promote: config.retrainPromote,
       databaseUrl,
       shipped: housing,
       clock: systemClock,

@@ -264,9 +264,9 @@ const exportedFor: Record<string, string> = {
   'src/onnx/export-pipeline.ts OUTPUT_NAME': 'the bench runs a pipeline without our code, as anybody may',
   'src/prediction-log/postgres/feature-columns.ts refuseUnstorable': 'tests need no database for it',
   'src/prediction-log/postgres/tuples.ts splitRecords': 'tests compare records one by one',
-  'src/process/prepare.ts prepareDatabase': 'tests of HTTP start the app without the process around it',
   'src/monitoring/drift-measures.ts upperTail': 'compared with scipy, of many statistics and degrees of freedom',
   'src/monitoring/drift-report.ts driftOf': 'simulations of months need no database for it',
+  'src/retraining/child-script.ts runLimited': 'tests run children that hang, die and eat memory',
   'src/nearest-name.ts editDistance': 'a property test compares it with the definition',
 };
 
@@ -311,6 +311,7 @@ const testedBy: Record<string, string> = {
   'src/contract/': 'contract/declaration',
   'src/database/probe.ts': 'http/health',
   'src/embedded-postgres/': 'embedded-postgres/embedded-postgres',
+  'src/gate/': 'retraining/training-run',
   'src/ground-truth/': 'ground-truth/record-labels',
   'src/http/': 'http/predict',
   'src/http/connections/': 'http/connections/connections',

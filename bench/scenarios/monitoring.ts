@@ -4,13 +4,13 @@
  */
 import { setTimeout as delay } from 'node:timers/promises';
 import { createPool } from '../../src/database/pool.ts';
+import { freePort } from '../../src/free-port.ts';
 import { housing } from '../../src/housing/features.ts';
 import { runMinutely } from '../../src/monitoring/job.ts';
 import { type Bench, inTurns } from '../environment.ts';
 import { openLoop } from '../load.ts';
 import { figure, median, type Row } from '../report.ts';
 import { singleRequests } from '../requests.ts';
-import { freePort } from '../targets.ts';
 import { CONNECTIONS } from './throughput.ts';
 
 const LABELS = 2_000_000;

@@ -15,7 +15,7 @@
  * a second, and then the process leaves as usual.
  */
 import { closeSync, openSync } from 'node:fs';
-import { mkdir, realpath } from 'node:fs/promises';
+import { mkdir, realpath, rm } from 'node:fs/promises';
 import { join } from 'node:path';
 import { setTimeout as delay } from 'node:timers/promises';
 import { tryLock, unlock } from 'fs-native-extensions';
@@ -25,6 +25,7 @@ import { PROGRAM_TIMEOUT_MS } from './binaries.ts';
 import type { Cluster } from './cluster.ts';
 import { ensureInitialised, findCluster } from './cluster.ts';
 import { USER } from './identity.ts';
+import { removeBehind } from './ownership.ts';
 import { ensureRunning, POLL_MS, RETRY_MS, stopServer } from './postmaster.ts';
 
 /** A running server that this process uses. */
@@ -61,6 +62,14 @@ export async function startEmbeddedPostgres(options: {
   } catch (error) {
     throw signal?.aborted ? signal.reason : explain(error, options.dataDir);
   }
+}
+
+/** Removes a directory with all that is in it, and its database, which may be elsewhere. Nobody may be using it. */
+export async function removeEmbeddedPostgres(dataDir: string): Promise<void> {
+  const path = await realpath(dataDir).catch(() => undefined);
+  if (path === undefined) return;
+  await removeBehind(join(path, 'postgres'));
+  await rm(path, { recursive: true, force: true });
 }
 
 async function joinServer(start: Start): Promise<EmbeddedPostgres> {

@@ -6,7 +6,7 @@
  * is removed, what it has left elsewhere can be named. Removing that is left to the user: the directory may only have been
  * put aside, or be on a volume that is not mounted now.
  */
-import { readdir, readFile, readlink, stat, writeFile } from 'node:fs/promises';
+import { readdir, readFile, readlink, rm, stat, writeFile } from 'node:fs/promises';
 import { dirname, join, resolve } from 'node:path';
 
 const SUFFIX = '.owner';
@@ -50,4 +50,12 @@ async function ownerOf(cluster: string): Promise<string | undefined> {
 async function leadsTo(link: string, cluster: string): Promise<boolean> {
   const target = await readlink(link).catch(() => undefined);
   return target !== undefined && resolve(dirname(link), target) === cluster;
+}
+
+/** Removes the cluster that a link leads to, if it does to one of ours, with what says whose it is. */
+export async function removeBehind(link: string): Promise<void> {
+  const cluster = await readlink(link).catch(() => undefined);
+  if (cluster === undefined || (await ownerOf(cluster)) !== link) return;
+  await rm(cluster, { recursive: true, force: true });
+  await rm(cluster + SUFFIX, { force: true });
 }

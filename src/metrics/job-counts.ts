@@ -1,7 +1,9 @@
 /** How often the jobs of a process have run, and when each was done last. */
 import type { Samples } from './samples.ts';
 
-export type Job = 'monitoring_minutely' | 'monitoring_hourly' | 'daily' | 'retraining';
+const JOBS = ['monitoring_minutely', 'monitoring_hourly', 'daily', 'retraining', 'challengers'] as const;
+
+export type Job = (typeof JOBS)[number];
 
 export interface JobCounts {
   /** A run that was done, at that time, or that failed. */
@@ -10,17 +12,19 @@ export interface JobCounts {
 }
 
 export function createJobCounts(): JobCounts {
-  const runs = new Map<string, { job: Job; result: 'ok' | 'failed'; runs: number }>();
+  // From 0: what Prometheus first sees as 1 has not increased.
+  const runs = new Map(JOBS.map((job) => [job, { ok: 0, failed: 0 }]));
   const done = new Map<Job, Date>();
   return {
     ran(job, how) {
-      const result = how === 'failed' ? how : 'ok';
-      const key = `${job} ${result}`;
-      runs.set(key, { job, result, runs: (runs.get(key)?.runs ?? 0) + 1 });
+      runs.get(job)![how === 'failed' ? how : 'ok']++;
       if (how !== 'failed') done.set(job, how.doneAt);
     },
     samples: () => ({
-      ridgeline_job_runs_total: Array.from(runs.values(), (one) => [[one.job, one.result], one.runs] as const),
+      ridgeline_job_runs_total: Array.from(runs).flatMap(([job, { ok, failed }]) => [
+        [[job, 'ok'], ok] as const,
+        [[job, 'failed'], failed] as const,
+      ]),
       ridgeline_job_last_success_timestamp_seconds: Array.from(
         done,
         ([job, at]) => [[job], at.getTime() / 1000] as const,

@@ -3,20 +3,14 @@
  * whichever has answered them. In the form in which the command gives it out.
  */
 
-import { type Contract, onceForEach } from '../contract/contract.ts';
-import { rowSchema } from '../contract/row-schema.ts';
-import { type FeatureRow, toFeatureRows } from '../contract/rows.ts';
-import type { Value } from '../contract/values.ts';
+import type { Contract } from '../contract/contract.ts';
 import type { Queryable } from '../database/pool.ts';
 import { RidgelineError, reasonOf } from '../errors.ts';
-import { loadPredictor, type Predictor } from '../inference/predictor.ts';
 import { newestRows } from '../prediction-log/postgres/newest-rows.ts';
-import { checkSha256 } from '../registry/artefacts.ts';
-import { readPipeline } from '../registry/pipeline-versions.ts';
-import { contractOfStored } from '../registry/stored-declaration.ts';
 import { findVersion } from '../registry/version-catalogue.ts';
 import { type AgreementOfVersions, agreementOf } from './agreement-of-versions.ts';
 import { compareInField, type FieldComparison } from './compare-in-field.ts';
+import { answerSideBySide, type ReadRows } from './side-by-side.ts';
 
 export interface CrossValidation {
   rmse: number | null;
@@ -72,65 +66,14 @@ async function agreementOn(
   versions: readonly [string, string],
   { shipped }: ComparisonOptions,
 ): Promise<{ agreement: AgreementOfVersions; notes: string[] }> {
-  const loaded: Predictor[] = [];
   try {
-    for (const version of versions) loaded.push(await load(client, version, shipped));
-    const [a, b] = loaded as [Predictor, Predictor];
-    const columns = [...a.contract.columns, ...b.contract.columns];
-    const stored = await newestRows(client, columns, NEWEST_ROWS);
-    const fitting = stored.flatMap((row) => {
-      const [ofA, ofB] = [rowUnder(a.contract, row), rowUnder(b.contract, row)];
-      return ofA && ofB ? [{ ofA, ofB }] : [];
-    });
-    const answersOfB = answersOf(
-      b,
-      Array.from(fitting, ({ ofB }) => ofB),
-    );
-    const answered = answersOf(
-      a,
-      Array.from(fitting, ({ ofA }) => ofA),
-    ).flatMap((ofA, i) => {
-      const ofB = answersOfB[i]!;
-      return Number.isFinite(ofA) && Number.isFinite(ofB) ? [{ ofA, ofB }] : [];
-    });
-    const agreement = agreementOf(
-      Array.from(answered, ({ ofA }) => ofA),
-      Array.from(answered, ({ ofB }) => ofB),
-    );
-    return { agreement, notes: notesOn(stored.length, answered.length) };
+    const read: ReadRows = (columns) => newestRows(client, columns, NEWEST_ROWS);
+    const { stored, a, b } = await answerSideBySide(client, versions, { shipped, read });
+    return { agreement: agreementOf(a, b), notes: notesOn(stored, a.length) };
   } catch (error) {
     if (!(error instanceof RidgelineError)) throw error;
     return { agreement: agreementOf([], []), notes: [`They cannot be run. ${reasonOf(error)}`] };
-  } finally {
-    for (const predictor of loaded) predictor.retire();
   }
-}
-
-async function load(client: Queryable, version: string, shipped: Contract): Promise<Predictor> {
-  const pipeline = (await readPipeline(client, version))!;
-  if (pipeline.artefact.length === 0) throw new RidgelineError('version_emptied');
-  checkSha256(pipeline);
-  return await loadPredictor(pipeline, contractOfStored(pipeline.declaration, shipped));
-}
-
-/**
- * A stored row as a caller of the contract would send it; undefined where such a request would be refused, and where it has
- * none of its values, as rows of other contracts have.
- */
-function rowUnder(contract: Contract, stored: Record<string, Value>): FeatureRow | undefined {
-  const sent = contract.features.flatMap(({ name, column, nullable, optional }) => {
-    const value = stored[column] ?? null;
-    return value === null && optional && !nullable ? [] : [[name, value] as const];
-  });
-  if (sent.every(([, value]) => value === null)) return undefined;
-  return schemaOf(contract).safeParse(Object.fromEntries(sent)).data;
-}
-
-const schemaOf = onceForEach(rowSchema);
-
-function answersOf({ contract, predict }: Predictor, rows: readonly FeatureRow[]): number[] {
-  if (rows.length === 0) return [];
-  return Array.from(predict(Float64Array.from(toFeatureRows(contract, rows).features), rows.length));
 }
 
 function notesOn(stored: number, compared: number): string[] {

@@ -46,7 +46,9 @@ export async function runHourly({ pool, shipped, log }: MonitoringContext, now: 
   const collectedUntil = await lastDone(pool, HISTOGRAMS);
   await noteDone(pool, HISTOGRAMS, await collectHistograms(pool, { now, collectedUntil, versions, log }));
   const cells = await readCells(pool, dayAt(now, 1 - DAYS_OF_LABELS), dayAt(now, 0));
-  for (const version of new Set(cells.map(({ pipeline_version }) => pipeline_version))) {
+  // Where no truth has come since, the newest errors are those of the hour before.
+  const changed = cells.filter(({ computed_at }) => !done || computed_at >= done);
+  for (const version of new Set(changed.map(({ pipeline_version }) => pipeline_version))) {
     const known = await versions(version);
     if (known) await recalibrate(pool, known, now);
   }

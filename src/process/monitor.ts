@@ -12,6 +12,7 @@ import type { Log } from '../log.ts';
 import type { JobCounts } from '../metrics/job-counts.ts';
 import { runHourly, runMinutely } from '../monitoring/job.ts';
 import { createOutage } from '../outage.ts';
+import { createShadow } from '../retraining/shadow.ts';
 import { within } from '../within.ts';
 
 export interface MonitorOptions {
@@ -20,6 +21,8 @@ export interface MonitorOptions {
   /** Of versions without a declaration of their own. */
   shipped: Contract;
   jobs: Pick<JobCounts, 'ran'>;
+  /** Whether a challenger that is proven better takes over. */
+  promotes: boolean;
   log: Log;
 }
 
@@ -28,7 +31,7 @@ const ENDS_WITHIN_MS = 500;
 const LOCK = 'ridgeline_monitoring';
 
 /** The returned `close` ends it; what is under way is finished by the server, or rolled back. */
-export function startMonitoring({ databaseUrl, clock, shipped, jobs, log }: MonitorOptions): {
+export function startMonitoring({ databaseUrl, clock, shipped, jobs, promotes, log }: MonitorOptions): {
   close: () => Promise<void>;
 } {
   const pool = createPool({ url: databaseUrl, onError: () => undefined, max: 1 });
@@ -40,6 +43,8 @@ export function startMonitoring({ databaseUrl, clock, shipped, jobs, log }: Moni
     begins: 'what became of predictions cannot be computed; it is tried again every minute',
     ends: 'what became of predictions is computed again',
   });
+
+  const shadow = createShadow({ pool, clock, promotes, signal: stopped.signal, jobs, log });
 
   async function run(job: 'monitoring_minutely' | 'monitoring_hourly', work: () => Promise<unknown>): Promise<void> {
     try {
@@ -54,6 +59,7 @@ export function startMonitoring({ databaseUrl, clock, shipped, jobs, log }: Moni
   async function once(): Promise<void> {
     await run('monitoring_minutely', () => runMinutely(context, clock.now()));
     await run('monitoring_hourly', () => runHourly(context, clock.now()));
+    await shadow();
   }
 
   async function everyMinute(): Promise<void> {

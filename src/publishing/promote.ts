@@ -7,9 +7,12 @@ import type { Contract } from '../contract/contract.ts';
 import type { Queryable } from '../database/pool.ts';
 import { RidgelineError } from '../errors.ts';
 import { ensureFeatureColumns } from '../prediction-log/postgres/feature-columns.ts';
+import { type GateEntry, type NewGateEntry, recordGate } from '../registry/gate-decisions.ts';
 import { lockRegistry, type PromotableVersion, promotableVersion } from '../registry/pipeline-versions.ts';
 import {
+  holdOnSchedules,
   type NewPromotion,
+  newestPromotions,
   type PromotionEntry,
   promote,
   servedVersion,
@@ -52,6 +55,30 @@ export function resume(options: PromotionOptions): Promise<PromotionEntry> {
     if (served === undefined)
       throw new RidgelineError('unknown_version', { detail: 'None that can be served has been promoted.' });
     return await promote(client, served, { ...options, action: 'resume' });
+  });
+}
+
+export interface ProvenPromotion extends PromotionOptions {
+  /** The test that it has passed. */
+  entry: NewGateEntry;
+  /** The newest promotion when the test began. */
+  promotionId: string | undefined;
+}
+
+/**
+ * Promotes a challenger that was held and is proven better, as it is, and keeps the test. Undefined, with nothing changed, where
+ * somebody has promoted another version since the test began, or schedules hold. Throws what a promotion by hand throws.
+ */
+export function promoteProven(
+  pipelineVersion: string,
+  { entry, promotionId, ...options }: ProvenPromotion,
+): Promise<GateEntry | undefined> {
+  return alone(options, async (client) => {
+    const [newest] = await newestPromotions(client, 1);
+    if (newest?.promotionId !== promotionId || (await holdOnSchedules(client))) return undefined;
+    const gate = await recordGate(client, pipelineVersion, entry);
+    await promoteChecked(client, pipelineVersion, { ...options, action: 'schedule' });
+    return gate;
   });
 }
 

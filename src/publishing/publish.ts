@@ -8,8 +8,9 @@
 import { type Contract, createContract } from '../contract/contract.ts';
 import type { Queryable } from '../database/pool.ts';
 import { writeArtefact } from '../registry/artefacts.ts';
-import { type DataFile, insertPipeline, type NewPipeline } from '../registry/pipeline-versions.ts';
-import { holdOnSchedules, type PromotionEntry } from '../registry/promotions.ts';
+import { type GateEntry, type NewGateEntry, recordGate } from '../registry/gate-decisions.ts';
+import { type DataFile, insertPipeline, lockRegistry, type NewPipeline } from '../registry/pipeline-versions.ts';
+import { holdOnSchedules, newestPromotions, type PromotionEntry } from '../registry/promotions.ts';
 import { againBehindLocks } from './behind-locks.ts';
 import { promoteWithColumns } from './promote.ts';
 
@@ -31,6 +32,16 @@ export interface PublishOptions {
   breaking?: boolean;
   /** Where the training rows came from, if not from the data set that ships. */
   dataFile?: DataFile | undefined;
+  /** The test behind the publication, kept with it. */
+  gate?: JudgedPublication | undefined;
+}
+
+export interface JudgedPublication {
+  entry: NewGateEntry;
+  /** The newest promotion when the test began: after another one nothing is promoted. */
+  promotionId: string | undefined;
+  /** The fit that was judged, which is published where nothing is promoted. */
+  judged: NewPipeline;
 }
 
 export interface Published {
@@ -38,6 +49,8 @@ export interface Published {
   isPromoted: boolean;
   /** The promotion for which the schedule has not promoted this one. */
   heldBy?: PromotionEntry | undefined;
+  /** As it is kept: held, where somebody has changed what is served since the test began. */
+  gate: GateEntry | null;
   /** Where the file of a promoted version is, or why it could not be written; the publication holds all the same. */
   file?: WrittenFile;
 }
@@ -60,17 +73,23 @@ export async function publish(pipeline: NewPipeline, options: PublishOptions): P
     promotes = true,
     breaking,
     dataFile,
+    gate: test,
   } = options;
   const contract = createContract(pipeline.declaration);
   const published = await againBehindLocks(() =>
     transaction(async (client) => {
       // First, as it waits for other publications: one that was under way may have changed what is served.
-      const pipelineVersion = await insertPipeline(client, pipeline, { now, dataFile });
+      await lockRegistry(client);
       const heldBy = promotes && action === 'schedule' ? await holdOnSchedules(client) : undefined;
-      const isPromoted = promotes && !heldBy;
+      const isOvertaken = promotes && test !== undefined && (await newestPromotionId(client)) !== test.promotionId;
+      const isPromoted = promotes && !heldBy && !isOvertaken;
+      const chosen = test && !isPromoted ? test.judged : pipeline;
+      const pipelineVersion = await insertPipeline(client, chosen, { now, dataFile });
+      const kept = test && promotes && !isPromoted ? heldInstead(test.entry, isOvertaken) : test?.entry;
+      const gate = kept ? await recordGate(client, pipelineVersion, kept) : null;
       const promotion = { action, promotedBy, reason, now, contract, shipped, breaking };
       if (isPromoted) await promoteWithColumns(client, pipelineVersion, promotion);
-      return { pipelineVersion, isPromoted, heldBy };
+      return { pipelineVersion, isPromoted, heldBy, gate };
     }),
   );
   if (!published.isPromoted) return published;
@@ -83,3 +102,14 @@ export async function publish(pipeline: NewPipeline, options: PublishOptions): P
   );
   return { ...published, file };
 }
+
+async function newestPromotionId(client: Queryable): Promise<string | undefined> {
+  const [newest] = await newestPromotions(client, 1);
+  return newest?.promotionId;
+}
+
+const heldInstead = (entry: NewGateEntry, isOvertaken: boolean): NewGateEntry => ({
+  ...entry,
+  decision: 'held',
+  reason: isOvertaken ? 'champion_changed' : 'schedules_hold',
+});

@@ -41,6 +41,8 @@ export interface NewPipeline {
   /** Of the rows that it was trained on, and that it takes. */
   declaration: Declaration;
   trainingRows: TrainingRows;
+  /** When the newest labelled row that it has learned from was answered; null where there is none. */
+  trainedThrough: Date | null;
 }
 
 /** How many rows a version was trained on. */
@@ -51,6 +53,10 @@ export interface TrainingRows {
   labelled: number;
   /** Left out, as another row had the same features. */
   duplicates: number;
+  /** Of the labelled ones, by which they can be found again: when the first and the last were answered, and the last truth arrived. */
+  labelled_from?: string;
+  labelled_to?: string;
+  labels_received_until?: string;
 }
 
 /** The file that the rows of a version came from. */
@@ -91,12 +97,13 @@ export async function insertPipeline(
   // At least a second after the newest version: a name has no finer unit.
   const { rows } = await client.query(
     `insert into ml_pipeline (pipeline_version, artefact, sha256, hyperparameters, metrics, data_sha256, code_sha256,
-       golden_rows, feature_profile, declaration, training_rows, data_file, prediction_profile, residuals, explanation, created_at)
+       golden_rows, feature_profile, declaration, training_rows, data_file, prediction_profile, residuals, explanation,
+       created_at, trained_through)
      select to_char(greatest(
               date_trunc('second', $15::timestamptz at time zone 'UTC'),
               max(to_timestamp(pipeline_version, 'YYYY_MM_DD__HH24_MI_SS')::timestamp) + interval '1 second'
             ), 'YYYY_MM_DD__HH24_MI_SS'),
-       $1, $2, $3, $4, $5, $6, $7, $8, $9, $10, $11, $12, $13, $14, $15
+       $1, $2, $3, $4, $5, $6, $7, $8, $9, $10, $11, $12, $13, $14, $15, $16
      from ml_pipeline
      returning pipeline_version, octet_length(declaration::text) as declaration_bytes`,
     [
@@ -115,6 +122,7 @@ export async function insertPipeline(
       pipeline.residuals,
       pipeline.explanation,
       now,
+      pipeline.trainedThrough,
     ],
   );
   checkDeclarationSize(rows[0]!);

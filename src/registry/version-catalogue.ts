@@ -2,12 +2,13 @@
 
 import type { Declaration } from '../contract/features-schema.ts';
 import type { Queryable } from '../database/pool.ts';
-import { checkDeclarationSize, type DataFile, MAX_DECLARATION_BYTES, type TrainingRows } from './pipeline-versions.ts';
+import { type GateEntry, gatesOf, NEWEST_DECISIONS } from './gate-decisions.ts';
+import { checkDeclarationSize, type DataFile, MAX_DECLARATION_BYTES } from './pipeline-versions.ts';
 import { type PromotionEntry, promotionsOf } from './promotions.ts';
 
 /**
- * champion: promoted last, of those that no server has rejected. challenger: of those that were never promoted, the two newest,
- * while they are new. rejected: a server refused its artefact. retired: any other.
+ * champion: promoted last, of those that no server has rejected. challenger: of those that were never promoted, nor found worse
+ * by the gate, the two newest, while they are new. rejected: a server refused its artefact. retired: any other.
  */
 export type Role = 'champion' | 'challenger' | 'retired' | 'rejected';
 
@@ -18,7 +19,7 @@ export interface VersionSummary {
   /** The last time. */
   promoted_at: string | null;
   metrics: Record<string, number>;
-  training_rows: { [Kind in keyof TrainingRows]: number | null };
+  training_rows: { [Kind in 'shipped' | 'labelled' | 'duplicates']: number | null };
   rejected_reason: string | null;
 }
 
@@ -37,36 +38,42 @@ export interface VersionDetails extends VersionSummary {
   /** Up to when labelled rows were learned from. */
   trained_through: string | null;
   data_file: DataFile | null;
-  /** Tests against other versions, of which there are none yet. */
-  gates: never[];
+  /** Its tests against what was served, the newest first. */
+  gates: GateEntry[];
   promotions: PromotionEntry[];
 }
 
 const CHALLENGERS = 2;
 const DAYS_OF_A_CHALLENGER = 30;
-/** Of a version, in its details. */
-const NEWEST_PROMOTIONS = 50;
+/** Of a version, in its details: promotions, and tests. */
+const NEWEST = 50;
 
 /** What both queries begin with; $1 is the time. Servers of the version before stored no `training_rows`. */
 const ROLES = `
   with promoted as (
     select pipeline_version, max(promotion_id) as promotion_id, max(promoted_at) as promoted_at
     from ml_pipeline_promotion group by pipeline_version
+  ), judged as (${NEWEST_DECISIONS}
+  ), candidates as (
+    select ml_pipeline.*, promotion_id, promoted_at,
+      rejected_at is null and promotion_id is null and newest_decision is distinct from 'rejected' as is_open
+    from ml_pipeline left join promoted using (pipeline_version) left join judged using (pipeline_version)
   ), roles as (
     select pipeline_version, promoted_at,
       case
         when rejected_at is not null then 'rejected'
         when promotion_id = max(promotion_id) filter (where rejected_at is null) over () then 'champion'
-        when promotion_id is null and created_at > $1::timestamptz - interval '${DAYS_OF_A_CHALLENGER} days'
-          and row_number() over (
-            partition by rejected_at is null and promotion_id is null order by pipeline_version desc
-          ) <= ${CHALLENGERS} then 'challenger'
+        when is_open and created_at > $1::timestamptz - interval '${DAYS_OF_A_CHALLENGER} days'
+          and row_number() over (partition by is_open order by pipeline_version desc) <= ${CHALLENGERS} then 'challenger'
         else 'retired'
       end as role
-    from ml_pipeline left join promoted using (pipeline_version)
+    from candidates
   )`;
 const SUMMARY = `pipeline_version, role, created_at, promoted_at, metrics, rejected_reason,
-  coalesce(training_rows, jsonb_build_object('shipped', metrics -> 'rows', 'labelled', 0, 'duplicates', 0)) as training_rows`;
+  jsonb_build_object(
+    'shipped', case when training_rows is null then metrics -> 'rows' else training_rows -> 'shipped' end,
+    'labelled', coalesce(training_rows -> 'labelled', '0'), 'duplicates', coalesce(training_rows -> 'duplicates', '0')
+  ) as training_rows`;
 
 export interface PageOptions {
   limit: number;
@@ -105,6 +112,15 @@ export interface VersionStanding {
   role: Role;
   /** In cross-validation: what to hold its errors in the field against. */
   cv_rmse: number | null;
+}
+
+/** The versions that are challengers, the newest first. */
+export async function challengers(client: Queryable, now: Date): Promise<string[]> {
+  const { rows } = await client.query(
+    `${ROLES} select pipeline_version from roles where role = 'challenger' order by pipeline_version desc`,
+    [now],
+  );
+  return rows.map((row) => row.pipeline_version as string);
 }
 
 /** Of these versions those that are there, the one that was served last first; those that never were come last, the newest first. */
@@ -150,8 +166,8 @@ export async function findVersion(
     sha256: row.sha256 as string,
     trained_through: (row.trained_through as Date | null)?.toISOString() ?? null,
     data_file: row.data_file as DataFile | null,
-    gates: [],
-    promotions: await promotionsOf(client, pipelineVersion, NEWEST_PROMOTIONS),
+    gates: await gatesOf(client, pipelineVersion, NEWEST),
+    promotions: await promotionsOf(client, pipelineVersion, NEWEST),
   };
 }
 

@@ -13,13 +13,16 @@ export interface SchedulerOptions {
   databaseUrl: string;
   /** The contract of the rows that ship. */
   shipped: Contract;
+  /** What it learns from, and what takes over. */
+  data: 'labelled' | 'shipped';
+  promote: 'gate' | 'always' | 'never';
   clock: Clock;
   /** Where runs are counted, if anywhere. */
   jobs?: Pick<JobCounts, 'ran'>;
   log: Log;
 }
 
-export function startScheduler({ cron, databaseUrl, shipped, clock, jobs, log }: SchedulerOptions): {
+export function startScheduler({ cron, databaseUrl, shipped, data, promote, clock, jobs, log }: SchedulerOptions): {
   close: () => Promise<void>;
 } {
   const pool = createPool({ url: databaseUrl, onError: () => undefined, max: 1 });
@@ -27,8 +30,9 @@ export function startScheduler({ cron, databaseUrl, shipped, clock, jobs, log }:
     cron,
     database: pool,
     shipped,
+    data,
     exclusively: (work) => withAdvisoryLock(databaseUrl, 'ridgeline_retraining', { wait: false }, work),
-    train: trainInChildProcess,
+    train: trainInChildProcess([...(data === 'labelled' ? ['--labelled'] : []), '--promote', promote]),
     clock,
     jobs,
     log,

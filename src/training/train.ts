@@ -33,7 +33,7 @@ export interface TrainingOptions {
   /** Decides the folds of the cross-validation. */
   seed: number;
   /** Hears what is being done and how far it is, from 0 to 1. */
-  onProgress?: (step: string, share: number) => void;
+  onProgress?: ((step: string, share: number) => void) | undefined;
 }
 
 const FOLDS = 10;
@@ -103,6 +103,7 @@ export function trainPipeline(dataset: Dataset, options: TrainingOptions): NewPi
     explanation,
     declaration: contract.declaration,
     trainingRows: { shipped: dataset.X.rows, labelled: 0, duplicates: 0 },
+    trainedThrough: null,
   };
 }
 

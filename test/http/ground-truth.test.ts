@@ -1,9 +1,9 @@
 /** Labels over HTTP: every answer of the two routes, word for word. The rules behind them are in test/ground-truth/. */
 import { v4, v7 } from 'uuid';
 import { afterAll, beforeAll, describe, expect, test } from 'vitest';
+import { createSimulatedClock } from '../../src/clock.ts';
 import { labelResults } from '../../src/ground-truth/label.ts';
 import { startTestApp, type TestApp } from '../support/app.ts';
-import { createSimulatedClock } from '../support/clock.ts';
 import { eventually } from '../support/eventually.ts';
 import { scrape } from '../support/metrics.ts';
 import { articleRow, type PredictAnswer, type ProblemAnswer, post } from '../support/requests.ts';

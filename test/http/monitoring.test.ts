@@ -1,11 +1,11 @@
 import { afterAll, beforeAll, describe, expect, test } from 'vitest';
+import { createSimulatedClock } from '../../src/clock.ts';
 import { createPool, type Pool } from '../../src/database/pool.ts';
 import { housing } from '../../src/housing/features.ts';
 import type { DriftReport, VersionDrift } from '../../src/monitoring/drift-report.ts';
 import { runHourly, runMinutely } from '../../src/monitoring/job.ts';
 import type { QualityReport, VersionQuality } from '../../src/monitoring/quality-report.ts';
 import { startTestApp, type TestApp } from '../support/app.ts';
-import { createSimulatedClock } from '../support/clock.ts';
 import { eventually } from '../support/eventually.ts';
 import { storePredictions, tellTruth } from '../support/housing-traffic.ts';
 import { createNotedLog } from '../support/noted-log.ts';

@@ -2,9 +2,9 @@
 import { Client } from 'pg';
 import { v4, v7 } from 'uuid';
 import { afterAll, beforeAll, describe, expect, test } from 'vitest';
+import { createSimulatedClock } from '../../src/clock.ts';
 import { trainPipeline } from '../../src/training/train.ts';
 import { startTestApp, type TestApp } from '../support/app.ts';
-import { createSimulatedClock } from '../support/clock.ts';
 import { everyType, loadHomes } from '../support/declaration.ts';
 import { eventually } from '../support/eventually.ts';
 import { articleRow, type PredictAnswer, post } from '../support/requests.ts';

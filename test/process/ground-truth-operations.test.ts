@@ -2,9 +2,9 @@
 import { Client } from 'pg';
 import { v7 } from 'uuid';
 import { afterAll, beforeAll, describe, expect, test } from 'vitest';
+import { createSimulatedClock } from '../../src/clock.ts';
 import { createGroundTruth } from '../../src/process/ground-truth-operations.ts';
 import { startTestApp, type TestApp } from '../support/app.ts';
-import { createSimulatedClock } from '../support/clock.ts';
 import { createTestDatabase } from '../support/database.ts';
 import { eventually } from '../support/eventually.ts';
 import { scrape } from '../support/metrics.ts';
@@ -52,6 +52,7 @@ describe('64 callers with 1,000 labels each', () => {
     const ids = await predict(app, 8_000);
     const groups = Array.from({ length: 8 }, (_, group) => ids.slice(group * 1000, (group + 1) * 1000));
     const now = Date.now();
+    let refused = 0;
     const counts = await Promise.all(
       Array.from({ length: 64 }, async (_, caller) => {
         const group = groups[caller % 8]!;
@@ -61,8 +62,11 @@ describe('64 callers with 1,000 labels each', () => {
         for (;;) {
           const response = await post(`${app.url}/ground-truth/batch`, body);
           const answer = (await response.json()) as BatchAnswer;
-          // On a machine that is slow enough some are asked to come again.
-          if (response.status === 503) continue;
+          // On a machine that is slow enough some are asked to come again, and may have been stored by then.
+          if (response.status === 503) {
+            refused += instances.length;
+            continue;
+          }
           expect(response.status).toBe(200);
           expect(answer.results).toHaveLength(1000);
           return answer.counts;
@@ -70,10 +74,13 @@ describe('64 callers with 1,000 labels each', () => {
       }),
     );
     const total = (result: string) => counts.reduce((sum, of) => sum + of[result]!, 0);
-    expect(total('stored')).toBe(8_000);
-    expect(total('stored') + total('corrected') + total('superseded')).toBe(64_000);
+    expect(total('stored') + total('corrected') + total('superseded') + total('unchanged')).toBe(64_000);
+    expect(total('stored')).toBeLessThanOrEqual(8_000);
+    expect(total('stored')).toBeGreaterThanOrEqual(8_000 - refused);
+    expect(total('unchanged')).toBeLessThanOrEqual(refused);
     const { sum } = await scrape(app.url);
-    expect(sum('ridgeline_ground_truth_labels_total')).toBe(64_000);
+    expect(sum('ridgeline_ground_truth_labels_total')).toBeGreaterThanOrEqual(64_000);
+    expect(sum('ridgeline_ground_truth_labels_total')).toBeLessThanOrEqual(64_000 + refused);
     expect(sum('ridgeline_ground_truth_labels_total', '"stored"')).toBe(8_000);
     const stored = await app.database.query<{ actual: number; labels: number }>(
       'select actual, count(*)::int as labels from ground_truth group by actual order by actual',
@@ -90,8 +97,9 @@ describe('a Postgres that takes no labels for a while', () => {
       const body = JSON.stringify({ instances: ids.map((prediction_id) => ({ prediction_id, actual: 24 })) });
       const unlock = await lockLabels(app);
       const responses: Response[] = [];
+      const send = () => post(`${app.url}/ground-truth/batch`, body);
       const sent = Array.from({ length: 104 }, async () => {
-        const response = await post(`${app.url}/ground-truth/batch`, body);
+        const response = await send();
         responses.push(response);
         return response;
       });
@@ -107,9 +115,16 @@ describe('a Postgres that takes no labels for a while', () => {
         expect(await response.json()).toMatchObject({ type: 'urn:ridgeline:error:overloaded', status: 503 });
       }
       await unlock();
-      const statuses = (await Promise.all(sent)).map(({ status }) => status);
-      expect(statuses.filter((status) => status === 503)).toHaveLength(4);
-      expect(statuses.filter((status) => status === 200)).toHaveLength(100);
+      await Promise.all(sent);
+      const accepted = responses.slice(4);
+      expect(accepted).toHaveLength(100);
+      expect(accepted.map(({ status }) => status)).toContain(200);
+      // A machine that does not take 100,000 labels in the 9 s that one may wait asks for the last of them again: there was room.
+      for (const late of accepted.filter(({ status }) => status !== 200)) {
+        const type = expect.stringMatching(/:(overloaded|database_unavailable)$/);
+        expect(await late.json()).toMatchObject({ type, status: 503 });
+        expect((await send()).status).toBe(200);
+      }
       expect(await count(app, 'ground_truth')).toBe(1_000);
     } finally {
       await app.close();

@@ -98,6 +98,18 @@ test('more rows alone add their categories, and a pinned declaration keeps its o
   expect(kept.stdout).toContain('species: 15 cells beyond the declared categories, trained as none of them.');
 });
 
+test('a schedule waits for truths, which are the only rows that it has, and a person is told what to do', async () => {
+  const scheduled = await train('--labelled', '--promote', 'gate', '--by', 'schedule', '--json');
+  expect([scheduled.code, scheduled.stderr]).toEqual([0, '']);
+  const why = /There are 0 labelled predictions of different rows.*; 100 are needed.* --data FILE/;
+  const nothing = { version: null, promoted: false, decision: 'held', reason: 'too_few_labels', gate: null };
+  expect(JSON.parse(scheduled.stdout)).toEqual({ ...nothing, detail: expect.stringMatching(why) });
+  const byHand = await train('--labelled', '--promote', 'gate');
+  const [plan, ...failure] = [byHand.stdout, byHand.code, byHand.stderr];
+  expect(plan).toContain('labelled predictions alone are learned from');
+  expect(failure).toEqual([1, expect.stringMatching(why)]);
+});
+
 test('back to houses it takes --breaking', async () => {
   const refused = await train();
   expect([refused.code, refused.stderr]).toEqual([1, expect.stringContaining('--breaking')]);

@@ -14,7 +14,7 @@ let database: TestDatabase;
 let directories: ServerDirectories;
 let [first, second] = ['', ''];
 beforeAll(async () => {
-  database = await createTestDatabase({ migrated: false });
+  database = await createTestDatabase();
   directories = await makeDirectories();
   [first, second] = [await train('--alpha', '1'), await train('--alpha', '10')];
 });

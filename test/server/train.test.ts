@@ -153,8 +153,10 @@ test('a schedule that trains while a person chooses publishes a challenger, and 
 });
 
 test.each([
-  [['--promote', 'gate'], '--promote gate: expected always or never'],
-  [['--promote', ''], '--promote : expected always or never'],
+  [['--promote', 'maybe'], '--promote maybe: expected always, gate or never'],
+  [['--without-shipped'], '--without-shipped needs --labelled'],
+  [['--labelled', '--without-shipped', '--data', 'a.csv'], '--without-shipped leaves out the rows that ship'],
+  [['--promote', ''], '--promote : expected always, gate or never'],
 ])('bad usage is told: %j', async (options, message) => {
   await expect(train(...options)).rejects.toMatchObject({ code: 2, stderr: expect.stringContaining(message) });
 });

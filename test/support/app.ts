@@ -5,7 +5,6 @@ import { openAdmin } from '../../src/admin.ts';
 import { type App, createApp } from '../../src/app.ts';
 import { type Clock, systemClock } from '../../src/clock.ts';
 import { type Config, loadConfig } from '../../src/config.ts';
-import { migrate } from '../../src/database/migrate.ts';
 import { createPool, transaction } from '../../src/database/pool.ts';
 import { housing } from '../../src/housing/features.ts';
 import { prepareDatabase } from '../../src/process/prepare.ts';
@@ -57,7 +56,7 @@ export async function startTestApp(
     extend,
   }: TestAppOptions = {},
 ): Promise<TestApp> {
-  const database = beside?.database ?? (await createTestDatabase({ migrated: false }));
+  const database = beside?.database ?? (await createTestDatabase());
   const directories = await makeDirectories();
   const config = loadConfig({
     DATABASE_URL: database.url,
@@ -69,7 +68,7 @@ export async function startTestApp(
   });
   if (publishesFirst) {
     await prepareDatabase(database.url, { clock, modelsDir: config.modelsDir, onProgress: () => undefined });
-  } else await migrate(database.url);
+  }
   const app = await createApp({
     config,
     databaseUrl: database.url,

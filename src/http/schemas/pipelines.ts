@@ -71,8 +71,8 @@ const summary = z.object({
   version,
   role: z.enum(['champion', 'challenger', 'retired', 'rejected']).meta({
     description:
-      'champion: served. challenger: of those that were never promoted, the two newest, for 30 days. rejected: a server ' +
-      'refused its artefact. retired: any other',
+      'champion: served. challenger: of those that were never promoted nor found worse, the two newest, for 30 days. ' +
+      'rejected: a server refused its artefact. retired: any other',
   }),
   created_at: time,
   promoted_at: time.nullable().meta({ description: 'The last time' }),
@@ -102,6 +102,32 @@ export const versionPage = z
   })
   .meta({ description: 'Pipeline versions', examples: [{ pipelines: [summaryExample], next: null }] });
 
+const measure = z.number().nullable();
+
+const gate = z
+  .object({
+    gate_id: z.int().meta({ description: 'Grows with every test' }),
+    pipeline_version: version,
+    champion_version: version.nullable().meta({ description: 'What was served' }),
+    look: z.int().nullable().meta({ description: 'Which test of the version; null where there were too few rows' }),
+    decided_at: time,
+    n: z.int().meta({ description: 'Labelled predictions that both were run on, and neither had learned from' }),
+    holdout_from: time.nullable(),
+    holdout_to: time.nullable(),
+    champion_rmse: measure,
+    challenger_rmse: measure,
+    mean_difference: measure.meta({ description: 'Of squared errors: above 0 the challenger is nearer' }),
+    t: measure,
+    p_better: measure,
+    p_worse: measure,
+    alpha: measure.meta({ description: 'Up to which p_better is proof at this look' }),
+    decision: z.enum(['promoted', 'held', 'rejected']),
+    reason: z.string(),
+    decided_by: z.string(),
+    judged_sha256: z.string().meta({ description: 'Of the artefact that was judged' }),
+  })
+  .meta({ description: 'A paired t-test against what was served' });
+
 export const versionDetails = summary
   .extend({
     declaration: z.looseObject({}).meta({ description: 'What its rows hold, as a features file' }),
@@ -114,7 +140,7 @@ export const versionDetails = summary
       .object({ name: z.string(), sha256: z.string(), rows: z.int(), columns: z.int() })
       .nullable()
       .meta({ description: 'The file that its rows came from; null for the data set that ships' }),
-    gates: z.array(z.looseObject({})).meta({ description: 'Its tests against what was served, the newest 50' }),
+    gates: z.array(gate).meta({ description: 'Its tests against what was served, the newest 50' }),
     promotions: z.array(promotion).meta({ description: 'The newest 50, the newest first' }),
   })
   .meta({

@@ -5,14 +5,21 @@ import { escapeIdentifier, type Queryable } from '../../database/pool.ts';
 
 const HOUR_MS = 3_600_000;
 
-/** How many predictions each version has answered in the hour that begins then. */
-export async function countHour(client: Queryable, hour: Date): Promise<Map<string, number>> {
+export interface HourOfVersion {
+  hour: Date;
+  pipelineVersion: string;
+  /** All predictions of the version in the hour. */
+  rows: number;
+}
+
+/** How many predictions each version has answered in each hour (UTC) from one time on, before another, the oldest hour first. */
+export async function countHours(client: Queryable, from: Date, until: Date): Promise<HourOfVersion[]> {
   const { rows } = await client.query(
-    `select pipeline_version, count(*)::float8 as rows from predictions
-     where created_at >= $1 and created_at < $2 group by pipeline_version`,
-    [hour, endOf(hour)],
+    `select date_trunc('hour', created_at, 'UTC') as hour, pipeline_version as "pipelineVersion", count(*)::float8 as rows
+     from predictions where created_at >= $1 and created_at < $2 group by 1, 2 order by 1, 2`,
+    [from, until],
   );
-  return new Map(rows.map((row) => [row.pipeline_version as string, row.rows as number]));
+  return rows as unknown as HourOfVersion[];
 }
 
 export interface CountedColumn {
@@ -33,13 +40,6 @@ export interface ColumnCounts {
   above: number;
   /** Of those that are numbers; null without any. */
   mean: number | null;
-}
-
-export interface HourOfVersion {
-  hour: Date;
-  pipelineVersion: string;
-  /** All predictions of the version in the hour. */
-  rows: number;
 }
 
 /** More than that are not looked at: a part is, by the last byte of the id, which is random and the same on every host. */
