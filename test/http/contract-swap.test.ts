@@ -15,18 +15,17 @@ describe.each(bothWays)('%s', (_way, options) => {
       const first = await startTestApp(settings, { ...options, publishesFirst: false });
       const second = await startTestApp(settings, { ...options, publishesFirst: false, beside: first });
       const published = new Map<string, Trained>();
-      const publish = async (trained: Trained) => {
-        // Known before any server can answer with it.
-        await first.publish(trained.pipeline, (version) => published.set(version, trained));
-      };
-      await publish(known[0]!);
+      // Known before any server can answer with it.
+      const publish = (trained: Trained) =>
+        first.publish(trained.pipeline, (version) => published.set(version, trained));
+      const initial = await publish(known[0]!);
       await expect.poll(() => second.app.served()).toBeDefined();
-      const answered = await callWhile([first.url, second.url], known, published, async () => {
+      const answered = await callWhile([first.url, second.url], known, published, async (isServed) => {
+        await isServed(initial);
         for (const trained of [known[1]!, known[0]!, known[1]!, known[0]!]) {
-          await delay(250);
-          await publish(trained);
+          await isServed(await publish(trained));
+          await delay(200);
         }
-        await delay(250);
       });
       expect(new Set([...answered.values()].map(({ version }) => version))).toEqual(new Set(published.keys()));
       await expectStored(first.database, answered);

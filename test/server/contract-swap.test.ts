@@ -84,14 +84,15 @@ test.each(['1', '2'])(
 test('swaps there and back under load lose nothing and mix nothing up', { timeout: 60_000 }, async () => {
   const published = new Map<string, Trained>();
   const publishKnown = (trained: Trained) => publishNow(trained, (version) => published.set(version, trained));
-  await publishKnown(ofWines);
+  const first = await publishKnown(ofWines);
   const servers = [await start(0), await start(1, { WORKERS: '2' })];
   await database.query('truncate predictions');
   const urls = servers.map(({ url }) => url);
-  const answered = await callWhile(urls, known, published, async () => {
+  const answered = await callWhile(urls, known, published, async (isServed) => {
+    await isServed(first);
     for (const trained of [ofCellars, ofWines, ofCellars]) {
-      await publishKnown(trained);
-      await delay(700);
+      await isServed(await publishKnown(trained));
+      await delay(500);
     }
   });
   expect(new Set([...answered.values()].map(({ version }) => version))).toEqual(new Set(published.keys()));

@@ -3,6 +3,7 @@ import { setTimeout as delay } from 'node:timers/promises';
 import { afterAll, beforeAll, expect, test } from 'vitest';
 import { createTestDatabase, type TestDatabase } from '../support/database.ts';
 import { makeDirectories, type ServerDirectories } from '../support/directory.ts';
+import { eventually } from '../support/eventually.ts';
 import { articleRow, type PredictAnswer } from '../support/requests.ts';
 import { startServer } from '../support/server.ts';
 
@@ -61,14 +62,13 @@ test('ends under load without a failed request, stores every answer, and exits w
     }
     agent.destroy();
   });
-  await delay(500);
+  await eventually(async () => ids.length > 100);
   const readiness = fetchUntilNotReady(server.url);
   expect(await server.stop('SIGTERM')).toBe(0);
   stopped = true;
   await Promise.all(callers);
   expect(failures).toEqual([]);
   expect(await readiness).toBe(503);
-  expect(ids.length).toBeGreaterThan(100);
   const [{ count }] = (await database.query('select count(*) from predictions where id = any($1::uuid[])', [ids])) as [
     { count: string },
   ];

@@ -1,5 +1,4 @@
 import { execFile } from 'node:child_process';
-import { setTimeout as delay } from 'node:timers/promises';
 import { promisify } from 'node:util';
 import { afterAll, beforeAll, describe, expect, test } from 'vitest';
 import { fingerprintCode } from '../../src/training/code-fingerprint.ts';
@@ -16,7 +15,8 @@ let servers: ServerProcess[];
 beforeAll(async () => {
   database = await createTestDatabase();
   directories = await makeDirectories();
-  const settings = { DATABASE_URL: database.url };
+  // Were it not for the notice, a new version would be served in an hour.
+  const settings = { DATABASE_URL: database.url, MODEL_POLL_SECONDS: '3600' };
   servers = [await startServer(settings, directories), await startServer(settings, directories)];
 });
 afterAll(async () => {
@@ -53,15 +53,16 @@ describe('a new version beside running servers', () => {
       }),
     );
     const before = await predict(servers[0]!);
+    await eventually(async () => answersOf.has(before.model_version!));
     const { version } = await train('--alpha', '10');
     for (const server of servers) {
       const after = await eventually(async () => {
         const answer = await predict(server);
         return answer.model_version === version && answer;
-      }, 1000);
+      });
       expect(after.prediction).not.toBeCloseTo(before.prediction, 3);
     }
-    await delay(100);
+    await eventually(async () => answersOf.has(version));
     loading = false;
     await Promise.all(load);
     // Each version has one answer for the house, whichever server and whenever.

@@ -72,17 +72,18 @@ const CALLERS = 6;
 const PAUSE_MS = 10;
 
 /**
- * Sends rows to all servers while `work` publishes versions of `known` contracts under names of their own. Each answer must
- * be the one that the fit of its version gives to rows of its own contract; a refusal may only say that another contract is
- * served now. Returns what was answered, by the ids of the predictions.
+ * Sends rows to all servers while `work` publishes versions of `known` contracts under names of their own; it may wait until
+ * each server has answered by one. Each answer must be the one that the fit of its version gives to rows of its own contract;
+ * a refusal may only say that another contract is served now. Returns what was answered, by the ids of the predictions.
  */
 export async function callWhile(
   urls: readonly string[],
   known: readonly Trained[],
   published: ReadonlyMap<string, Trained>,
-  work: () => Promise<void>,
+  work: (isServed: (version: string) => Promise<unknown>) => Promise<void>,
 ): Promise<Map<string, Answered>> {
   const answered = new Map<string, Answered>();
+  const servers = new Map<string, Set<string>>();
   const expected = await expectedAnswers(known);
   let isOver = false;
 
@@ -105,6 +106,7 @@ export async function callWhile(
       expect(response.status, JSON.stringify(body)).toBe(200);
       const { predictions = [body.prediction], prediction_ids = [body.prediction_id], model_version: version } = body;
       expect(published.get(version)?.contract.text).toBe(sent.contract.text);
+      servers.set(version, (servers.get(version) ?? new Set()).add(url));
       predictions.forEach((prediction, i) => {
         expect(prediction).toBeCloseTo(expected.get(sent)![places[i]!]!, 9);
         answered.set(prediction_ids[i]!, { row: rows[i]!, contract: sent.contract, prediction, version });
@@ -114,7 +116,8 @@ export async function callWhile(
 
   const calls = urls.flatMap((url) => Array.from({ length: CALLERS }, (_, caller) => call(url, caller)));
   const failed = Promise.all(calls).then(() => undefined);
-  await Promise.race([failed, work()]).finally(() => {
+  const isServed = (version: string) => eventually(async () => servers.get(version)?.size === urls.length, 20_000);
+  await Promise.race([failed, work(isServed)]).finally(() => {
     isOver = true;
   });
   await failed;
