@@ -2,7 +2,7 @@
 import { execFile } from 'node:child_process';
 import { setTimeout as delay } from 'node:timers/promises';
 import { promisify } from 'node:util';
-import { afterAll, beforeAll, expect, test } from 'vitest';
+import { afterAll, beforeAll, expect, onTestFinished, test } from 'vitest';
 import { createPool, type Pool, transaction } from '../../src/database/pool.ts';
 import { housing } from '../../src/housing/features.ts';
 import { type Published, publish } from '../../src/publishing/publish.ts';
@@ -31,8 +31,11 @@ afterAll(async () => {
   for (const one of directories) await one.remove();
 });
 
-const start = (which: 0 | 1, settings: Record<string, string> = {}): Promise<ServerProcess> =>
-  startServer({ DATABASE_URL: database.url, ...settings }, directories[which]!);
+async function start(which: 0 | 1, settings: Record<string, string> = {}): Promise<ServerProcess> {
+  const server = await startServer({ DATABASE_URL: database.url, ...settings }, directories[which]!);
+  onTestFinished(() => void server.process.kill('SIGKILL'));
+  return server;
+}
 
 async function publishNow(
   { pipeline }: Trained,

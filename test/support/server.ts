@@ -4,6 +4,7 @@ import { once } from 'node:events';
 import { existsSync } from 'node:fs';
 import { join } from 'node:path';
 import { setTimeout as delay } from 'node:timers/promises';
+import { afterAll } from 'vitest';
 import type { ServerDirectories } from './directory.ts';
 
 export const entryPoint = join(import.meta.dirname, '../../dist/src/server.js');
@@ -38,6 +39,12 @@ export function childEnvironment(settings: Record<string, string>, directories: 
   };
 }
 
+/** A test that fails may not come to the end of its servers: none outlives the file. */
+const started: ChildProcess[] = [];
+afterAll(() => {
+  for (const child of started) child.kill('SIGKILL');
+});
+
 /** Starts the server and waits until it listens, with all of its workers. Rejects with its output when it ends instead. */
 export async function startServer(
   settings: Record<string, string>,
@@ -50,6 +57,7 @@ export async function startServer(
     env: childEnvironment(settings, directories),
     stdio: ['ignore', 'pipe', 'pipe'],
   });
+  started.push(child);
   let output = '';
   const collect = (chunk: Buffer) => {
     output += chunk.toString();
