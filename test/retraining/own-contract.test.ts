@@ -7,6 +7,7 @@ import { housing } from '../../src/housing/features.ts';
 import { runTraining } from '../../src/retraining/training-run.ts';
 import { startTestApp, type TestApp } from '../support/app.ts';
 import { eventually } from '../support/eventually.ts';
+import { answerTo } from '../support/requests.ts';
 
 const data = join(import.meta.dirname, '../../examples/penguins.csv');
 let app: TestApp;
@@ -42,19 +43,11 @@ const penguin = (i: number) => ({
   year: 2007 + (i % 3),
 });
 
-async function post<Answer>(path: string, body: object): Promise<Answer> {
-  const response = await fetch(app.url + path, {
-    method: 'POST',
-    headers: { 'content-type': 'application/json' },
-    body: JSON.stringify(body),
-  });
-  expect(response.status).toBe(200);
-  return (await response.json()) as Answer;
-}
+const ask = <Answer>(path: string, body: object) => answerTo<Answer>(app.url + path, body);
 
 /** Predicts them, and tells that they are twice as heavy as they look. */
 async function label(instances: readonly object[]): Promise<number[]> {
-  const { predictions, prediction_ids: ids } = await post<{ predictions: number[]; prediction_ids: string[] }>(
+  const { predictions, prediction_ids: ids } = await ask<{ predictions: number[]; prediction_ids: string[] }>(
     '/predict/batch',
     { instances },
   );
@@ -62,13 +55,13 @@ async function label(instances: readonly object[]): Promise<number[]> {
     async () => (await pool.query('select from predictions where id = $1', [ids.at(-1)])).rows.length === 1,
   );
   const truths = ids.map((prediction_id, i) => ({ prediction_id, actual: 2 * predictions[i]! + (i % 10) }));
-  await post('/ground-truth/batch', { instances: truths });
+  await ask('/ground-truth/batch', { instances: truths });
   return predictions;
 }
 
 test('a schedule learns from them alone, and what is better takes over; houses that were labelled before are no penguins', async () => {
   const house = Object.fromEntries(housing.names.map((name, i) => [name, loadHousingDataset().X.data[i]]));
-  const old = await post<{ prediction_id: string }>('/predict', house);
+  const old = await ask<{ prediction_id: string }>('/predict', house);
   // A gate that has nothing to compare holds.
   const other = await train({ data, target: 'body_mass_g', promote: 'gate' });
   expect(other).toMatchObject({ decision: 'held', reason: 'too_few_labels', gate: { n: 0, champion_rmse: null } });
@@ -84,7 +77,7 @@ test('a schedule learns from them alone, and what is better takes over; houses t
 
   const instances = Array.from({ length: 600 }, (_, i) => penguin(i));
   const predictions = await label(instances);
-  await post('/ground-truth', { prediction_id: old.prediction_id, actual: 24 });
+  await ask('/ground-truth', { prediction_id: old.prediction_id, actual: 24 });
 
   const notes: string[] = [];
   const outcome = await train(schedule, notes);
@@ -94,7 +87,7 @@ test('a schedule learns from them alone, and what is better takes over; houses t
   expect(trainingRows).toMatchObject({ shipped: 0, labelled: 600 });
   expect(declaration.output.name).toBe('body_mass_g');
   await eventually(async () => app.app.served()?.pipelineVersion === outcome.version);
-  const { predictions: heavier } = await post<{ predictions: number[] }>('/predict/batch', { instances });
+  const { predictions: heavier } = await ask<{ predictions: number[] }>('/predict/batch', { instances });
   expect(heavier[1]! / predictions[1]!).toBeGreaterThan(1.9);
 
   // What predicts something else cannot be held against them.

@@ -6,6 +6,7 @@ import { createTestDatabase, type TestDatabase } from '../support/database.ts';
 import { makeDirectories, type ServerDirectories } from '../support/directory.ts';
 import { eventually } from '../support/eventually.ts';
 import { DEAR, worldOf } from '../support/labelled-world.ts';
+import { answerTo } from '../support/requests.ts';
 import { childEnvironment, type ServerProcess, startServer, trainScript } from '../support/server.ts';
 
 const run = promisify(execFile);
@@ -25,27 +26,19 @@ afterAll(async () => {
   await directories.remove();
 });
 
-async function post<Answer>(path: string, body: object): Promise<Answer> {
-  const response = await fetch(server.url + path, {
-    method: 'POST',
-    headers: { 'content-type': 'application/json' },
-    body: JSON.stringify(body),
-  });
-  expect(response.status).toBe(200);
-  return (await response.json()) as Answer;
-}
+const ask = <Answer>(path: string, body: object) => answerTo<Answer>(server.url + path, body);
 
 /** Asks about so many houses, and tells what they were worth. */
 async function live(rows: number): Promise<void> {
   const houses = Array.from({ length: rows }, () => world.house(DEAR));
-  const { prediction_ids: ids } = await post<{ prediction_ids: string[] }>('/predict/batch', {
+  const { prediction_ids: ids } = await ask<{ prediction_ids: string[] }>('/predict/batch', {
     instances: houses.map(({ row }) => row),
   });
   const truths = houses.map(({ price: actual }, i) => ({ prediction_id: ids[i]!, actual }));
   await eventually(
     async () => (await database.query('select from predictions where id = $1', [ids.at(-1)])).length === 1,
   );
-  const { counts } = await post<{ counts: Record<string, number> }>('/ground-truth/batch', { instances: truths });
+  const { counts } = await ask<{ counts: Record<string, number> }>('/ground-truth/batch', { instances: truths });
   expect(counts.stored).toBe(rows);
 }
 

@@ -1,4 +1,6 @@
 /** The article's house and how it is sent. */
+import { expect } from 'vitest';
+
 export const articleRow: Record<string, number> = {
   CRIM: 0.00632,
   ZN: 18,
@@ -42,4 +44,11 @@ export function post(url: string, body: unknown, headers: Record<string, string>
     headers: { 'content-type': 'application/json', ...headers },
     body: typeof body === 'string' ? body : JSON.stringify(body),
   });
+}
+
+/** The answer to a body that has to be taken. */
+export async function answerTo<Answer>(url: string, body: unknown): Promise<Answer> {
+  const response = await post(url, body);
+  expect(response.status).toBe(200);
+  return (await response.json()) as Answer;
 }
