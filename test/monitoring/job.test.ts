@@ -1,4 +1,4 @@
-import { afterAll, beforeAll, beforeEach, describe, expect, test } from 'vitest';
+import { afterAll, beforeAll, beforeEach, describe, expect, onTestFinished, test } from 'vitest';
 import { referenceOf } from '../../src/contract/reference-profile.ts';
 import { createPool, type Pool, transaction } from '../../src/database/pool.ts';
 import { recordLabels } from '../../src/ground-truth/record-labels.ts';
@@ -332,8 +332,9 @@ test('ended anywhere and run again, the job leaves what it would have left', asy
     await database.query('select * from live_quality_dirty'),
   ];
   await database.query('create table dirty_before as select * from live_quality_dirty');
+  onTestFinished(async () => void (await database.query('drop table dirty_before')));
   await runBoth(pool);
-  const expected = await everything();
+  const expected = upToRounding(await everything());
 
   let ended = 0;
   for (const statements of [1, 3, 4, 6, 9, 15, 30, 60, 120]) {
@@ -341,6 +342,8 @@ test('ended anywhere and run again, the job leaves what it would have left', asy
       'truncate live_quality, feature_histogram, interval_quantile, monitoring_state, live_quality_dirty',
     );
     await database.query('insert into live_quality_dirty select * from dirty_before');
+    // As autovacuum does at any time: plans may change, and with them the order in which rows are summed up.
+    await database.query('analyze');
     const failing = createPool({ url: database.url, onError: () => undefined, max: 1 });
     let left = statements;
     failing.on('connect', (client) => {
@@ -368,6 +371,14 @@ test('ended anywhere and run again, the job leaves what it would have left', asy
   }
   expect(ended).toBeGreaterThan(5);
 });
+
+/** What is expected of the same sums in any order of their terms: the last digits of a float8 depend on it. */
+function upToRounding(value: unknown): unknown {
+  if (typeof value === 'number' && !Number.isInteger(value)) return expect.closeTo(value, 9);
+  if (Array.isArray(value)) return value.map(upToRounding);
+  if (typeof value !== 'object' || value === null || Object.getPrototypeOf(value) !== Object.prototype) return value;
+  return Object.fromEntries(Object.entries(value).map(([name, one]) => [name, upToRounding(one)]));
+}
 
 function measured(made: readonly MadePrediction[]) {
   const [actual, predicted] = [made.map((one) => one.actual), made.map((one) => one.prediction)];
