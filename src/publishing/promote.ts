@@ -67,7 +67,7 @@ export interface ProvenPromotion extends PromotionOptions {
 
 /**
  * Promotes a challenger that was held and is proven better, as it is, and keeps the test. Undefined, with nothing changed, where
- * somebody has promoted another version since the test began, or schedules hold. Throws what a promotion by hand throws.
+ * somebody has promoted another version since the test began, the champion was rejected, or schedules hold. Throws what a promotion by hand throws.
  */
 export function promoteProven(
   pipelineVersion: string,
@@ -76,6 +76,8 @@ export function promoteProven(
   return alone(options, async (client) => {
     const [newest] = await newestPromotions(client, 1);
     if (newest?.promotionId !== promotionId || (await holdOnSchedules(client))) return undefined;
+    // Without a promotion another version is served where a server has rejected the champion.
+    if ((await servedVersion(client)) !== entry.champion_version) return undefined;
     const gate = await recordGate(client, pipelineVersion, entry);
     await promoteChecked(client, pipelineVersion, { ...options, action: 'schedule' });
     return gate;

@@ -10,7 +10,7 @@ import type { Queryable } from '../database/pool.ts';
 import { writeArtefact } from '../registry/artefacts.ts';
 import { type GateEntry, type NewGateEntry, recordGate } from '../registry/gate-decisions.ts';
 import { type DataFile, insertPipeline, lockRegistry, type NewPipeline } from '../registry/pipeline-versions.ts';
-import { holdOnSchedules, newestPromotions, type PromotionEntry } from '../registry/promotions.ts';
+import { holdOnSchedules, newestPromotions, type PromotionEntry, servedVersion } from '../registry/promotions.ts';
 import { againBehindLocks } from './behind-locks.ts';
 import { promoteWithColumns } from './promote.ts';
 
@@ -81,7 +81,7 @@ export async function publish(pipeline: NewPipeline, options: PublishOptions): P
       // First, as it waits for other publications: one that was under way may have changed what is served.
       await lockRegistry(client);
       const heldBy = promotes && action === 'schedule' ? await holdOnSchedules(client) : undefined;
-      const isOvertaken = promotes && test !== undefined && (await newestPromotionId(client)) !== test.promotionId;
+      const isOvertaken = promotes && test !== undefined && (await isAnotherServed(client, test));
       const isPromoted = promotes && !heldBy && !isOvertaken;
       const chosen = test && !isPromoted ? test.judged : pipeline;
       const pipelineVersion = await insertPipeline(client, chosen, { now, dataFile });
@@ -103,9 +103,11 @@ export async function publish(pipeline: NewPipeline, options: PublishOptions): P
   return { ...published, file };
 }
 
-async function newestPromotionId(client: Queryable): Promise<string | undefined> {
+/** Somebody has promoted one since the test began, or a server has rejected the champion. */
+async function isAnotherServed(client: Queryable, { promotionId, entry }: JudgedPublication): Promise<boolean> {
   const [newest] = await newestPromotions(client, 1);
-  return newest?.promotionId;
+  if (newest?.promotionId !== promotionId) return true;
+  return ((await servedVersion(client)) ?? null) !== entry.champion_version;
 }
 
 const heldInstead = (entry: NewGateEntry, isOvertaken: boolean): NewGateEntry => ({

@@ -5,7 +5,7 @@
  */
 import type { Contract } from '../contract/contract.ts';
 import { type Pool, type Queryable, transaction } from '../database/pool.ts';
-import { RidgelineError } from '../errors.ts';
+import { type ErrorCode, RidgelineError } from '../errors.ts';
 import { testOnHoldout, withoutTest } from '../gate/holdout-test.ts';
 import { describeGate } from '../gate/sentence.ts';
 import { rowsOfNextLook } from '../gate/verdict.ts';
@@ -25,7 +25,7 @@ import { readPipeline } from '../registry/pipeline-versions.ts';
 import { holdOnSchedules, newestPromotions, servedVersion } from '../registry/promotions.ts';
 import { contractOfStored } from '../registry/stored-declaration.ts';
 import { challengers } from '../registry/version-catalogue.ts';
-import { holdoutOf, readLabelledRows } from './labelled-rows.ts';
+import { holdoutOf, type LabelledRow, MOST_LABELLED, readLabelledRows } from './labelled-rows.ts';
 import { newestOfEachVector } from './training-set.ts';
 
 export interface ShadowContext {
@@ -37,8 +37,10 @@ export interface ShadowContext {
   promotes: boolean;
 }
 
-/** Of labelled rows, in a look: the newest. */
+/** In a look: the newest. */
 const MOST_ROWS = 10_000;
+/** Such errors stay until a person decides; after others the look comes again. */
+const REFUSALS: readonly ErrorCode[] = ['breaking_change', 'version_rejected', 'version_emptied'];
 
 /** Whether there is anything to do: cheap, and asked every minute. */
 export async function isShadowDue({ pool, now, promotes }: Omit<ShadowContext, 'shipped'>): Promise<boolean> {
@@ -48,8 +50,6 @@ export async function isShadowDue({ pool, now, promotes }: Omit<ShadowContext, '
 }
 
 interface DueLook extends HeldVersion {
-  /** Rows that were answered later are new to both. */
-  after: Date | null;
   rowsNeeded: number;
 }
 
@@ -63,7 +63,7 @@ async function dueLooks(client: Queryable, versions: readonly string[]): Promise
     const rowsNeeded = rowsOfNextLook(version.rowsJudged);
     if (rowsNeeded === undefined) continue;
     const after = later(version.trainedThrough, throughOfServed);
-    if ((await countLabelsAfter(client, after, rowsNeeded)) === rowsNeeded) due.push({ ...version, after, rowsNeeded });
+    if ((await countLabelsAfter(client, after, rowsNeeded)) === rowsNeeded) due.push({ ...version, rowsNeeded });
   }
   return due;
 }
@@ -109,25 +109,41 @@ async function judge(look: DueLook, context: ShadowContext): Promise<GateEntry |
       transaction: (work) => transaction(pool, work),
     });
   } catch (error) {
-    if (!(error instanceof RidgelineError)) throw error;
-    // Such as a contract that callers would notice: a person has to decide then.
+    if (!(error instanceof RidgelineError) || !REFUSALS.includes(error.code)) throw error;
     const refused: NewGateEntry = { ...entry, decision: 'held', reason: error.code };
     return await transaction(pool, (client) => recordGate(client, pipelineVersion, refused));
   }
 }
 
+/**
+ * The rows by which a challenger is judged are new to both: answered after whatever either has learned from, and of vectors that
+ * the challenger has not learned from, as callers ask for the same house again and again.
+ */
+function newToBoth(
+  labelled: readonly LabelledRow[],
+  { trainedThrough }: HeldVersion,
+  champion: Champion,
+): readonly LabelledRow[] {
+  const after = later(trainedThrough, champion.trainedThrough);
+  const learned = labelled.filter(({ predictedAt }) => trainedThrough !== null && predictedAt <= trainedThrough);
+  const vectors = new Set(learned.map(({ vector }) => vector));
+  return newestOfEachVector(labelled)
+    .filter(({ predictedAt, vector }) => (after === null || predictedAt > after) && !vectors.has(vector))
+    .slice(0, MOST_ROWS);
+}
+
 async function test(
-  { pipelineVersion, after, rowsNeeded, looks }: DueLook,
+  { rowsNeeded, ...version }: DueLook,
   champion: Champion,
   { pool, shipped, now }: ShadowContext,
 ): Promise<NewGateEntry | undefined> {
-  const pipeline = (await readPipeline(pool, pipelineVersion))!;
+  const pipeline = (await readPipeline(pool, version.pipelineVersion))!;
   checkSha256(pipeline);
   const contract = contractOfStored(pipeline.declaration, shipped);
-  const rows = newestOfEachVector(await readLabelledRows(pool, { contract, shipped, after, limit: MOST_ROWS }));
+  const rows = newToBoth(await readLabelledRows(pool, { contract, shipped, limit: MOST_LABELLED }), version, champion);
   if (rows.length < rowsNeeded) return undefined;
   const holdout = holdoutOf(rows, contract);
-  const look = looks + 1;
+  const look = version.looks + 1;
   const tested = testOnHoldout(holdout, { champion, challenger: { artefact: pipeline.artefact, contract }, look }) ?? {
     ...{ ...withoutTest(holdout, undefined), look, champion_version: champion.pipelineVersion },
     ...{ decision: 'held' as const, reason: 'not_comparable' },

@@ -55,9 +55,11 @@ export async function fitAndJudge(plan: TrainingPlan, asked: TrainingRequest, co
   return { pipeline, decision: 'promoted', reason: promote === 'gate' ? 'no_labels' : 'always' };
 }
 
-/** While no prediction has a truth a schedule registers a new version that takes over. */
-function hasNothingToTest({ promotedBy }: TrainingRequest, { labelled = [] }: TrainingPlan): boolean {
-  return promotedBy === 'schedule' && labelled.length === 0;
+/** While no prediction has had a truth a schedule registers a new version that takes over. */
+function hasNothingToTest({ promotedBy }: TrainingRequest, { labelled = [], champion }: TrainingPlan): boolean {
+  // Of one that has learned from truths they are gone, as with their months: nothing takes its place unproven.
+  const hasLearned = champion !== undefined && champion.trainedThrough !== null;
+  return promotedBy === 'schedule' && labelled.length === 0 && !hasLearned;
 }
 
 interface GateContext extends FitContext {
@@ -96,6 +98,6 @@ function judgeFit(judged: NewPipeline, { contract, champion }: TrainingPlan, { s
     return testOnHoldout(holdoutOf(split.holdout, contract), contenders) ?? decided('held', 'not_comparable', []);
   }
   if (judged.dataSha256 !== champion.dataSha256) return decided('held', 'too_few_labels');
-  const isNear = judged.metrics.cv_rmse! <= MOST_TIMES_WORSE * (champion.cvRmse ?? Number.POSITIVE_INFINITY);
+  const isNear = judged.metrics.cv_rmse! <= MOST_TIMES_WORSE * (champion.cvRmse ?? Number.NEGATIVE_INFINITY);
   return isNear ? decided('promoted', 'cv_not_worse') : decided('held', 'cv_worse');
 }

@@ -61,20 +61,20 @@ function labelledRow(
   row: Parameters<typeof toFeatureRows>[1][number],
   truth: KnownTruth,
 ): LabelledRow {
-  const { features: slots, texts = [] } = toFeatureRows(contract, [row]);
+  const { features: slots } = toFeatureRows(contract, [row]);
   const others = contract.texts.length;
   const features = Float64Array.from(slots);
   for (const position of contract.textFeatures) features[position] = Math.min(features[position]!, others);
   const { actual, predictedAt, observedAt, receivedAt } = truth;
-  return { features, vector: vectorOf(Float64Array.from(slots), texts), actual, predictedAt, observedAt, receivedAt };
+  return { features, vector: vectorOf(features), actual, predictedAt, observedAt, receivedAt };
 }
 
-/** What rows of the same values share; `texts` are those that the contract does not know. */
-export function vectorOf(slots: Float64Array, texts: readonly string[] = []): string {
+/** What rows share that are the same to a pipeline: texts that the contract does not know are one. */
+export function vectorOf(features: Float64Array): string {
   // Zero has two signs, and they are one value.
-  const values = slots.map((slot) => slot + 0);
+  const values = features.map((value) => value + 0);
   const bytes = new Uint8Array(values.buffer, values.byteOffset, values.byteLength);
-  return createHash('sha256').update(bytes).update(JSON.stringify(texts)).digest('base64');
+  return createHash('sha256').update(bytes).digest('base64');
 }
 
 /** Rows one below another. */

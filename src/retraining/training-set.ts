@@ -6,7 +6,7 @@
  *
  * A random part would be held out of the middle of time, and let the future into the fit.
  */
-import type { Dataset } from '../estimators/dense-matrix.ts';
+import type { Dataset, DenseMatrix } from '../estimators/dense-matrix.ts';
 import { FEWEST_ROWS } from '../gate/verdict.ts';
 import type { TrainingRows } from '../registry/pipeline-versions.ts';
 import { datasetOf, type LabelledRow, vectorOf } from './labelled-rows.ts';
@@ -49,7 +49,7 @@ export function composeTrainingSet({ base, labelled, learns, championThrough }: 
   const learned = learns ? unique : [];
   const repeated = learns ? labelled.length - unique.length : 0;
   const fitOn = (rows: readonly LabelledRow[], without: readonly LabelledRow[]) =>
-    fitRows(base, rows, { without: new Set(without.map(({ vector }) => vector)), repeated });
+    fitRows(base, rows, { without: new Set(without.map(({ vector }) => vector)), repeated, labelled });
   const all = fitOn(learned, learned);
   if (!held) return { all, honest, split: undefined };
   const rest = learned.filter((row) => !holdout.has(row));
@@ -82,12 +82,14 @@ interface FitOptions {
   without: ReadonlySet<string>;
   /** Labelled rows that were left out before. */
   repeated: number;
+  /** All there are. */
+  labelled: readonly LabelledRow[];
 }
 
 /** The base first, then the labelled rows in the order of time: the same rows are the same data set. */
-function fitRows(base: Dataset, labelled: readonly LabelledRow[], { without, repeated }: FitOptions): FitRows {
+function fitRows(base: Dataset, learned: readonly LabelledRow[], { without, repeated, labelled }: FitOptions): FitRows {
   const kept = rowsWithout(base, without);
-  const rows = labelled.toReversed();
+  const rows = learned.toReversed();
   const more = datasetOf(rows, base.X.columns);
   const [first, last] = [rows.at(0), rows.at(-1)];
   const trainingRows: TrainingRows = {
@@ -100,7 +102,13 @@ function fitRows(base: Dataset, labelled: readonly LabelledRow[], { without, rep
     trainingRows.labelled_to = last.predictedAt.toISOString();
     trainingRows.labels_received_until = latest(rows).toISOString();
   }
-  return { dataset: joined(kept, more), trainingRows, trainedThrough: last?.predictedAt ?? null };
+  return { dataset: joined(kept, more), trainingRows, trainedThrough: lastSeen(labelled, learned, kept) };
+}
+
+/** When a row was answered last that is in the fit: learned, or in the base too, as of a file that was made of the stored ones. */
+function lastSeen(labelled: readonly LabelledRow[], learned: readonly LabelledRow[], base: Dataset): Date | null {
+  const vectors = new Set([...learned.map(({ vector }) => vector), ...vectorsOf(base)]);
+  return labelled.find(({ vector }) => vectors.has(vector))?.predictedAt ?? null;
 }
 
 const latest = (rows: readonly LabelledRow[]) =>
@@ -108,12 +116,16 @@ const latest = (rows: readonly LabelledRow[]) =>
 
 function rowsWithout({ X, y }: Dataset, vectors: ReadonlySet<string>): Dataset {
   if (vectors.size === 0) return { X, y };
-  const row = (i: number) => X.data.subarray(i * X.columns, (i + 1) * X.columns);
-  const kept = Array.from(y.keys()).filter((i) => !vectors.has(vectorOf(row(i))));
+  const vectorsOfRows = vectorsOf({ X, y });
+  const kept = Array.from(y.keys()).filter((i) => !vectors.has(vectorsOfRows[i]!));
   const data = new Float64Array(kept.length * X.columns);
-  for (const [place, i] of kept.entries()) data.set(row(i), place * X.columns);
+  for (const [place, i] of kept.entries()) data.set(rowOf(X, i), place * X.columns);
   return { X: { rows: kept.length, columns: X.columns, data }, y: Float64Array.from(kept, (i) => y[i]!) };
 }
+
+const rowOf = ({ columns, data }: DenseMatrix, i: number) => data.subarray(i * columns, (i + 1) * columns);
+
+const vectorsOf = ({ X, y }: Dataset) => Array.from(y.keys(), (i) => vectorOf(rowOf(X, i)));
 
 function joined(a: Dataset, b: Dataset): Dataset {
   if (b.X.rows === 0) return a;

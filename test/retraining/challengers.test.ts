@@ -201,3 +201,58 @@ test('how far it is from what is served is measured once a day, on stored rows o
   expect(await readDivergence(pool, next!)).toMatchObject({ champion: first });
   expect(await readDivergence(pool, version)).toBeUndefined();
 });
+
+describe('a look is at rows that are new to both', () => {
+  test('not at houses that the challenger has learned from and that are asked for again', async () => {
+    const world = worldOf(1);
+    const houses = Array.from({ length: 300 }, () => world.house(day(0)));
+    const again = (from: Date) => {
+      let asked = 0;
+      const same = { ...world, house: () => houses[asked++]! };
+      const truth = (price: number, i: number) => price + 60 * Math.sin(i);
+      return storeLabelled(pool, { world: same, version: first, from, rows: houses.length, truth });
+    };
+    await again(day(0));
+    const { version, decision } = await train(day(1));
+    expect(decision).toBe('held');
+    await again(day(2));
+    // 300 truths more, of which 100 are of houses that were held out of its fit.
+    expect(await judge(day(3))).toEqual([]);
+    expect(await gatesOf(pool, version!, 10)).toHaveLength(1);
+  });
+
+  test('not at those of a champion that was promoted a moment ago', async () => {
+    await label(99, day(0));
+    const { pipeline, version } = await train(day(1));
+    await train(day(1.1), { labelled: false, alpha: 300, promotedBy: 'train' });
+    await label(1_600, day(2));
+    const [promoted, other] = await judge(day(4));
+    expect(promoted).toMatchObject({ pipeline_version: version, decision: 'promoted' });
+    expect(other!.champion_version).toBe(version);
+    expect(new Date(other!.holdout_from!).getTime()).toBeGreaterThan(pipeline.trainedThrough!.getTime());
+  });
+});
+
+test('a promotion that fails for a while costs no look', async () => {
+  const version = await heldVersion();
+  await label(400, day(2));
+  await database.query(
+    `create function fail() returns trigger language plpgsql as $$ begin raise exception 'away' using errcode = '57P03'; end $$`,
+  );
+  await database.query(
+    'create trigger fails before insert on ml_pipeline_promotion for each row execute function fail()',
+  );
+  await expect(judge(day(3))).rejects.toThrow();
+  expect(await gatesOf(pool, version, 10)).toHaveLength(1);
+  await database.query('drop trigger fails on ml_pipeline_promotion');
+  expect(await judge(day(3))).toMatchObject([{ pipeline_version: version, decision: 'promoted', look: 1 }]);
+});
+
+test('where the truths of the champion are gone, nothing unproven takes its place', async () => {
+  await label(600, day(0));
+  const { version, decision } = await train(day(2));
+  expect(decision).toBe('promoted');
+  await database.query('truncate ground_truth');
+  expect(await train(day(90))).toMatchObject({ decision: 'held', reason: 'too_few_labels' });
+  expect(await servedVersion(pool)).toBe(version);
+});
