@@ -67,7 +67,8 @@ export interface ProvenPromotion extends PromotionOptions {
 
 /**
  * Promotes a challenger that was held and is proven better, as it is, and keeps the test. Undefined, with nothing changed, where
- * somebody has promoted another version since the test began, the champion was rejected, or schedules hold. Throws what a promotion by hand throws.
+ * somebody has promoted another version since the test began, the champion was rejected, or schedules hold. Throws what a
+ * promotion by hand throws.
  */
 export function promoteProven(
   pipelineVersion: string,

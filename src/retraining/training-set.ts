@@ -107,6 +107,7 @@ function fitRows(base: Dataset, learned: readonly LabelledRow[], { without, repe
 
 /** When a row was answered last that is in the fit: learned, or in the base too, as of a file that was made of the stored ones. */
 function lastSeen(labelled: readonly LabelledRow[], learned: readonly LabelledRow[], base: Dataset): Date | null {
+  if (labelled.length === 0) return null;
   const vectors = new Set([...learned.map(({ vector }) => vector), ...vectorsOf(base)]);
   return labelled.find(({ vector }) => vectors.has(vector))?.predictedAt ?? null;
 }

@@ -237,12 +237,12 @@ test('a promotion that fails for a while costs no look', async () => {
   const version = await heldVersion();
   await label(400, day(2));
   await database.query(
-    `create function fail() returns trigger language plpgsql as $$ begin raise exception 'away' using errcode = '57P03'; end $$`,
+    `create function fail() returns trigger language plpgsql as $$ begin raise exception 'locked' using errcode = '55P03'; end $$`,
   );
   await database.query(
     'create trigger fails before insert on ml_pipeline_promotion for each row execute function fail()',
   );
-  await expect(judge(day(3))).rejects.toThrow();
+  await expect(judge(day(3))).rejects.toMatchObject({ code: 'database_setup' });
   expect(await gatesOf(pool, version, 10)).toHaveLength(1);
   await database.query('drop trigger fails on ml_pipeline_promotion');
   expect(await judge(day(3))).toMatchObject([{ pipeline_version: version, decision: 'promoted', look: 1 }]);

@@ -107,6 +107,7 @@ describe('a training set', () => {
 
   test('takes zero of either sign for one value, and a number that is missing for itself', () => {
     expect(vectorOf(Float64Array.of(-0, Number.NaN))).toBe(vectorOf(Float64Array.of(0, Number.NaN)));
+    expect(vectorOf(Float64Array.of(5))).not.toBe(vectorOf(Float64Array.of(6)));
   });
 });
 
